@@ -1,0 +1,9 @@
+//! Quorate: an authorization cluster. Relationships (Zanzibar tuples) are replicated by Raft and kept in RocksDB on every
+//! node; checks are answered from a view at one known log index.
+//!
+//! Layers, from the top: `cli → node → api → service → { consistency → raft, engine } → store → model`. Imports only
+//! descend; `tests/tidy.rs` says so.
+
+pub mod model;
+pub mod schema;
+pub mod store;

@@ -1,0 +1,32 @@
+//! Every bound of the public interface, in one place. The values are SpiceDB's defaults where it has one.
+
+/// Longest object type, prefixes included, in bytes.
+pub const TYPE_NAME_BYTES: usize = 128;
+/// Longest relation or permission name, in bytes.
+pub const RELATION_NAME_BYTES: usize = 64;
+/// Longest object id, in bytes.
+pub const OBJECT_ID_BYTES: usize = 1024;
+/// Updates in one write.
+pub const UPDATES_PER_WRITE: usize = 1000;
+/// Preconditions in one write or delete.
+pub const PRECONDITIONS_PER_WRITE: usize = 1000;
+/// Items in one bulk check.
+pub const CHECKS_PER_BULK: usize = 10_000;
+/// Largest `optional_limit` of a read or delete.
+pub const READ_LIMIT: usize = 1000;
+/// Tuples that one delete without a limit may remove; more need a limit and several requests, so that one log entry never
+/// holds up the others for long.
+pub const DELETES_PER_ENTRY: usize = 100_000;
+/// Largest schema text, in bytes.
+pub const SCHEMA_BYTES: usize = 4 << 20;
+/// Longest cursor that a client may send, in bytes.
+pub const CURSOR_BYTES: usize = 102_400;
+/// Longest zookie that a client may send, in bytes. The ones made here are far shorter.
+pub const ZOOKIE_BYTES: usize = 1024;
+/// Largest message of the public API, in bytes.
+pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Largest transaction metadata, in bytes of JSON.
+pub const TRANSACTION_METADATA_BYTES: usize = 65_000;
+
+const _: () = assert!(SCHEMA_BYTES < MESSAGE_BYTES);
+const _: () = assert!(READ_LIMIT <= DELETES_PER_ENTRY);

@@ -1,0 +1,21 @@
+//! The vocabulary of the product: names, references, tuples, filters, revisions, decisions, limits and the closed error
+//! code. Pure values: nothing here does IO or knows a wire format.
+
+mod decision;
+mod error;
+mod filter;
+pub mod limits;
+mod name;
+mod reference;
+mod revision;
+mod tuple;
+mod update;
+
+pub use decision::Decision;
+pub use error::{Error, ErrorCode};
+pub use filter::{SubjectFilter, SubjectRelationFilter, TupleFilter};
+pub use name::{NameError, ObjectId, RelationName, TypeName};
+pub use reference::{ObjectRef, SubjectRef};
+pub use revision::{Revision, StoreId};
+pub use tuple::{CaveatUse, Qualifiers, TimestampMs, Tuple, TupleKey};
+pub use update::{Precondition, PreconditionKind, TupleUpdate, UpdateKind};

@@ -1,0 +1,100 @@
+//! The intermediate representation of a schema: Zanzibar's namespace configuration (Zanzibar paper, section 2.3) with the
+//! operators of the SpiceDB language.
+//!
+//! A [`Schema`] that a front end returns is valid: every name that a rewrite refers to exists on its definition, the left
+//! side of an arrow is a relation without wildcards, and no permission is only an alias of itself.
+
+use std::collections::BTreeMap;
+
+use crate::model::{RelationName, TypeName};
+
+/// A whole schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    /// Definitions by name.
+    pub definitions: BTreeMap<TypeName, Definition>,
+}
+
+/// One type of object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name.
+    pub name: TypeName,
+    /// Relations and permissions share one name space.
+    pub members: BTreeMap<RelationName, Member>,
+}
+
+/// What a name on a definition is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// Tuples are written to it.
+    Relation(Relation),
+    /// Computed from others.
+    Permission(Permission),
+}
+
+/// A relation and the subjects that it allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// Allowed subjects, in the order of the text.
+    pub allowed: Vec<AllowedSubject>,
+}
+
+/// One kind of subject that a relation allows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AllowedSubject {
+    /// `type`: an object itself.
+    Direct(TypeName),
+    /// `type:*`: every object of the type.
+    Wildcard(TypeName),
+    /// `type#relation`: the members of a relation or permission.
+    Userset(TypeName, RelationName),
+}
+
+/// A permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// How it is computed.
+    pub rewrite: Rewrite,
+}
+
+/// A userset rewrite rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewrite {
+    /// `nil`: nobody.
+    Nil,
+    /// A relation or permission of the same object.
+    Computed(RelationName),
+    /// `tupleset->target`: `target` on the objects that `tupleset` names.
+    Arrow {
+        /// The relation to follow; never a permission.
+        tupleset: RelationName,
+        /// The relation or permission on what it leads to. Types on the way that lack it contribute nothing.
+        target: RelationName,
+        /// Whether one object suffices or all must agree.
+        kind: ArrowKind,
+    },
+    /// `a + b`. Never fewer than two operands.
+    Union(Vec<Rewrite>),
+    /// `a & b`. Never fewer than two operands.
+    Intersection(Vec<Rewrite>),
+    /// `a - b`.
+    Exclusion(Box<Rewrite>, Box<Rewrite>),
+}
+
+/// How many of the objects on an arrow's left side must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ArrowKind {
+    /// `->` and `.any(…)`: one.
+    Any,
+    /// `.all(…)`: all, and there is at least one.
+    All,
+}
+
+impl Schema {
+    /// The member `name` of type `object_type`.
+    #[must_use]
+    pub fn member(&self, object_type: &str, name: &str) -> Option<&Member> {
+        self.definitions.get(object_type)?.members.get(name)
+    }
+}

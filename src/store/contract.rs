@@ -1,0 +1,206 @@
+//! What every store gives: consistent views to read from, and batches to write with. One conformance suite holds for all.
+//!
+//! Invariants:
+//! - A view at revision `r` shows exactly the effects of batches written at revisions ≤ `r`, whatever is written later.
+//! - A batch is atomic: after a crash all of it is there or none of it.
+//! - Everything of one store id is invisible to every other.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate};
+
+/// Why a store could not answer. None of them is the caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The storage engine failed. The node stops.
+    #[error("storage engine: {0}")]
+    Engine(String),
+    /// A record does not decode: the disk lies or a codec has a bug. The node stops.
+    #[error("corrupt record in {place}: {what}")]
+    Corrupt {
+        /// Which keyspace.
+        place: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The revision is above what this store has applied.
+    #[error("revision {asked} is above the applied revision {applied}")]
+    NotApplied {
+        /// What was asked for.
+        asked: Revision,
+        /// What is there.
+        applied: Revision,
+    },
+    /// The revision is below the retained history.
+    #[error("revision {asked} is older than the retained history, which begins at {oldest}")]
+    Expired {
+        /// What was asked for.
+        asked: Revision,
+        /// The oldest readable revision.
+        oldest: Revision,
+    },
+}
+
+/// A schema as stored: an immutable version, known by the revision that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchema {
+    /// The revision of the entry that wrote it.
+    pub revision: Revision,
+    /// The text as it was written.
+    pub text: Arc<str>,
+}
+
+/// One subject of a `resource#relation`, borrowed from the storage engine for the time of the visit.
+#[derive(Debug, Clone, Copy)]
+pub struct SubjectRow<'a> {
+    /// The subject's type.
+    pub subject_type: &'a str,
+    /// The subject's id, or `*`.
+    pub subject_id: &'a str,
+    /// The subject's relation; `None` for the object itself.
+    pub subject_relation: Option<&'a str>,
+    /// What limits the tuple.
+    pub qualifiers: &'a Qualifiers,
+}
+
+/// A tuple found by a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TupleRow {
+    /// The tuple.
+    pub tuple: Tuple,
+    /// The revision that last wrote it.
+    pub written_at: Revision,
+}
+
+/// The order in which a scan yields tuples, which decides what a cursor means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScanOrder {
+    /// By resource type, resource id, relation, subject type, subject id, subject relation.
+    ByResource,
+    /// By subject type, subject id, subject relation, resource type, relation, resource id.
+    BySubject,
+}
+
+impl ScanOrder {
+    /// The order that answers `filter` with the narrower scan: by subject only where the resource type is open and the
+    /// subject is given.
+    #[must_use]
+    pub fn for_filter(filter: &TupleFilter) -> Self {
+        if filter.resource_type.is_none() && filter.subject.is_some() { Self::BySubject } else { Self::ByResource }
+    }
+}
+
+/// All tuples and the schema of one store at one revision. Cheap to make, safe to keep for the length of a request.
+pub trait ReadView: Send + Sync {
+    /// The revision that every answer of this view is about.
+    fn revision(&self) -> Revision;
+
+    /// The tuple's qualifiers, or `None` when it does not exist. One point look-up.
+    fn lookup(&self, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError>;
+
+    /// Visits the direct subjects of `resource#relation` in order of type, id and relation until `visit` breaks.
+    fn subjects(
+        &self,
+        resource: &ObjectRef,
+        relation: &RelationName,
+        visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Visits the tuples that match `filter`, in [`ScanOrder::for_filter`] order, strictly after `after` where it is given,
+    /// until `visit` breaks. Cost follows the fixed prefix of the filter, not its result.
+    fn scan(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// The schema in force at this revision.
+    fn schema(&self) -> Result<Option<StoredSchema>, StoreError>;
+}
+
+/// One transaction in the changelog: what happened at one revision, in the order of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// The operation that asked for it.
+    pub op_id: u128,
+    /// The tuples that really changed: a touch that changed nothing and a delete of what was absent leave no trace.
+    pub updates: Vec<TupleUpdate>,
+    /// Whether the schema was replaced.
+    pub schema_changed: bool,
+    /// The caller's metadata as JSON text; empty for none.
+    pub metadata_json: String,
+}
+
+/// The single records beside the data, each written in the same batch as what it describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MetaKey {
+    /// The last applied log id and the membership, as the Raft layer encodes them.
+    Applied,
+    /// Which cluster and node the data belongs to.
+    Identity,
+    /// Counters and settings of the cluster that are replicated.
+    Cluster,
+}
+
+/// A durable state that one writer extends and many readers see.
+pub trait StateStore: Send + Sync + 'static {
+    /// The batch that this store writes with.
+    type Batch<'a>: StateBatch
+    where
+        Self: 'a;
+
+    /// Reads a single record.
+    fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The revision of the last committed batch.
+    fn applied(&self) -> Revision;
+
+    /// The oldest revision that can still be read.
+    fn oldest(&self) -> Revision;
+
+    /// All of `store` at `revision`, which must lie in `oldest()..=applied()`.
+    fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError>;
+
+    /// Changelog records of `store` with revisions in `(after, through]`, in order, until `visit` breaks.
+    fn changes(
+        &self,
+        store: StoreId,
+        after: Revision,
+        through: Revision,
+        visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// A new batch. There is one writer, so at most one batch at a time.
+    fn batch(&self) -> Self::Batch<'_>;
+}
+
+/// Changes that become visible and durable together. Reads through a batch see its own writes.
+pub trait StateBatch {
+    /// The tuple's latest qualifiers, this batch's writes included.
+    fn lookup(&mut self, store: StoreId, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError>;
+
+    /// The revision of the latest schema, this batch's writes included.
+    fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError>;
+
+    /// Writes a tuple at `at`.
+    fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError>;
+
+    /// Removes a tuple at `at`; earlier revisions still show it.
+    fn delete(&mut self, store: StoreId, at: Revision, key: &TupleKey) -> Result<(), StoreError>;
+
+    /// Writes a schema version at `at`.
+    fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError>;
+
+    /// Appends to the changelog at `at`.
+    fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError>;
+
+    /// Writes a single record.
+    fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes everything visible at once, as the state at revision `applied`.
+    fn commit(self, applied: Revision) -> Result<(), StoreError>;
+}
