@@ -4,6 +4,8 @@
 //! Layers, from the top: `cli → node → api → service → { consistency → raft, engine } → store → model`. Imports only
 //! descend; `tests/tidy.rs` says so.
 
+pub mod consistency;
 pub mod model;
+pub mod raft;
 pub mod schema;
 pub mod store;

@@ -1,0 +1,25 @@
+//! The seam towards the services: a requirement goes in, a view comes out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+
+use super::Requirement;
+use crate::model::{Error, StoreId};
+use crate::store::ReadView;
+
+/// Gives views that satisfy a requirement.
+pub trait ViewSource: Send + Sync {
+    /// A view of `store` that satisfies `requirement`. Waits until `deadline` where it has to; then it is an error:
+    /// `Unavailable`, `DeadlineExceeded`, `ZookieFromFuture` or `RevisionExpired`.
+    fn view(
+        &self,
+        store: StoreId,
+        requirement: Requirement,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>>;
+
+    /// The cluster's lineage, as zookies carry it.
+    fn lineage(&self) -> u64;
+}

@@ -1,0 +1,9 @@
+//! From what a request demands to a view at one index that satisfies it.
+//!
+//! Must not know evaluation. What cannot be satisfied before the deadline is an error, never an older view.
+
+mod contract;
+mod requirement;
+
+pub use contract::ViewSource;
+pub use requirement::Requirement;

@@ -1,0 +1,137 @@
+//! What the log replicates. A command carries everything that apply needs, so that apply reads no clock and no
+//! configuration and compiles no schema.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Made by the node that took the request; finds the entry again when the outcome of a proposal is unknown.
+    pub op_id: u128,
+    /// The proposing leader's clock. Apply takes the maximum of this and what it saw before.
+    pub proposed_at: TimestampMs,
+    /// What to do.
+    pub body: CommandBody,
+}
+
+/// What a command does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandBody {
+    /// Change tuples one by one.
+    WriteTuples(WriteTuples),
+    /// Remove the tuples that match a filter.
+    DeleteTuples(DeleteTuples),
+    /// Replace the schema.
+    WriteSchema(WriteSchema),
+    /// Reserve a node id that was never used before, for a node at these addresses.
+    AdmitNode(NodeAddress),
+}
+
+/// Changes to tuples, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteTuples {
+    /// The store to change.
+    pub store: StoreId,
+    /// The schema that the updates were validated against; apply refuses when another is in force.
+    pub schema_revision: Revision,
+    /// Judged on the state before the updates.
+    pub preconditions: Vec<Precondition>,
+    /// In the order of the request, no tuple twice.
+    pub updates: Vec<TupleUpdate>,
+    /// The caller's metadata as JSON text; empty for none.
+    pub metadata_json: String,
+}
+
+/// Removal by filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteTuples {
+    /// The store to change.
+    pub store: StoreId,
+    /// Judged on the state before the removal.
+    pub preconditions: Vec<Precondition>,
+    /// What to remove.
+    pub filter: TupleFilter,
+    /// Remove at most this many, in key order.
+    pub limit: u64,
+    /// Whether stopping at the limit with more to remove is success; else it is refused and nothing is removed.
+    pub allow_partial: bool,
+    /// The caller's metadata as JSON text; empty for none.
+    pub metadata_json: String,
+}
+
+/// Replacement of the schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteSchema {
+    /// The store to change.
+    pub store: StoreId,
+    /// The schema that the change was judged against; `None` for none. Apply refuses when another is in force.
+    pub replaces: Option<Revision>,
+    /// Filters that must match nothing, or tuples would be orphaned. Judged where the log is applied.
+    pub orphan_guards: Vec<TupleFilter>,
+    /// The new text.
+    pub text: String,
+}
+
+/// Where a node is reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct NodeAddress {
+    /// `host:port` of the public API.
+    pub client: String,
+    /// `host:port` for the other nodes.
+    pub peer: String,
+}
+
+/// What apply made of a command. The same on every node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It took effect. For entries that are not commands, too.
+    Done,
+    /// Tuples were removed by filter.
+    Deleted {
+        /// How many.
+        count: u64,
+        /// Whether the limit stopped it while more matched.
+        partial: bool,
+    },
+    /// A node id was reserved.
+    Admitted {
+        /// The id.
+        node_id: u64,
+    },
+    /// It was refused as a whole and changed nothing.
+    Refused(Refusal),
+}
+
+/// Why apply refused a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The schema in force is not the one that the command was validated against. Validate again and propose again.
+    SchemaChanged {
+        /// The one in force.
+        current: Option<Revision>,
+    },
+    /// The precondition at this position did not hold.
+    PreconditionFailed {
+        /// Index into the command's preconditions.
+        position: u32,
+    },
+    /// A CREATE met an existing tuple.
+    AlreadyExists {
+        /// The tuple.
+        key: TupleKey,
+    },
+    /// The filter matches more than the limit.
+    TooManyDeletes {
+        /// The limit.
+        limit: u64,
+    },
+    /// The schema change would orphan a tuple.
+    WouldOrphan {
+        /// Index into the command's guards.
+        position: u32,
+        /// One of the tuples in the way.
+        example: TupleKey,
+    },
+}
