@@ -9,3 +9,4 @@ pub mod model;
 pub mod raft;
 pub mod schema;
 pub mod store;
+pub mod wire;
