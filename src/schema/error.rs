@@ -56,11 +56,12 @@ impl SchemaError {
 
 impl From<SchemaError> for Error {
     fn from(error: SchemaError) -> Self {
-        let code = match error.kind {
-            SchemaErrorKind::Parse => ErrorCode::SchemaParse,
-            SchemaErrorKind::Type => ErrorCode::SchemaType,
+        // The detail names differ by kind on the wire, since SpiceDB gives a range for one and a point for the other.
+        let (code, line, column) = match error.kind {
+            SchemaErrorKind::Parse => (ErrorCode::SchemaParse, "start_line_number", "start_column_position"),
+            SchemaErrorKind::Type => (ErrorCode::SchemaType, "line_number", "column_position"),
         };
-        Self::new(code, error.to_string()).with("line_number", error.line).with("column_position", error.column)
+        Self::new(code, error.to_string()).with(line, error.line).with(column, error.column)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: when every stored tuple is allowed by the old schema and none matches a guard, every stored tuple is allowed
 //! by the new one; and a tuple that matches a guard is not allowed by the new one. The property test below says both.
 
+use std::collections::BTreeSet;
+
 use crate::model::{ObjectId, RelationName, SubjectFilter, SubjectRelationFilter, TupleFilter, TypeName};
 
 use super::{AllowedSubject, Definition, Member, Relation, Schema};
@@ -104,7 +106,8 @@ fn removed_subjects(
     after: &Relation,
     guards: &mut Vec<Guard>,
 ) {
-    for subject in before.allowed.iter().filter(|subject| !after.allowed.contains(subject)) {
+    let kept: BTreeSet<&AllowedSubject> = after.allowed.iter().collect();
+    for subject in before.allowed.iter().filter(|subject| !kept.contains(subject)) {
         guards.push(Guard {
             filter: TupleFilter { subject: Some(subjects_of(subject)), ..under(definition, name) },
             what: format!(

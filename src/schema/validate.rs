@@ -24,31 +24,29 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
-/// Every broken rule, in order of definition and member.
-pub(super) fn faults(schema: &Schema) -> Vec<Fault> {
+/// Tells `report` of every broken rule. Nothing is collected: a hostile text can break a rule with every few bytes.
+pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
     let wildcards = wildcard_reach(schema);
-    let mut found = Vec::new();
     for definition in schema.definitions.values() {
         for (name, member) in &definition.members {
-            let mut report = |part: Option<usize>, message: String| {
-                found.push(Fault { definition: definition.name.clone(), member: name.clone(), part, message });
+            let mut report_part = |part: Option<usize>, message: String| {
+                report(Fault { definition: definition.name.clone(), member: name.clone(), part, message });
             };
             match member {
                 Member::Relation(relation) => {
-                    check_relation(schema, &wildcards, definition, name, relation, &mut report);
+                    check_relation(schema, &wildcards, definition, name, relation, &mut report_part);
                 }
                 Member::Permission(permission) => {
                     for (index, leaf) in permission.rewrite.leaves().into_iter().enumerate() {
                         if let Some(message) = leaf_fault(&wildcards, definition, leaf) {
-                            report(Some(index), message);
+                            report_part(Some(index), message);
                         }
                     }
                 }
             }
         }
-        alias_circles(definition, &mut found);
+        alias_circles(definition, report);
     }
-    found
 }
 
 type RelationRef<'a> = (&'a TypeName, &'a RelationName);
@@ -189,7 +187,8 @@ fn alias_target<'a>(definition: &'a Definition, name: &RelationName) -> Option<&
 
 /// Each permission has at most one alias target, so a walk ends at a relation or an expression, at ground walked before, or
 /// where it has been itself: a circle.
-fn alias_circles(definition: &Definition, found: &mut Vec<Fault>) {
+fn alias_circles(definition: &Definition, report: &mut dyn FnMut(Fault)) {
+    const SHOWN: usize = 10;
     let mut walked: BTreeSet<&RelationName> = BTreeSet::new();
     for start in definition.members.keys() {
         let mut path: Vec<&RelationName> = Vec::new();
@@ -206,16 +205,19 @@ fn alias_circles(definition: &Definition, found: &mut Vec<Fault>) {
         if !on_path.contains(current) || alias_target(definition, current).is_none() {
             continue;
         }
-        let circle: Vec<&RelationName> = path.into_iter().skip_while(|name| *name != current).collect();
-        let names = circle.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        found.extend(circle.into_iter().map(|member| Fault {
+        let circle = path.iter().skip_while(|name| **name != current);
+        let mut names = circle.clone().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if circle.count() > SHOWN {
+            names.push_str(", …");
+        }
+        report(Fault {
             definition: definition.name.clone(),
-            member: member.clone(),
+            member: current.clone(),
             part: None,
             message: format!(
                 "permissions under definition `{}` only stand for each other, in a cycle: {names}",
                 definition.name
             ),
-        }));
+        });
     }
 }

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use super::ast::{DefinitionNode, Expr, MemberBody, MemberNode};
 use super::parser::parse_text;
 use crate::model::{RelationName, TypeName, limits};
-use crate::schema::validate::{Fault, faults};
+use crate::schema::validate::{Fault, find_faults};
 use crate::schema::{Definition, Member, Permission, Relation, Rewrite, Schema, SchemaError};
 
 /// Reads a schema text. A text without definitions is a valid, empty schema.
@@ -21,10 +21,13 @@ pub fn parse(text: &str) -> Result<Schema, SchemaError> {
     for node in parse_text(text)? {
         compiler.define(node)?;
     }
-    let first = faults(&compiler.schema)
-        .into_iter()
-        .map(|fault| (compiler.offset_of(&fault), fault))
-        .min_by_key(|(offset, _)| *offset);
+    let mut first: Option<(usize, Fault)> = None;
+    find_faults(&compiler.schema, &mut |fault| {
+        let offset = compiler.offset_of(&fault);
+        if first.as_ref().is_none_or(|(earliest, _)| offset < *earliest) {
+            first = Some((offset, fault));
+        }
+    });
     match first {
         Some((offset, fault)) => Err(SchemaError::type_check(text, offset, fault.message)),
         None => Ok(compiler.schema),

@@ -57,7 +57,7 @@ impl<'a> Parser<'a> {
         Ok(match word.text {
             "use" => {
                 self.advance()?;
-                let feature = format!("the directive {} is", quoted(&format!("use {}", self.current.text.trim())));
+                let feature = format!("the directive {} is", quoted(format!("use {}", self.current.text).trim()));
                 SchemaError::unsupported(self.text, word.offset, &feature)
             }
             "import" => self.unsupported("`import` is"),
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
         let offset = self.advance()?.offset;
         let feature = match self.current.text {
             "expiration" => "expiring relationships (`with expiration`) are".to_owned(),
-            name => format!("caveats ({}) are", quoted(&format!("with {}", name.trim()))),
+            name => format!("caveats ({}) are", quoted(format!("with {name}").trim())),
         };
         Ok(SchemaError::unsupported(self.text, offset, &feature))
     }
