@@ -37,22 +37,21 @@ type Outcome<T> = Result<T, SchemaError>;
 impl<'a> Parser<'a> {
     fn definitions(mut self) -> Outcome<Vec<DefinitionNode>> {
         let mut found = Vec::new();
-        loop {
-            match self.current.kind {
-                TokenKind::End => return Ok(found),
-                TokenKind::Terminator => {
-                    self.advance()?;
-                }
-                TokenKind::Definition => found.push(self.definition()?),
-                TokenKind::Caveat => return Err(self.unsupported("`caveat` definitions are")),
-                TokenKind::Identifier => return Err(self.unknown_statement()?),
-                _ => return Err(self.unexpected("`definition`")),
+        while !self.at(TokenKind::End) {
+            if self.at(TokenKind::Definition) {
+                found.push(self.definition()?);
+            } else if self.take(TokenKind::Terminator)?.is_none() {
+                return Err(self.no_definition()?);
             }
         }
+        Ok(found)
     }
 
     /// Names the statements that the language has and this version does not.
-    fn unknown_statement(&mut self) -> Outcome<SchemaError> {
+    fn no_definition(&mut self) -> Outcome<SchemaError> {
+        if self.at(TokenKind::Caveat) {
+            return Ok(self.unsupported("`caveat` definitions are"));
+        }
         let word = self.current;
         Ok(match word.text {
             "use" => {
@@ -71,21 +70,18 @@ impl<'a> Parser<'a> {
         let name = At { value: self.type_name()?, offset };
         self.expect(TokenKind::LeftBrace)?;
         let mut members = Vec::new();
-        loop {
-            match self.current.kind {
-                TokenKind::RightBrace => {
-                    self.advance()?;
-                    return Ok(DefinitionNode { name, members });
-                }
-                TokenKind::Terminator => {
-                    self.advance()?;
-                }
-                TokenKind::Relation => members.push(self.relation()?),
-                TokenKind::Permission => members.push(self.permission()?),
-                TokenKind::Ellipsis => return Err(self.unsupported("references to a `partial` are")),
-                _ => return Err(self.unexpected("`relation`, `permission` or `}`")),
+        while self.take(TokenKind::RightBrace)?.is_none() {
+            if self.at(TokenKind::Relation) {
+                members.push(self.relation()?);
+            } else if self.at(TokenKind::Permission) {
+                members.push(self.permission()?);
+            } else if self.at(TokenKind::Ellipsis) {
+                return Err(self.unsupported("references to a `partial` are"));
+            } else if self.take(TokenKind::Terminator)?.is_none() {
+                return Err(self.unexpected("`relation`, `permission` or `}`"));
             }
         }
+        Ok(DefinitionNode { name, members })
     }
 
     fn relation(&mut self) -> Outcome<MemberNode> {
@@ -93,8 +89,7 @@ impl<'a> Parser<'a> {
         let name = At { value: self.relation_name()?, offset };
         self.expect(TokenKind::Colon)?;
         let mut allowed = vec![self.allowed_subject()?];
-        while self.current.kind == TokenKind::Pipe {
-            self.advance()?;
+        while self.take(TokenKind::Pipe)?.is_some() {
             allowed.push(self.allowed_subject()?);
         }
         self.statement_end()?;
@@ -104,7 +99,7 @@ impl<'a> Parser<'a> {
     fn permission(&mut self) -> Outcome<MemberNode> {
         let offset = self.advance()?.offset;
         let name = At { value: self.relation_name()?, offset };
-        if self.current.kind == TokenKind::Colon {
+        if self.at(TokenKind::Colon) {
             return Err(self.unsupported("type annotations on permissions are"));
         }
         self.expect(TokenKind::Equals)?;
@@ -115,34 +110,24 @@ impl<'a> Parser<'a> {
 
     /// A statement also ends before `}`, so that a definition fits on one line.
     fn statement_end(&mut self) -> Outcome<()> {
-        match self.current.kind {
-            TokenKind::RightBrace => Ok(()),
-            TokenKind::Terminator => self.advance().map(drop),
-            _ => Err(self.unexpected("the end of the statement (a new line or `;`)")),
+        if self.at(TokenKind::RightBrace) || self.take(TokenKind::Terminator)?.is_some() {
+            return Ok(());
         }
+        Err(self.unexpected("the end of the statement (a new line or `;`)"))
     }
 
     fn allowed_subject(&mut self) -> Outcome<At<AllowedSubject>> {
         let offset = self.current.offset;
         let subject_type = self.type_name()?;
-        let value = match self.current.kind {
-            TokenKind::Colon => {
-                self.advance()?;
-                self.expect(TokenKind::Star)?;
-                AllowedSubject::Wildcard(subject_type)
-            }
-            TokenKind::Hash => {
-                self.advance()?;
-                if self.current.kind == TokenKind::Ellipsis {
-                    self.advance()?;
-                    AllowedSubject::Direct(subject_type)
-                } else {
-                    AllowedSubject::Userset(subject_type, self.relation_name()?)
-                }
-            }
-            _ => AllowedSubject::Direct(subject_type),
+        let value = if self.take(TokenKind::Colon)?.is_some() {
+            self.expect(TokenKind::Star)?;
+            AllowedSubject::Wildcard(subject_type)
+        } else if self.take(TokenKind::Hash)?.is_none() || self.take(TokenKind::Ellipsis)?.is_some() {
+            AllowedSubject::Direct(subject_type)
+        } else {
+            AllowedSubject::Userset(subject_type, self.relation_name()?)
         };
-        if self.current.kind == TokenKind::With {
+        if self.at(TokenKind::With) {
             return Err(self.unsupported_trait()?);
         }
         Ok(At { value, offset })
@@ -160,8 +145,7 @@ impl<'a> Parser<'a> {
     /// `a - b - c` is `(a - b) - c`.
     fn expression(&mut self) -> Outcome<Parsed> {
         let mut left = self.intersection()?;
-        while self.current.kind == TokenKind::Minus {
-            let operator = self.advance()?;
+        while let Some(operator) = self.take(TokenKind::Minus)? {
             let right = self.intersection()?;
             let depth = self.bounded(1 + left.depth.max(right.depth), operator.offset)?;
             left = Parsed { expr: Expr::Exclusion(Box::new(left.expr), Box::new(right.expr)), depth };
@@ -172,27 +156,28 @@ impl<'a> Parser<'a> {
     fn intersection(&mut self) -> Outcome<Parsed> {
         let offset = self.current.offset;
         let mut operands = vec![self.union()?];
-        while self.current.kind == TokenKind::And {
-            self.advance()?;
+        while self.take(TokenKind::And)?.is_some() {
             operands.push(self.union()?);
         }
-        self.combine(operands, offset, Expr::Intersection, |expr| match expr {
-            Expr::Intersection(inner) => Ok(inner),
-            other => Err(other),
+        self.combine(operands, offset, Expr::Intersection, |expr| {
+            if let Expr::Intersection(inner) = expr { Ok(inner) } else { Err(expr) }
         })
     }
 
     fn union(&mut self) -> Outcome<Parsed> {
         let offset = self.current.offset;
         let mut operands = vec![self.operand()?];
-        while self.current.kind == TokenKind::Plus {
-            self.advance()?;
+        while self.take(TokenKind::Plus)?.is_some() {
             operands.push(self.operand()?);
         }
-        self.combine(operands, offset, Expr::Union, |expr| match expr {
-            Expr::Union(inner) => Ok(inner),
-            other => Err(other),
-        })
+        self.combine(
+            operands,
+            offset,
+            Expr::Union,
+            |expr| {
+                if let Expr::Union(inner) = expr { Ok(inner) } else { Err(expr) }
+            },
+        )
     }
 
     /// One operand stays what it is; several become one node, and operands of the same operator dissolve into it.
@@ -218,63 +203,52 @@ impl<'a> Parser<'a> {
     }
 
     fn operand(&mut self) -> Outcome<Parsed> {
-        let token = self.current;
-        match token.kind {
-            TokenKind::LeftParen => {
-                self.nesting = self.bounded(self.nesting + 1, token.offset)?;
-                self.advance()?;
-                let inner = self.expression()?;
-                self.expect(TokenKind::RightParen)?;
-                self.nesting -= 1;
-                Ok(inner)
-            }
-            TokenKind::Nil => {
-                self.advance()?;
-                Ok(Parsed { expr: Expr::Nil(token.offset), depth: 1 })
-            }
-            TokenKind::Identifier => Ok(Parsed { expr: self.name_or_arrow()?, depth: 1 }),
-            _ => Err(self.unexpected("a relation, a permission, `nil` or `(`")),
+        if let Some(open) = self.take(TokenKind::LeftParen)? {
+            self.nesting = self.bounded(self.nesting + 1, open.offset)?;
+            let inner = self.expression()?;
+            self.expect(TokenKind::RightParen)?;
+            self.nesting -= 1;
+            Ok(inner)
+        } else if let Some(nil) = self.take(TokenKind::Nil)? {
+            Ok(Parsed { expr: Expr::Nil(nil.offset), depth: 1 })
+        } else if self.at(TokenKind::Identifier) {
+            Ok(Parsed { expr: self.name_or_arrow()?, depth: 1 })
+        } else {
+            Err(self.unexpected("a relation, a permission, `nil` or `(`"))
         }
     }
 
     fn name_or_arrow(&mut self) -> Outcome<Expr> {
         let offset = self.current.offset;
         let name = At { value: self.relation_name()?, offset };
-        let (kind, target) = match self.current.kind {
-            TokenKind::Arrow => {
-                self.advance()?;
-                (ArrowKind::Any, self.relation_name()?)
-            }
-            TokenKind::Period => {
-                self.advance()?;
-                let kind = match (self.current.kind, self.current.text) {
-                    (TokenKind::Identifier, "any") => ArrowKind::Any,
-                    (TokenKind::Identifier, "all") => ArrowKind::All,
-                    _ => return Err(self.unexpected("`any` or `all`")),
-                };
-                self.advance()?;
-                self.expect(TokenKind::LeftParen)?;
-                let target = self.relation_name()?;
-                self.expect(TokenKind::RightParen)?;
-                (kind, target)
-            }
-            _ => return Ok(Expr::Name(name)),
+        let (kind, target) = if self.take(TokenKind::Arrow)?.is_some() {
+            (ArrowKind::Any, self.relation_name()?)
+        } else if self.take(TokenKind::Period)?.is_some() {
+            let kind = match self.current.text {
+                "any" => ArrowKind::Any,
+                "all" => ArrowKind::All,
+                _ => return Err(self.unexpected("`any` or `all`")),
+            };
+            self.advance()?;
+            self.expect(TokenKind::LeftParen)?;
+            let target = self.relation_name()?;
+            self.expect(TokenKind::RightParen)?;
+            (kind, target)
+        } else {
+            return Ok(Expr::Name(name));
         };
-        match self.current.kind {
-            TokenKind::Arrow | TokenKind::Period => Err(SchemaError::parse(
-                self.text,
-                self.current.offset,
-                "nested arrows are not supported: give the inner arrow a permission of its own and follow that",
-            )),
-            _ => Ok(Expr::Arrow { tupleset: name, target, kind }),
+        if self.at(TokenKind::Arrow) || self.at(TokenKind::Period) {
+            let message =
+                "nested arrows are not supported: give the inner arrow a permission of its own and follow that";
+            return Err(SchemaError::parse(self.text, self.current.offset, message));
         }
+        Ok(Expr::Arrow { tupleset: name, target, kind })
     }
 
     fn type_name(&mut self) -> Outcome<TypeName> {
         let offset = self.current.offset;
         let mut path = self.expect(TokenKind::Identifier)?.text.to_owned();
-        while self.current.kind == TokenKind::Slash {
-            self.advance()?;
+        while self.take(TokenKind::Slash)?.is_some() {
             path.push('/');
             path.push_str(self.expect(TokenKind::Identifier)?.text);
         }
@@ -297,8 +271,17 @@ impl<'a> Parser<'a> {
         Err(SchemaError::parse(self.text, offset, message))
     }
 
+    fn at(&self, kind: TokenKind) -> bool {
+        self.current.kind == kind
+    }
+
+    /// The current token where it is of this kind, and moves on.
+    fn take(&mut self, kind: TokenKind) -> Outcome<Option<Token<'a>>> {
+        if self.at(kind) { self.advance().map(Some) } else { Ok(None) }
+    }
+
     fn expect(&mut self, kind: TokenKind) -> Outcome<Token<'a>> {
-        if self.current.kind == kind { self.advance() } else { Err(self.unexpected(kind.describe())) }
+        if self.at(kind) { self.advance() } else { Err(self.unexpected(kind.describe())) }
     }
 
     /// Moves on, and gives the token that was current.
@@ -308,11 +291,10 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self, expected: &str) -> SchemaError {
-        let found = match (self.current.kind, self.current.text) {
-            (TokenKind::Identifier, word) => quoted(word),
-            (TokenKind::Terminator, ";") => "`;`".to_owned(),
-            (TokenKind::Terminator, _) => "the end of the line".to_owned(),
-            (kind, _) => kind.describe().to_owned(),
+        let found = match self.current.text {
+            "" => "the end of the text".to_owned(),
+            "\n" | "\r" => "the end of the line".to_owned(),
+            text => quoted(text),
         };
         SchemaError::parse(self.text, self.current.offset, format!("expected {expected}, found {found}"))
     }
