@@ -5,6 +5,7 @@
 //! descend; `tests/tidy.rs` says so.
 
 pub mod consistency;
+pub mod engine;
 pub mod model;
 pub mod raft;
 pub mod schema;

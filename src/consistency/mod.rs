@@ -4,6 +4,8 @@
 
 mod contract;
 mod requirement;
+mod views;
 
 pub use contract::ViewSource;
 pub use requirement::Requirement;
+pub use views::ReplicaViews;

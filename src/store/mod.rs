@@ -2,8 +2,14 @@
 //!
 //! Knows nothing of Raft (an index is just a [`Revision`](crate::model::Revision)) and nothing of evaluation.
 
+mod bounds;
 mod contract;
+mod memory;
+#[cfg(test)]
+mod suite;
+mod writer;
 
 pub use contract::{
     ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
 };
+pub use memory::{MemoryBatch, MemoryStore};
