@@ -91,7 +91,7 @@ pub struct Replica {
     raft: Raft,
     store: Arc<RocksStore>,
     snapshots: Arc<SnapshotFolder>,
-    proposer: Proposer,
+    proposer: Arc<Proposer>,
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
     counters: Arc<LogCounters>,
@@ -133,6 +133,7 @@ impl Replica {
             .map_err(|error| ReplicaError::Start(error.to_string()))?;
         let leader = LeaderWatch::new(raft.server_metrics());
         let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
+        let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader);
         Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters }))
     }
@@ -161,7 +162,7 @@ impl Replica {
 
     /// The way to write.
     #[must_use]
-    pub fn proposer(&self) -> &Proposer {
+    pub fn proposer(&self) -> &Arc<Proposer> {
         &self.proposer
     }
 

@@ -18,7 +18,7 @@ use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::replica::Replica;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
 use crate::raft::{CommandBody, codec};
-use crate::store::CheckpointFile;
+use crate::store::FileEntry;
 use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
 
@@ -107,7 +107,7 @@ impl PeerService for PeerServer {
             return Err(Status::invalid_argument("a snapshot begins with its header"));
         };
         let (replica, _) = self.open(&header)?;
-        let (vote, meta, files): (Vote, SnapshotMeta, Vec<CheckpointFile>) = decode(&header.payload)?;
+        let (vote, meta, files): (Vote, SnapshotMeta, Vec<FileEntry>) = decode(&header.payload)?;
         let failed = |error: std::io::Error| Status::internal(format!("the snapshot was not taken: {error}"));
         let mut receiving = replica.snapshots().receive(files).map_err(failed)?;
         while let Some(part) = parts.try_next().await? {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::{CheckpointFile, verify_checkpoint};
+use crate::store::{FileEntry, verify_checkpoint};
 
 /// A snapshot's folder and the list of what is in it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SnapshotFiles {
     folder: Arc<Folder>,
-    files: Arc<[CheckpointFile]>,
+    files: Arc<[FileEntry]>,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Drop for Folder {
 }
 
 impl SnapshotFiles {
-    pub(super) fn new(path: PathBuf, files: Vec<CheckpointFile>) -> Self {
+    pub(super) fn new(path: PathBuf, files: Vec<FileEntry>) -> Self {
         let folder = Folder { path, obsolete: AtomicBool::new(false) };
         Self { folder: Arc::new(folder), files: files.into() }
     }
@@ -45,7 +45,7 @@ impl SnapshotFiles {
     }
 
     /// The files, in the order in which they are sent.
-    pub(in crate::raft) fn list(&self) -> &[CheckpointFile] {
+    pub(in crate::raft) fn list(&self) -> &[FileEntry] {
         &self.files
     }
 
@@ -58,15 +58,15 @@ impl SnapshotFiles {
 /// A snapshot on its way in. Dropped before [`Receiving::finish`], it leaves nothing behind.
 pub(in crate::raft) struct Receiving {
     path: PathBuf,
-    expected: Vec<CheckpointFile>,
+    expected: Vec<FileEntry>,
     open: Option<(File, u64)>,
     next: usize,
     finished: bool,
 }
 
 impl Receiving {
-    pub(super) fn begin(path: PathBuf, expected: Vec<CheckpointFile>) -> io::Result<Self> {
-        let named_plainly = |file: &CheckpointFile| {
+    pub(super) fn begin(path: PathBuf, expected: Vec<FileEntry>) -> io::Result<Self> {
+        let named_plainly = |file: &FileEntry| {
             let name = file.name.as_str();
             !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
         };

@@ -15,7 +15,7 @@ use super::files::{Receiving, SnapshotFiles};
 use crate::raft::apply::AppliedState;
 use crate::raft::codec;
 use crate::raft::types::{Snapshot, SnapshotMeta};
-use crate::store::{CheckpointFile, MetaKey, RocksStore, StoreError};
+use crate::store::{FileEntry, MetaKey, RocksStore, StoreError};
 
 /// The snapshots of one node.
 pub(in crate::raft) struct SnapshotFolder {
@@ -84,7 +84,7 @@ impl SnapshotFolder {
     }
 
     /// A place for a snapshot that comes from another node.
-    pub(in crate::raft) fn receive(&self, files: Vec<CheckpointFile>) -> io::Result<Receiving> {
+    pub(in crate::raft) fn receive(&self, files: Vec<FileEntry>) -> io::Result<Receiving> {
         Receiving::begin(self.root.join(folder_name(self.take_number())), files)
     }
 
@@ -137,7 +137,7 @@ fn read_meta(root: &Path, number: &str) -> io::Result<Kept> {
     let path = root.join(format!("snapshot-{number}.meta"));
     let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
     let number: u64 = number.parse().map_err(|_| damaged("not a snapshot number".into()))?;
-    let (meta, files): (SnapshotMeta, Vec<CheckpointFile>) =
+    let (meta, files): (SnapshotMeta, Vec<FileEntry>) =
         codec::decode(&fs::read(&path)?).map_err(|e| damaged(e.to_string()))?;
     Ok(Kept { number, meta, files: SnapshotFiles::new(root.join(folder_name(number)), files) })
 }
