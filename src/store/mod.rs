@@ -3,8 +3,10 @@
 //! Knows nothing of Raft (an index is just a [`Revision`](crate::model::Revision)) and nothing of evaluation.
 
 mod bounds;
+mod codec;
 mod contract;
 mod memory;
+mod rocks;
 #[cfg(test)]
 mod suite;
 mod writer;
@@ -13,3 +15,4 @@ pub use contract::{
     ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
+pub use rocks::{CheckpointInfo, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};
