@@ -211,7 +211,7 @@ fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix,
     let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
     let subject_relation = subject.and_then(|s| match &s.relation {
         SubjectRelationFilter::Any => None,
-        SubjectRelationFilter::Direct => Some(""),
+        SubjectRelationFilter::Direct | SubjectRelationFilter::Concrete => Some(""),
         SubjectRelationFilter::Relation(name) => Some(name.as_str()),
     });
     let resource_type = filter.resource_type.as_ref().map(|name| name.as_str());
@@ -241,6 +241,9 @@ fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
         let relation_fits = match &subject.relation {
             SubjectRelationFilter::Any => true,
             SubjectRelationFilter::Direct => names.subject_relation.is_empty(),
+            SubjectRelationFilter::Concrete => {
+                names.subject_relation.is_empty() && names.subject_id != crate::model::ObjectId::WILDCARD
+            }
             SubjectRelationFilter::Relation(wanted) => wanted.as_str() == names.subject_relation,
         };
         subject.subject_type.as_str() == names.subject_type
