@@ -182,7 +182,9 @@ impl World<'_> {
         let member = self.schema.member(object.object_type.as_str(), relation.as_str());
         self.tuples.iter().filter(move |key| key.resource == *object && key.relation == *relation).filter_map(
             move |key| match member {
-                Some(Member::Relation(relation)) => relation.allowed.contains(&kind(&key.subject)).then_some(&key.subject),
+                Some(Member::Relation(relation)) => {
+                    relation.allowed.contains(&kind(&key.subject)).then_some(&key.subject)
+                }
                 Some(Member::Permission(_)) | None => None,
             },
         )
@@ -212,7 +214,8 @@ impl World<'_> {
             Rewrite::Nil => {}
             Rewrite::Computed(name) => found.push(((object.clone(), name.clone()), negated)),
             Rewrite::Arrow { tupleset, target, kind: _ } => {
-                let objects = self.objects_of(&(object.clone(), tupleset.clone()));
+                let spot = (object.clone(), tupleset.clone());
+                let objects = self.objects_of(&spot);
                 found.extend(objects.map(|object| ((object, target.clone()), negated)));
             }
             Rewrite::Union(operands) | Rewrite::Intersection(operands) => {

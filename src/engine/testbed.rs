@@ -7,12 +7,8 @@ use std::sync::Arc;
 use crate::model::{
     ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey, TypeName,
 };
-use crate::schema::{
-    AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema,
-};
-use crate::store::{
-    MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
-};
+use crate::schema::{AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
 
 use super::{Budget, CheckError, CheckItem, Plan, check, check_bulk};
 use crate::model::Decision;
@@ -244,8 +240,7 @@ impl ReadView for SortedView {
         assert!(after.is_none(), "the engine scans from the beginning");
         let resource = ObjectRef { object_type, object_id };
         for subject in self.of(&resource, &relation) {
-            let key =
-                TupleKey { resource: resource.clone(), relation: relation.clone(), subject: subject.clone() };
+            let key = TupleKey { resource: resource.clone(), relation: relation.clone(), subject: subject.clone() };
             if filter.matches(&key)
                 && visit(TupleRow { tuple: Tuple::unqualified(key), written_at: self.revision() }).is_break()
             {

@@ -21,10 +21,7 @@ pub(super) struct Subject {
 
 impl Subject {
     pub(super) fn new(reference: &SubjectRef, kind: SubjectKind, object: ObjectIx) -> Self {
-        let everyone = ObjectRef {
-            object_type: reference.object.object_type.clone(),
-            object_id: ObjectId::wildcard(),
-        };
+        let everyone = ObjectRef { object_type: reference.object.object_type.clone(), object_id: ObjectId::wildcard() };
         Self { reference: reference.clone(), kind, wildcard: SubjectRef::direct(everyone), object }
     }
 

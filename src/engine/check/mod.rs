@@ -12,7 +12,5 @@ mod reader;
 mod request;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests;
 
 pub use request::{CheckItem, CheckOutcome, check, check_bulk};
