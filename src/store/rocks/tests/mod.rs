@@ -86,7 +86,7 @@ fn rewriting_history_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
     /// The durable store and its twin never differ, wherever the data lies: in memory, in table files, after a reopening.
     #[test]
