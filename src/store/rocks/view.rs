@@ -31,6 +31,9 @@ const STEPS_BEFORE_SEEK: u32 = 8;
 
 type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
 
+/// What is done with each live tuple: its names, when it was written, and what limits it.
+type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> + 'a;
+
 /// Whether the keys asked for lie in one group of the bloom filter, or in several.
 #[derive(Clone, Copy)]
 enum Span {
@@ -58,7 +61,7 @@ impl RocksView {
         order: ScanOrder,
         (within, span): (&Prefix, Span),
         from: &[u8],
-        visit: &mut dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         let revision = self.pin.revision();
         let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
