@@ -4,6 +4,8 @@
 
 mod contract;
 mod requirement;
+mod zookie;
 
 pub use contract::ViewSource;
 pub use requirement::Requirement;
+pub use zookie::{Zookie, ZookieError};
