@@ -16,7 +16,8 @@ mod services;
 mod testing;
 mod tuples;
 
-pub use check::{BulkCheckAnswer, CheckAnswer, Question};
+pub use crate::engine::CheckItem;
+pub use check::{BulkCheckAnswer, CheckAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };

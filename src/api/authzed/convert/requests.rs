@@ -8,7 +8,7 @@ use crate::model::{
     CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey, TupleUpdate,
     UpdateKind,
 };
-use crate::service::{Consistency, DeleteTuples, Question, ReadTuples, WriteTuples};
+use crate::service::{Consistency, DeleteTuples, CheckItem, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
 
 fn invalid(message: &str) -> Error {
@@ -133,8 +133,8 @@ pub(in crate::api::authzed) fn to_read(request: wire::ReadRelationshipsRequest) 
 /// that this version does not have, and its absence changes no answer.
 pub(in crate::api::authzed) fn to_check(
     request: wire::CheckPermissionRequest,
-) -> Result<(Consistency, Question), Error> {
-    let question = Question {
+) -> Result<(Consistency, CheckItem), Error> {
+    let question = CheckItem {
         resource: to_resource(request.resource)?,
         permission: RelationName::new(&request.permission)?,
         subject: to_subject(request.subject)?,
@@ -146,9 +146,9 @@ pub(in crate::api::authzed) fn to_check(
 pub(in crate::api::authzed) fn to_bulk_check(
     consistency: Option<wire::Consistency>,
     items: &[wire::CheckBulkPermissionsRequestItem],
-) -> Result<(Consistency, Vec<Question>), Error> {
+) -> Result<(Consistency, Vec<CheckItem>), Error> {
     let to_question = |item: &wire::CheckBulkPermissionsRequestItem| {
-        Ok(Question {
+        Ok(CheckItem {
             resource: to_resource(item.resource.clone())?,
             permission: RelationName::new(&item.permission)?,
             subject: to_subject(item.subject.clone())?,
