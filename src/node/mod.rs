@@ -1,0 +1,9 @@
+//! One node: its place on disk, its lifecycle (waiting, then member), its two listeners, and an orderly end.
+
+mod admin;
+mod identity;
+mod lifecycle;
+mod serve;
+
+pub use identity::IdentityError;
+pub use serve::{ServeError, serve};
