@@ -1,0 +1,138 @@
+//! One listener with everything public on it, from the first connection to the end of the last one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::admin::Cluster;
+use super::auth::RequireKey;
+use super::authzed::{Permissions, Schema};
+use super::request_id::RequestIdLayer;
+use crate::model::limits;
+use crate::security::Keyring;
+use crate::service::{ClusterAdmin, Services};
+use crate::wire;
+use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServer;
+use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
+use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
+
+/// What health knows: `""` is the node as a whole. The administration is no part of it, since it works before the node is a
+/// member.
+const HEALTH_NAMES: [&str; 3] = ["", "authzed.api.v1.PermissionsService", "authzed.api.v1.SchemaService"];
+
+/// Requests at the same time on one connection.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+/// A quiet connection is asked for a sign of life this often, and closed without one after the second time.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long running requests may take to end after the node is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What is served.
+pub struct ApiServices {
+    /// The use cases.
+    pub services: Arc<Services>,
+    /// Administration of the node.
+    pub cluster: Arc<dyn ClusterAdmin>,
+}
+
+/// Why serving ended, or never began.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors built into the program are not usable.
+    #[error("server reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener failed.
+    #[error("the public API stopped: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves `api` on `listener` until `shutdown`, then lets running requests end within ten seconds.
+///
+/// Health and reflection need no key. Health says SERVING while the node is a member and not stopping.
+pub async fn serve(
+    listener: TcpListener,
+    api: ApiServices,
+    keyring: Arc<Keyring>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let key = RequireKey::new(keyring);
+    let reporter = HealthReporter::new();
+    let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+    let reporting = report_health(reporter, api.services.membership(), shutdown.clone());
+    let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let schema = SchemaServiceServer::new(Schema::new(api.services)).max_decoding_message_size(limits::MESSAGE_BYTES);
+    let cluster = ClusterServiceServer::new(Cluster::new(api.cluster));
+
+    let router = Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(RequestIdLayer)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(InterceptedService::new(permissions, key.clone()))
+        .add_service(InterceptedService::new(schema, key.clone()))
+        .add_service(InterceptedService::new(cluster, key));
+
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let serving = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let overdue = async {
+        tokio::join!(reporting, shutdown.cancelled());
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = serving => Ok(ended?),
+        () = overdue => {
+            tracing::warn!(grace = ?GRACE, "requests were still running when the time to end them was over");
+            Ok(())
+        }
+    }
+}
+
+/// Says what load balancers need to know: requests are welcome once the node is a member, and no more once it stops. Ends
+/// after `shutdown`.
+async fn report_health(reporter: HealthReporter, mut membership: watch::Receiver<bool>, shutdown: CancellationToken) {
+    report(&reporter, ServingStatus::NotServing).await;
+    let is_member = tokio::select! {
+        // An error means that the services are gone, and with them the server.
+        member = membership.wait_for(|member| *member) => member.is_ok(),
+        () = shutdown.cancelled() => false,
+    };
+    if is_member {
+        report(&reporter, ServingStatus::Serving).await;
+    }
+    shutdown.cancelled().await;
+    report(&reporter, ServingStatus::NotServing).await;
+}
+
+async fn report(reporter: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The protocol between nodes is not served here.
+        .with_service_name("authzed.api.v1.PermissionsService")
+        .with_service_name("authzed.api.v1.SchemaService")
+        .with_service_name("quorate.v1.ClusterService")
+        .with_service_name("grpc.health.v1.Health")
+}

@@ -1,0 +1,142 @@
+//! The schema: written whole, judged against the one that it replaces and against the data.
+
+use std::sync::Arc;
+
+use super::{Call, Services};
+use crate::consistency::{Requirement, Zookie};
+use crate::model::{Error, ErrorCode, limits};
+use crate::raft::{CommandBody, Outcome, Refusal, WriteSchema};
+use crate::schema::{guards, spicedb};
+
+/// How often a change is judged anew because another one came first.
+const ATTEMPTS: usize = 5;
+
+/// The schema in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaAnswer {
+    /// As it was written.
+    pub text: Arc<str>,
+    /// The state that it was read from.
+    pub zookie: Zookie,
+}
+
+impl Services {
+    /// Replaces the schema. The zookie names the first state under the new one.
+    pub async fn write_schema(&self, call: Call, text: String) -> Result<Zookie, Error> {
+        if text.len() > limits::SCHEMA_BYTES {
+            let message = format!("the schema takes {} bytes; the limit is {}", text.len(), limits::SCHEMA_BYTES);
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        let parse = {
+            let text = text.clone();
+            move || Ok(spicedb::parse(&text)?)
+        };
+        let new = Arc::new(self.pool.run(call.deadline, parse).await?);
+        for _ in 0..ATTEMPTS {
+            // Only the latest schema says which tuples there can be; an older one would miss some guards.
+            let view = self.view(call, Requirement::FullyConsistent).await?;
+            let (schemas, new) = (Arc::clone(&self.schemas), Arc::clone(&new));
+            let judge = move || {
+                let current = schemas.of(call.store, view.as_ref())?;
+                Ok((current.revision, guards::orphaning(current.schema(), &new)))
+            };
+            let (replaces, guards) = self.pool.run(call.deadline, judge).await?;
+            let orphan_guards = guards.iter().map(|guard| guard.filter.clone()).collect();
+            let change = WriteSchema { store: call.store, replaces, orphan_guards, text: text.clone() };
+            let applied = self.propose(call, CommandBody::WriteSchema(change)).await?;
+            match applied.outcome {
+                Outcome::Done => return self.zookie(applied.revision),
+                Outcome::Refused(Refusal::SchemaChanged { .. }) => {}
+                Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
+                    let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
+                    let what = guard.map_or("a removed name is in use", |guard| guard.what.as_str());
+                    let message = format!(
+                        "the schema was not changed: {what}; delete such relationships first, \
+                                           for example `{example}`"
+                    );
+                    return Err(Error::new(ErrorCode::SchemaInUse, message).with("relationship", example));
+                }
+                outcome @ (Outcome::Refused(_) | Outcome::Deleted { .. } | Outcome::Admitted { .. }) => {
+                    let message = format!("a schema change came to an outcome that is not one of it: {outcome:?}");
+                    return Err(Error::new(ErrorCode::Internal, message));
+                }
+            }
+        }
+        const MESSAGE: &str = "the schema was not changed: others kept changing it; read it, and try again";
+        Err(Error::new(ErrorCode::Conflict, MESSAGE))
+    }
+
+    /// Reads the schema. Always the latest one: an older text is of no use to whoever wants to change it.
+    pub async fn read_schema(&self, call: Call) -> Result<SchemaAnswer, Error> {
+        let view = self.view(call, Requirement::FullyConsistent).await?;
+        let zookie = self.zookie(view.revision())?;
+        let stored = self.pool.run(call.deadline, move || Ok(view.schema()?)).await?;
+        match stored {
+            // Writing an empty text is how a schema is removed.
+            Some(stored) if !stored.text.trim().is_empty() => Ok(SchemaAnswer { text: stored.text, zookie }),
+            Some(_) | None => {
+                const MESSAGE: &str = "no schema has been defined; write one first";
+                Err(Error::new(ErrorCode::SchemaNotFound, MESSAGE))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UpdateKind;
+    use crate::service::WriteTuples;
+    use crate::service::testing::{SCHEMA, TestNode, call, schema_change, update};
+
+    #[tokio::test]
+    async fn a_schema_is_read_as_it_was_written() {
+        let (_, services) = TestNode::start();
+        assert_eq!(services.read_schema(call()).await.expect_err("none").code, ErrorCode::SchemaNotFound);
+        let written = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let read = services.read_schema(call()).await.expect("written");
+        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written));
+        services.write_schema(call(), String::new()).await.expect("no tuple is in the way");
+        assert_eq!(services.read_schema(call()).await.expect_err("removed").code, ErrorCode::SchemaNotFound);
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_is_not_valid_is_refused() {
+        let (node, services) = TestNode::start();
+        let cases = [
+            ("definition user {", ErrorCode::SchemaParse),
+            ("definition user { permission view = absent }", ErrorCode::SchemaType),
+        ];
+        for (text, code) in cases {
+            assert_eq!(services.write_schema(call(), text.to_owned()).await.expect_err(text).code, code, "{text}");
+        }
+        let long = " ".repeat(limits::SCHEMA_BYTES + 1);
+        assert_eq!(services.write_schema(call(), long).await.expect_err("long").code, ErrorCode::InvalidArgument);
+        assert_eq!(node.applied().index(), 0, "nothing was proposed");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_would_orphan_tuples_names_one_of_them() {
+        let (_, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let updates = vec![update(UpdateKind::Touch, "document:a#viewer@user:b")];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        let smaller = SCHEMA.replace("viewer: user | user:* |", "viewer: user:* |");
+        let error = services.write_schema(call(), smaller.clone()).await.expect_err("in use");
+        assert_eq!(error.code, ErrorCode::SchemaInUse);
+        assert!(error.message.contains("document:a#viewer@user:b"), "{error}");
+        let updates = vec![update(UpdateKind::Delete, "document:a#viewer@user:b")];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        services.write_schema(call(), smaller).await.expect("not in use any more");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_comes_second_is_judged_against_the_first() {
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let first = format!("{SCHEMA} definition folder {{ relation parent: user }}");
+        node.others.lock().push_back(schema_change(&node, &first));
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("judged anew");
+        assert_eq!(services.read_schema(call()).await.expect("written").text.as_ref(), SCHEMA);
+    }
+}
