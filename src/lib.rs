@@ -4,9 +4,12 @@
 //! Layers, from the top: `cli → node → api → service → { consistency → raft, engine } → store → model`. Imports only
 //! descend; `tests/tidy.rs` says so.
 
+pub mod config;
 pub mod consistency;
 pub mod model;
+pub mod node;
 pub mod raft;
 pub mod schema;
 pub mod store;
+pub mod telemetry;
 pub mod wire;
