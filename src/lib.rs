@@ -4,6 +4,7 @@
 //! Layers, from the top: `cli → node → api → service → { consistency → raft, engine } → store → model`. Imports only
 //! descend; `tests/tidy.rs` says so.
 
+pub mod cli;
 pub mod config;
 pub mod consistency;
 pub mod model;

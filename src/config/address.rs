@@ -8,11 +8,15 @@ use super::{ConfigError, invalid};
 pub(super) fn check_addresses(table: &str, listen: SocketAddr, advertise: &str) -> Result<(), ConfigError> {
     let key = format!("{table}.advertise");
     let Some((host, port)) = split_host_port(advertise) else {
-        return Err(invalid(&key, format!("is {advertise:?}; write it as HOST:PORT, for example node-1.internal:50051")));
+        return Err(invalid(
+            &key,
+            format!("is {advertise:?}; write it as HOST:PORT, for example node-1.internal:50051"),
+        ));
     };
     if matches!(host, "0.0.0.0" | "[::]") {
-        let problem =
-            format!("would be {advertise}, which nobody can connect to; set it to the address at which others reach this node");
+        let problem = format!(
+            "would be {advertise}, which nobody can connect to; set it to the address at which others reach this node"
+        );
         return Err(invalid(&key, problem));
     }
     // Port 0 asks the system for a free port, and what is advertised follows it.

@@ -33,7 +33,8 @@ impl LogSection {
         match tracing_subscriber::EnvFilter::try_new(&self.filter) {
             Ok(_) => Ok(()),
             Err(error) => {
-                let problem = format!("is {:?}, which is not a filter ({error}); try info or quorate=debug", self.filter);
+                let problem =
+                    format!("is {:?}, which is not a filter ({error}); try info or quorate=debug", self.filter);
                 Err(invalid("log.filter", problem))
             }
         }
