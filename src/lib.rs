@@ -4,13 +4,17 @@
 //! Layers, from the top: `cli → node → api → service → { consistency → raft, engine } → store → model`. Imports only
 //! descend; `tests/tidy.rs` says so.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod consistency;
+pub mod engine;
 pub mod model;
 pub mod node;
 pub mod raft;
 pub mod schema;
+pub mod security;
+pub mod service;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -4,6 +4,10 @@
 
 mod contract;
 mod requirement;
+mod views;
+mod zookie;
 
 pub use contract::ViewSource;
 pub use requirement::Requirement;
+pub use views::ReplicaViews;
+pub use zookie::{Zookie, ZookieError};

@@ -24,7 +24,7 @@ pub enum ErrorCode {
     DuplicateUpdate,
     /// The relation does not allow this type of subject.
     InvalidSubjectType,
-    /// The relation does not allow a wildcard subject.
+    /// A wildcard subject where one object is needed.
     WildcardNotAllowed,
     /// A tuple names a permission where a relation belongs.
     CannotUpdatePermission,

@@ -36,10 +36,12 @@ pub enum SubjectRelationFilter {
     /// With or without a relation.
     #[default]
     Any,
-    /// Only subjects that are objects themselves.
+    /// Only subjects that are objects themselves, or the wildcard of all of them.
     Direct,
     /// Only subjects with this relation.
     Relation(RelationName),
+    /// Only subjects that are objects themselves, without the wildcard.
+    Concrete,
 }
 
 impl TupleFilter {
@@ -67,9 +69,45 @@ impl SubjectFilter {
             SubjectRelationFilter::Any => true,
             SubjectRelationFilter::Direct => subject.relation.is_none(),
             SubjectRelationFilter::Relation(wanted) => subject.relation.as_ref() == Some(wanted),
+            SubjectRelationFilter::Concrete => subject.relation.is_none() && !subject.is_wildcard(),
         };
         self.subject_type == subject.object.object_type
             && self.subject_id.as_ref().is_none_or(|id| *id == subject.object.object_id)
             && relation_fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ObjectRef, SubjectRef};
+
+    #[test]
+    fn subject_relations_tell_objects_wildcards_and_usersets_apart() {
+        let relation = RelationName::new("member").expect("valid");
+        let cases = [
+            (SubjectRelationFilter::Any, [true, true, true]),
+            (SubjectRelationFilter::Direct, [true, true, false]),
+            (SubjectRelationFilter::Concrete, [true, false, false]),
+            (SubjectRelationFilter::Relation(relation), [false, false, true]),
+        ];
+        for (relation, expected) in cases {
+            let filter = TupleFilter {
+                subject: Some(SubjectFilter {
+                    subject_type: TypeName::new("team").expect("valid"),
+                    subject_id: None,
+                    relation,
+                }),
+                ..TupleFilter::default()
+            };
+            let found = [("a", ""), ("*", ""), ("a", "member")].map(|(id, relation)| {
+                filter.matches(&TupleKey {
+                    resource: ObjectRef::new("doc", "1").expect("valid"),
+                    relation: RelationName::new("viewer").expect("valid"),
+                    subject: SubjectRef::new("team", id, relation).expect("valid"),
+                })
+            });
+            assert_eq!(found, expected, "{filter:?}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub const READ_LIMIT: usize = 1000;
 pub const DELETES_PER_ENTRY: usize = 100_000;
 /// Largest schema text, in bytes.
 pub const SCHEMA_BYTES: usize = 4 << 20;
+/// Deepest nesting of operators or parentheses in a permission. Whoever walks a rewrite by recursion rests on it.
+pub const REWRITE_DEPTH: usize = 128;
 /// Longest cursor that a client may send, in bytes.
 pub const CURSOR_BYTES: usize = 102_400;
 /// Longest zookie that a client may send, in bytes. The ones made here are far shorter.

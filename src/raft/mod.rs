@@ -1,9 +1,31 @@
 //! Replication: everything between "this command should happen" and "it happened at this index, on every node".
 //!
-//! openraft's types stay inside this folder. It must not know evaluation or the public API.
+//! Reads downward: `replica` (one node's part) → `propose`, `read_index`, `membership` → `network`, `state_machine` →
+//! `apply`, `log`, `snapshot` → `codec`. openraft's types stay inside this folder. It must not know evaluation or the public
+//! API.
 
+mod apply;
+mod codec;
 mod command;
 mod contract;
+mod leader;
+mod log;
+mod membership;
+mod network;
+mod propose;
+mod read_index;
+mod replica;
+mod snapshot;
+mod state_machine;
+mod status;
+mod types;
 
 pub use command::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
 pub use contract::{Applied, Propose, ProposeError};
+pub use membership::{request_admission, request_promotion};
+pub use network::PeerServer;
+pub use propose::Proposer;
+pub use read_index::ReadIndex;
+pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
+pub use state_machine::AppliedMark;
+pub use status::{MemberStatus, ReplicaStatus, Role};

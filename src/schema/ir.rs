@@ -2,11 +2,13 @@
 //! operators of the SpiceDB language.
 //!
 //! A [`Schema`] that a front end returns is valid: every name that a rewrite refers to exists on its definition, the left
-//! side of an arrow is a relation without wildcards, and no permission is only an alias of itself.
+//! side of an arrow is a relation without wildcards, no permission is only an alias of itself, and no rewrite is nested more
+//! than [`REWRITE_DEPTH`](crate::model::limits::REWRITE_DEPTH) deep.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::model::{RelationName, TypeName};
+use crate::model::{RelationName, SubjectRef, TypeName};
 
 /// A whole schema.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,5 +98,55 @@ impl Schema {
     #[must_use]
     pub fn member(&self, object_type: &str, name: &str) -> Option<&Member> {
         self.definitions.get(object_type)?.members.get(name)
+    }
+}
+
+impl AllowedSubject {
+    /// The kind of subject that `subject` is; `None` for a wildcard with a relation, which is none.
+    #[must_use]
+    pub fn of(subject: &SubjectRef) -> Option<Self> {
+        let subject_type = subject.object.object_type.clone();
+        match (&subject.relation, subject.is_wildcard()) {
+            (None, false) => Some(Self::Direct(subject_type)),
+            (None, true) => Some(Self::Wildcard(subject_type)),
+            (Some(relation), false) => Some(Self::Userset(subject_type, relation.clone())),
+            (Some(_), true) => None,
+        }
+    }
+
+    /// The type of the subjects.
+    #[must_use]
+    pub fn subject_type(&self) -> &TypeName {
+        match self {
+            Self::Direct(name) | Self::Wildcard(name) | Self::Userset(name, _) => name,
+        }
+    }
+}
+
+/// As in the text of a schema: `type`, `type:*` or `type#relation`.
+impl fmt::Display for AllowedSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(name) => name.fmt(f),
+            Self::Wildcard(name) => write!(f, "{name}:*"),
+            Self::Userset(name, relation) => write!(f, "{name}#{relation}"),
+        }
+    }
+}
+
+impl Rewrite {
+    /// The parts that refer to something or are `nil`, from left to right.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<&Self> {
+        let mut leaves = Vec::new();
+        let mut open = vec![self];
+        while let Some(next) = open.pop() {
+            match next {
+                Self::Nil | Self::Computed(_) | Self::Arrow { .. } => leaves.push(next),
+                Self::Union(operands) | Self::Intersection(operands) => open.extend(operands.iter().rev()),
+                Self::Exclusion(base, removed) => open.extend([removed.as_ref(), base.as_ref()]),
+            }
+        }
+        leaves
     }
 }

@@ -1,7 +1,14 @@
-//! Schemas: one intermediate representation of userset rewrites, and the front ends that produce it.
+//! Schemas: one intermediate representation of userset rewrites, the front ends that produce it, and what requests and
+//! schema changes must respect.
 //!
 //! Knows nothing of storage or wire formats.
 
+mod error;
+pub mod guards;
 mod ir;
+pub mod spicedb;
+mod validate;
+mod write_check;
 
+pub use error::{SchemaError, SchemaErrorKind};
 pub use ir::{AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};

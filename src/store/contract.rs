@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate};
+use crate::model::{
+    Error, ErrorCode, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate,
+};
 
 /// Why a store could not answer. None of them is the caller's fault.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,17 @@ pub enum StoreError {
         /// The oldest readable revision.
         oldest: Revision,
     },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Engine(_) | StoreError::Corrupt { .. } => ErrorCode::Internal,
+            StoreError::NotApplied { .. } => ErrorCode::Unavailable,
+            StoreError::Expired { .. } => ErrorCode::RevisionExpired,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// A schema as stored: an immutable version, known by the revision that wrote it.

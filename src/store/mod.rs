@@ -2,8 +2,17 @@
 //!
 //! Knows nothing of Raft (an index is just a [`Revision`](crate::model::Revision)) and nothing of evaluation.
 
+mod bounds;
+mod codec;
 mod contract;
+mod memory;
+mod rocks;
+#[cfg(test)]
+mod suite;
+mod writer;
 
 pub use contract::{
     ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
 };
+pub use memory::{MemoryBatch, MemoryStore};
+pub use rocks::{CheckpointInfo, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};

@@ -1,0 +1,172 @@
+//! Responses: from what the services give to messages.
+
+use prost_types::Timestamp;
+
+use super::json::from_json_text;
+use crate::api::errors::to_rpc_status;
+use crate::consistency::Zookie;
+use crate::model::{CaveatUse, Decision, ObjectRef, SubjectRef, TimestampMs, Tuple};
+use crate::service::{BulkCheckAnswer, CheckAnswer, DeleteAnswer, TupleWithCursor};
+use crate::wire::authzed::v1 as wire;
+use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
+use crate::wire::authzed::v1::check_permission_response::Permissionship;
+use crate::wire::authzed::v1::delete_relationships_response::DeletionProgress;
+
+/// The token that names a state.
+pub(in crate::api::authzed) fn to_zed_token(zookie: Zookie) -> wire::ZedToken {
+    wire::ZedToken { token: zookie.encode() }
+}
+
+fn to_permissionship(decision: &Decision) -> Permissionship {
+    match decision {
+        Decision::Allowed => Permissionship::HasPermission,
+        Decision::Denied => Permissionship::NoPermission,
+    }
+}
+
+fn to_object(object: &ObjectRef) -> wire::ObjectReference {
+    wire::ObjectReference { object_type: object.object_type.to_string(), object_id: object.object_id.to_string() }
+}
+
+fn to_subject(subject: &SubjectRef) -> wire::SubjectReference {
+    wire::SubjectReference {
+        object: Some(to_object(&subject.object)),
+        optional_relation: subject.relation.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn to_caveat(caveat: &CaveatUse) -> wire::ContextualizedCaveat {
+    wire::ContextualizedCaveat { caveat_name: caveat.name.clone(), context: from_json_text(&caveat.context_json) }
+}
+
+fn to_timestamp(TimestampMs(millis): TimestampMs) -> Timestamp {
+    let nanos = (millis % 1000) * 1_000_000;
+    Timestamp {
+        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(nanos).expect("below a thousand million"),
+    }
+}
+
+fn to_relationship(tuple: &Tuple) -> wire::Relationship {
+    wire::Relationship {
+        resource: Some(to_object(&tuple.key.resource)),
+        relation: tuple.key.relation.to_string(),
+        subject: Some(to_subject(&tuple.key.subject)),
+        optional_caveat: tuple.qualifiers.caveat.as_ref().map(to_caveat),
+        optional_expires_at: tuple.qualifiers.expires_at.map(to_timestamp),
+    }
+}
+
+/// The answer to a write.
+pub(in crate::api::authzed) fn from_write(zookie: Zookie) -> wire::WriteRelationshipsResponse {
+    wire::WriteRelationshipsResponse { written_at: Some(to_zed_token(zookie)) }
+}
+
+/// The answer to a deletion.
+pub(in crate::api::authzed) fn from_delete(answer: DeleteAnswer) -> wire::DeleteRelationshipsResponse {
+    let progress = if answer.partial { DeletionProgress::Partial } else { DeletionProgress::Complete };
+    wire::DeleteRelationshipsResponse {
+        deleted_at: Some(to_zed_token(answer.zookie)),
+        deletion_progress: progress.into(),
+        relationships_deleted_count: answer.count,
+    }
+}
+
+/// One message of the answer to a read.
+pub(in crate::api::authzed) fn from_read(zookie: Zookie, row: TupleWithCursor) -> wire::ReadRelationshipsResponse {
+    wire::ReadRelationshipsResponse {
+        read_at: Some(to_zed_token(zookie)),
+        relationship: Some(to_relationship(&row.tuple)),
+        after_result_cursor: Some(wire::Cursor { token: row.cursor }),
+    }
+}
+
+/// The answer to a check.
+pub(in crate::api::authzed) fn from_check(answer: CheckAnswer) -> wire::CheckPermissionResponse {
+    wire::CheckPermissionResponse {
+        checked_at: Some(to_zed_token(answer.zookie)),
+        permissionship: to_permissionship(&answer.decision).into(),
+        partial_caveat_info: None,
+        debug_trace: None,
+        optional_expires_at: None,
+    }
+}
+
+/// The answer to many checks, each beside its question.
+pub(in crate::api::authzed) fn from_bulk_check(
+    items: Vec<wire::CheckBulkPermissionsRequestItem>,
+    answer: BulkCheckAnswer,
+) -> wire::CheckBulkPermissionsResponse {
+    let to_pair = |(item, decision): (_, Result<Decision, _>)| wire::CheckBulkPermissionsPair {
+        request: Some(item),
+        response: Some(match decision {
+            Ok(decision) => PairResponse::Item(wire::CheckBulkPermissionsResponseItem {
+                permissionship: to_permissionship(&decision).into(),
+                partial_caveat_info: None,
+                debug_trace: None,
+            }),
+            Err(error) => PairResponse::Error(to_rpc_status(error)),
+        }),
+    };
+    wire::CheckBulkPermissionsResponse {
+        checked_at: Some(to_zed_token(answer.zookie)),
+        pairs: items.into_iter().zip(answer.decisions).map(to_pair).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Error, ErrorCode, Qualifiers, RelationName, Revision, TupleKey};
+
+    const ZOOKIE: Zookie = Zookie { lineage: 3, shard: 0, revision: Revision::new(4) };
+
+    #[test]
+    fn a_tuple_keeps_all_of_its_parts() {
+        let tuple = Tuple {
+            key: TupleKey {
+                resource: ObjectRef::new("document", "a").expect("valid"),
+                relation: RelationName::new("viewer").expect("valid"),
+                subject: SubjectRef::new("team", "b", "member").expect("valid"),
+            },
+            qualifiers: Qualifiers {
+                caveat: Some(CaveatUse { name: "c".to_owned(), context_json: r#"{"k":1.0}"#.to_owned() }),
+                expires_at: Some(TimestampMs(1500)),
+            },
+        };
+        let response = from_read(ZOOKIE, TupleWithCursor { tuple, cursor: "next".to_owned() });
+        let relationship = response.relationship.expect("given");
+        let subject = relationship.subject.expect("given");
+        assert_eq!(relationship.resource.expect("given").object_id, "a");
+        assert_eq!((relationship.relation.as_str(), subject.optional_relation.as_str()), ("viewer", "member"));
+        assert!(relationship.optional_caveat.expect("given").context.expect("given").fields.contains_key("k"));
+        assert_eq!(relationship.optional_expires_at, Some(Timestamp { seconds: 1, nanos: 500_000_000 }));
+        assert_eq!(response.after_result_cursor.expect("given").token, "next");
+        assert_eq!(response.read_at.expect("given").token, ZOOKIE.encode());
+    }
+
+    #[test]
+    fn a_failed_item_is_a_status_beside_its_question() {
+        let item = |id: &str| wire::CheckBulkPermissionsRequestItem { permission: id.to_owned(), ..Default::default() };
+        let decisions =
+            vec![Ok(Decision::Allowed), Err(Error::new(ErrorCode::UnknownRelation, "no such")), Ok(Decision::Denied)];
+        let answer = BulkCheckAnswer { decisions, zookie: ZOOKIE };
+        let pairs = from_bulk_check(vec![item("first"), item("second"), item("third")], answer).pairs;
+        let shown: Vec<_> = pairs
+            .into_iter()
+            .map(|pair| {
+                let answer = match pair.response.expect("given") {
+                    PairResponse::Item(item) => Ok(item.permissionship()),
+                    PairResponse::Error(status) => Err(status.code),
+                };
+                (pair.request.expect("given").permission, answer)
+            })
+            .collect();
+        let expected = [
+            ("first".to_owned(), Ok(Permissionship::HasPermission)),
+            ("second".to_owned(), Err(tonic::Code::FailedPrecondition as i32)),
+            ("third".to_owned(), Ok(Permissionship::NoPermission)),
+        ];
+        assert_eq!(shown, expected);
+    }
+}

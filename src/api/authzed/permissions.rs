@@ -1,0 +1,94 @@
+//! `authzed.api.v1.PermissionsService`.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{call, convert};
+use crate::api::errors::to_status;
+use crate::service::Services;
+use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
+use crate::wire::authzed::v1::{
+    CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, CheckPermissionRequest, CheckPermissionResponse,
+    DeleteRelationshipsRequest, DeleteRelationshipsResponse, ReadRelationshipsRequest, ReadRelationshipsResponse,
+    WriteRelationshipsRequest, WriteRelationshipsResponse,
+};
+
+/// Serves relationships and checks.
+pub(in crate::api) struct Permissions {
+    services: Arc<Services>,
+}
+
+impl Permissions {
+    pub(in crate::api) fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+}
+
+#[tonic::async_trait]
+impl PermissionsService for Permissions {
+    type ReadRelationshipsStream = BoxStream<'static, Result<ReadRelationshipsResponse, Status>>;
+
+    async fn read_relationships(
+        &self,
+        request: Request<ReadRelationshipsRequest>,
+    ) -> Result<Response<Self::ReadRelationshipsStream>, Status> {
+        let call = call(&self.services, request.metadata());
+        let read = convert::to_read(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.read_tuples(call, read).await.map_err(to_status)?;
+        let zookie = answer.zookie;
+        let responses = ReceiverStream::new(answer.pages).flat_map(move |page| {
+            let rows = match page {
+                Ok(rows) => rows.into_iter().map(|row| Ok(convert::from_read(zookie, row))).collect(),
+                Err(error) => vec![Err(to_status(error))],
+            };
+            stream::iter(rows)
+        });
+        Ok(Response::new(responses.boxed()))
+    }
+
+    async fn write_relationships(
+        &self,
+        request: Request<WriteRelationshipsRequest>,
+    ) -> Result<Response<WriteRelationshipsResponse>, Status> {
+        let call = call(&self.services, request.metadata());
+        let write = convert::to_write(request.into_inner()).map_err(to_status)?;
+        let zookie = self.services.write_tuples(call, write).await.map_err(to_status)?;
+        Ok(Response::new(convert::from_write(zookie)))
+    }
+
+    async fn delete_relationships(
+        &self,
+        request: Request<DeleteRelationshipsRequest>,
+    ) -> Result<Response<DeleteRelationshipsResponse>, Status> {
+        let call = call(&self.services, request.metadata());
+        let delete = convert::to_delete(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.delete_tuples(call, delete).await.map_err(to_status)?;
+        Ok(Response::new(convert::from_delete(answer)))
+    }
+
+    async fn check_permission(
+        &self,
+        request: Request<CheckPermissionRequest>,
+    ) -> Result<Response<CheckPermissionResponse>, Status> {
+        let call = call(&self.services, request.metadata());
+        let (consistency, question) = convert::to_check(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.check(call, &consistency, question).await.map_err(to_status)?;
+        Ok(Response::new(convert::from_check(answer)))
+    }
+
+    async fn check_bulk_permissions(
+        &self,
+        request: Request<CheckBulkPermissionsRequest>,
+    ) -> Result<Response<CheckBulkPermissionsResponse>, Status> {
+        let call = call(&self.services, request.metadata());
+        let request = request.into_inner();
+        let (consistency, questions) =
+            convert::to_bulk_check(request.consistency, &request.items).map_err(to_status)?;
+        let answer = self.services.check_bulk(call, &consistency, questions).await.map_err(to_status)?;
+        Ok(Response::new(convert::from_bulk_check(request.items, answer)))
+    }
+}

@@ -1,0 +1,74 @@
+//! From the `grpc-timeout` of a request to the instant by which the services must have answered.
+
+use std::time::{Duration, Instant};
+
+use tonic::metadata::MetadataMap;
+
+/// A longer timeout than this is taken as this one.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// The answer leaves this much before the client gives up, or a tenth of its timeout if that is less: an answer that says
+/// "the outcome is unknown" is worth nothing to a client that has stopped listening.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// When the answer must be ready; `default` counts where the client says nothing.
+pub(super) fn deadline(metadata: &MetadataMap, default: Duration) -> Instant {
+    Instant::now() + allowance(metadata, default)
+}
+
+fn allowance(metadata: &MetadataMap, default: Duration) -> Duration {
+    let asked = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
+    match asked {
+        None => default.min(LONGEST),
+        Some(timeout) => {
+            let timeout = timeout.min(LONGEST);
+            timeout - MARGIN.min(timeout / 10)
+        }
+    }
+}
+
+/// At most eight digits and a unit. What does not parse is as good as absent, as in other servers.
+fn parse(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_timeout_counts_less_a_margin() {
+        let default = Duration::from_secs(5);
+        let cases = [
+            (None, default),
+            (Some("2S"), Duration::from_millis(1900)),
+            (Some("100m"), Duration::from_millis(90)),
+            (Some("1000u"), Duration::from_micros(900)),
+            (Some("0n"), Duration::ZERO),
+            (Some("99999999H"), LONGEST - MARGIN),
+            (Some("S"), default),
+            (Some("123456789S"), default),
+            (Some("1x"), default),
+            (Some("-1S"), default),
+        ];
+        for (header, expected) in cases {
+            let mut metadata = MetadataMap::new();
+            if let Some(header) = header {
+                metadata.insert("grpc-timeout", header.parse().expect("ASCII"));
+            }
+            assert_eq!(allowance(&metadata, default), expected, "{header:?}");
+        }
+    }
+}

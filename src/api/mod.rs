@@ -1,0 +1,14 @@
+//! The public API over gRPC: the authzed protocol, the cluster protocol, health and reflection.
+//!
+//! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
+
+mod admin;
+mod auth;
+mod authzed;
+mod deadline;
+mod errors;
+mod request_id;
+mod server;
+
+pub use errors::to_status;
+pub use server::{ApiServices, Readiness, ServeError, ServerLimits, serve};

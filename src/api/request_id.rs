@@ -1,0 +1,90 @@
+//! `x-request-id`: every response says which request it answers, so that a line of the log and a client's complaint can be
+//! brought together. A client may choose the id.
+
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Request, Response};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// A longer id of a client is replaced.
+const LONGEST_BYTES: usize = 128;
+
+/// Adds [`WithRequestId`] to a service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestIdLayer;
+
+impl<S> Layer<S> for RequestIdLayer {
+    type Service = WithRequestId<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WithRequestId { inner }
+    }
+}
+
+/// Answers with the id of the request, and logs under it.
+#[derive(Debug, Clone)]
+pub(super) struct WithRequestId<S> {
+    inner: S,
+}
+
+impl<S, In, Out> Service<Request<In>> for WithRequestId<S>
+where
+    S: Service<Request<In>, Response = Response<Out>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Out>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Out>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<In>) -> Self::Future {
+        let id = usable(request.headers().get(HEADER)).unwrap_or_else(fresh);
+        let span = tracing::info_span!("request", method = request.uri().path(), id = id.to_str().unwrap_or_default());
+        let answer = self.inner.call(request);
+        let with_id = async move {
+            let mut response = answer.await?;
+            response.headers_mut().insert(HEADER, id);
+            Ok(response)
+        };
+        Box::pin(with_id.instrument(span))
+    }
+}
+
+fn usable(value: Option<&HeaderValue>) -> Option<HeaderValue> {
+    let value = value?;
+    let fits = !value.is_empty() && value.len() <= LONGEST_BYTES && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    fits.then(|| value.clone())
+}
+
+fn fresh() -> HeaderValue {
+    let id: u128 = rand::random();
+    HeaderValue::try_from(format!("{id:032x}")).expect("hexadecimal digits are a valid header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_id_is_kept_if_it_is_harmless() {
+        let cases = [("abc-1", true), ("", false), ("a b", false)];
+        for (text, kept) in cases {
+            let value = HeaderValue::from_static(text);
+            assert_eq!(usable(Some(&value)).is_some(), kept, "{text:?}");
+        }
+        assert!(usable(Some(&HeaderValue::try_from("x".repeat(129)).expect("ASCII"))).is_none());
+        assert!(usable(None).is_none());
+    }
+
+    #[test]
+    fn fresh_ids_differ() {
+        assert_ne!(fresh(), fresh());
+        assert_eq!(fresh().len(), 32);
+    }
+}

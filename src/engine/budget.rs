@@ -1,0 +1,67 @@
+//! What one check may spend, and the meter that counts it. Spending more is an error, never an answer.
+
+use super::CheckError;
+
+/// Default of [`Budget::max_depth`]. A level costs well under 4 KiB of stack, so that this fits a 16 MiB stack; a test
+/// holds it to that.
+pub const DEFAULT_MAX_DEPTH: u32 = 4_000;
+
+/// Default of [`Budget::max_steps`]: seconds of work, far above what any honest check reads.
+pub const DEFAULT_MAX_STEPS: u64 = 1_000_000;
+
+/// What one check may spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// How deeply permissions may nest: each permission or relation counts one, and each operator inside one counts one.
+    /// Chains of plain unions (groups in groups, `viewer + parent->view`) are followed without nesting and are not bound
+    /// by this.
+    pub max_depth: u32,
+    /// How many tuples may be looked up or visited.
+    pub max_steps: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { max_depth: DEFAULT_MAX_DEPTH, max_steps: DEFAULT_MAX_STEPS }
+    }
+}
+
+/// Counts what a check spends.
+#[derive(Debug)]
+pub(super) struct Meter {
+    budget: Budget,
+    depth: u32,
+    /// Tuples looked up or visited.
+    pub(super) reads: u64,
+    /// Relations and permissions of objects that were evaluated.
+    pub(super) evaluated: u64,
+}
+
+impl Meter {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self { budget, depth: 0, reads: 0, evaluated: 0 }
+    }
+
+    /// One more tuple is about to be looked up, or was visited.
+    pub(super) fn read(&mut self) -> Result<(), CheckError> {
+        if self.reads >= self.budget.max_steps {
+            return Err(CheckError::StepsExceeded { max_steps: self.budget.max_steps });
+        }
+        self.reads += 1;
+        Ok(())
+    }
+
+    /// One level down. An error ends the whole check, so only success is paired with [`Meter::ascend`].
+    pub(super) fn descend(&mut self) -> Result<(), CheckError> {
+        if self.depth >= self.budget.max_depth {
+            return Err(CheckError::DepthExceeded { max_depth: self.budget.max_depth });
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// One level up.
+    pub(super) fn ascend(&mut self) {
+        self.depth -= 1;
+    }
+}

@@ -1,0 +1,206 @@
+//! The walk over members that need nesting: a node at a time, depth first, with the bookkeeping of [`Memo`] around each.
+//!
+//! Invariant: an error ends the whole check and leaves the evaluation without anything half known.
+
+use std::ops::ControlFlow;
+
+use crate::engine::CheckError;
+use crate::engine::budget::{Budget, Meter};
+use crate::engine::plan::{Arrow, Body, Edge, Expr, Plan, RelationPlan, SubjectKind};
+use crate::model::SubjectRef;
+use crate::store::ReadView;
+
+use super::closure::Step;
+use super::knowledge::{Knowledge, Subject};
+use super::memo::Memo;
+use super::objects::{Node, ObjectIx, Objects};
+use super::reader::Reader;
+
+/// All checks of one subject over one view.
+pub(super) struct Evaluation<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) knowledge: Knowledge<'a>,
+    /// Nodes that a step led to and that wait for their turn; each frame owns what it pushed.
+    pending: Vec<Node>,
+    /// The walk of [`Evaluation::closure`], kept for its memory.
+    pub(super) steps: Vec<Step>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Nothing is known yet.
+    pub(super) fn new(plan: &'a Plan, view: &'a dyn ReadView, subject: &SubjectRef, kind: SubjectKind) -> Self {
+        let mut objects = Objects::default();
+        let object = objects.intern(&subject.object.object_id);
+        let meter = Meter::new(Budget::default());
+        Self {
+            reader: Reader { plan, view, objects, meter },
+            knowledge: Knowledge {
+                subject: Subject::new(subject, kind, object),
+                reach: plan.reach(kind),
+                memo: Memo::new(),
+            },
+            pending: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Whether the subject has `node`. An error takes the evaluation down with it: it is not to be asked again.
+    pub(super) fn decide(&mut self, node: Node, budget: Budget) -> Result<bool, CheckError> {
+        self.reader.meter = Meter::new(budget);
+        let allowed = self.node(node)?;
+        assert!(self.knowledge.memo.is_at_rest() && self.pending.is_empty(), "a finished check leaves nothing open");
+        Ok(allowed)
+    }
+
+    fn node(&mut self, node: Node) -> Result<bool, CheckError> {
+        if let Some(allowed) = self.knowledge.settled(node) {
+            return Ok(allowed);
+        }
+        let plan = self.reader.plan;
+        let member = plan.member(node.member);
+        if member.pure {
+            return self.closure(node);
+        }
+        self.reader.meter.descend()?;
+        self.reader.meter.evaluated += 1;
+        let frame = self.knowledge.memo.enter(node);
+        let allowed = match &member.body {
+            Body::Relation(relation) => self.relation(relation, node)?,
+            Body::Union(edges) => self.any_edge(edges, node)?,
+            Body::Rewrite(expr) => self.expr(expr, node)?,
+        };
+        self.knowledge.memo.leave(frame, allowed);
+        self.reader.meter.ascend();
+        Ok(allowed)
+    }
+
+    fn relation(&mut self, relation: &'a RelationPlan, node: Node) -> Result<bool, CheckError> {
+        if self.reader.holds(node, relation, &self.knowledge.subject)? {
+            return Ok(true);
+        }
+        let begin = self.pending.len();
+        let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
+        let mut found = false;
+        let reach = knowledge.reach;
+        self.reader.usersets(node, relation, reach, &mut |next| {
+            match knowledge.settled(next) {
+                Some(true) => found = true,
+                Some(false) => {}
+                None => pending.push(next),
+            }
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let allowed = found || self.any_pending(begin)?;
+        self.pending.truncate(begin);
+        Ok(allowed)
+    }
+
+    fn any_edge(&mut self, edges: &'a [Edge], node: Node) -> Result<bool, CheckError> {
+        for edge in edges {
+            if self.edge(edge, node.object)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// An operand of a rewrite of the member of `at`.
+    fn expr(&mut self, expr: &'a Expr, at: Node) -> Result<bool, CheckError> {
+        match expr {
+            Expr::Nil => Ok(false),
+            Expr::Edge(edge) => self.edge(edge, at.object),
+            Expr::All(arrow) => self.all_hops(arrow, at.object),
+            Expr::Union(operands) => self.operands(operands, at, true),
+            Expr::Intersection(operands) => self.operands(operands, at, false),
+            Expr::Exclusion(sides) => self.exclusion(&sides.0, &sides.1, at),
+        }
+    }
+
+    /// Evaluates operands until one comes out as `decisive`.
+    fn operands(&mut self, operands: &'a [Expr], at: Node, decisive: bool) -> Result<bool, CheckError> {
+        self.reader.meter.descend()?;
+        let mut result = !decisive;
+        for operand in operands {
+            if self.expr(operand, at)? == decisive {
+                result = decisive;
+                break;
+            }
+        }
+        self.reader.meter.ascend();
+        Ok(result)
+    }
+
+    fn exclusion(&mut self, left: &'a Expr, right: &'a Expr, at: Node) -> Result<bool, CheckError> {
+        self.reader.meter.descend()?;
+        let allowed = self.expr(left, at)? && !self.excluded(right, at)?;
+        self.reader.meter.ascend();
+        Ok(allowed)
+    }
+
+    /// The right side of an exclusion, whose denial must be final to count.
+    fn excluded(&mut self, right: &'a Expr, at: Node) -> Result<bool, CheckError> {
+        let side = self.knowledge.memo.enter_right_side();
+        let excluded = self.expr(right, at)?;
+        let is_final = self.knowledge.memo.leave_right_side(side);
+        if !excluded && !is_final {
+            let permission = self.reader.plan.member(at.member).name.clone();
+            return Err(CheckError::CycleThroughExclusion { resource: self.reader.resource(at), permission });
+        }
+        Ok(excluded)
+    }
+
+    fn edge(&mut self, edge: &'a Edge, object: ObjectIx) -> Result<bool, CheckError> {
+        match edge {
+            Edge::Member(member) => self.node(Node { member: *member, object }),
+            Edge::Arrow(arrow) => self.any_hop(arrow, object),
+        }
+    }
+
+    fn any_hop(&mut self, arrow: &'a Arrow, object: ObjectIx) -> Result<bool, CheckError> {
+        let begin = self.pending.len();
+        let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
+        let mut found = false;
+        self.reader.hops(arrow, object, &mut |next| {
+            match next.map(|next| (next, knowledge.settled(next))) {
+                Some((_, Some(true))) => found = true,
+                Some((_, Some(false))) | None => {}
+                Some((next, None)) => pending.push(next),
+            }
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let allowed = found || self.any_pending(begin)?;
+        self.pending.truncate(begin);
+        Ok(allowed)
+    }
+
+    fn all_hops(&mut self, arrow: &'a Arrow, object: ObjectIx) -> Result<bool, CheckError> {
+        let begin = self.pending.len();
+        let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
+        let (mut some, mut missing) = (false, false);
+        self.reader.hops(arrow, object, &mut |next| {
+            some = true;
+            match next.map(|next| (next, knowledge.settled(next))) {
+                Some((_, Some(true))) => {}
+                Some((_, Some(false))) | None => missing = true,
+                Some((next, None)) => pending.push(next),
+            }
+            if missing { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let mut allowed = some && !missing;
+        for index in begin..self.pending.len() {
+            allowed = allowed && self.node(self.pending[index])?;
+        }
+        self.pending.truncate(begin);
+        Ok(allowed)
+    }
+
+    /// Whether one of the nodes that wait since `begin` is allowed.
+    fn any_pending(&mut self, begin: usize) -> Result<bool, CheckError> {
+        for index in begin..self.pending.len() {
+            if self.node(self.pending[index])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

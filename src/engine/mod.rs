@@ -1,0 +1,20 @@
+//! Evaluation: a schema compiled into a plan, and checks over one view of the tuples.
+//!
+//! Synchronous and without clocks: an answer is a function of plan, view and request. Knows nothing of Raft, of RPC or of
+//! how the view came to be.
+
+mod budget;
+mod check;
+mod error;
+mod plan;
+#[cfg(test)]
+mod property;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod testbed;
+
+pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
+pub use check::{CheckItem, CheckOutcome, check, check_bulk};
+pub use error::CheckError;
+pub use plan::Plan;

@@ -1,0 +1,203 @@
+//! What an operator can ask of this node: begin a cluster, join one, tell its state, write a snapshot.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::identity::Origin;
+use super::lifecycle::{LifecycleError, Node};
+use crate::model::{Error, ErrorCode, Revision};
+use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
+use crate::service::{
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+};
+
+/// How long a new cluster's first node may take to elect itself.
+const FORMING: Duration = Duration::from_secs(30);
+/// How long a join may take as a whole; it can be continued by asking again.
+const JOINING: Duration = Duration::from_secs(3600);
+/// Between two reports on a join.
+const REPORT: Duration = Duration::from_millis(200);
+/// How long a snapshot may take.
+const SNAPSHOT: Duration = Duration::from_secs(600);
+
+/// The administration of one node.
+pub(super) struct Admin {
+    node: Arc<Node>,
+}
+
+impl Admin {
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    async fn form(&self) -> Result<ClusterFormed, Error> {
+        let Some(_transition) = self.node.transition() else { return Err(busy()) };
+        if let Some(replica) = self.node.replica() {
+            return Err(member_already(replica));
+        }
+        // Never 0, which stands for "none" between nodes.
+        let lineage = rand::random::<u64>().max(1);
+        let node_id = 1;
+        self.node.become_member(Membership { lineage, node_id }, Origin::Init).await.map_err(internal)?;
+        let replica = self.node.replica().expect("the node has just become a member");
+        replica.read_index().get(Instant::now() + FORMING).await?;
+        Ok(ClusterFormed { lineage, node_id })
+    }
+
+    fn replica(&self) -> Result<&Arc<Replica>, Error> {
+        let none = || Error::new(ErrorCode::WrongState, "this node is not a member of a cluster: init or join it first");
+        self.node.replica().ok_or_else(none)
+    }
+}
+
+impl ClusterAdmin for Admin {
+    fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>> {
+        self.form().boxed()
+    }
+
+    fn join(&self, peers: Vec<String>) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
+        async move {
+            if peers.is_empty() {
+                return Err(Error::new(ErrorCode::InvalidArgument, "name the peer address of at least one member"));
+            }
+            let (reports, stream) = mpsc::channel(16);
+            let node = Arc::clone(&self.node);
+            // Goes on when the caller hangs up: a join that is under way is better finished than left half done.
+            tokio::spawn(async move {
+                if let Err(error) = join(&node, &peers, &reports).await {
+                    let _ = reports.send(Err(error)).await;
+                }
+            });
+            Ok(ReceiverStream::new(stream).boxed())
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
+        let status = self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status()));
+        async move { Ok(status) }.boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
+        async move {
+            let replica = self.replica()?;
+            replica.snapshot(Instant::now() + SNAPSHOT).await.map_err(|why| Error::new(ErrorCode::Internal, why))?;
+            let status = replica.status();
+            Ok(SnapshotTaken { snapshot: Revision::new(status.snapshot), purged: Revision::new(status.purged) })
+        }
+        .boxed()
+    }
+}
+
+type Reports = mpsc::Sender<Result<JoinProgress, Error>>;
+
+async fn join(node: &Node, peers: &[String], reports: &Reports) -> Result<(), Error> {
+    let Some(_transition) = node.transition() else { return Err(busy()) };
+    if node.replica().is_none() {
+        let membership = raft::request_admission(peers, node.address().clone()).await.map_err(|why| {
+            Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
+        })?;
+        node.become_member(membership, Origin::Join).await.map_err(internal)?;
+    }
+    let replica = node.replica().expect("the node is a member by now");
+    report(replica, reports, JoinStage::Admitted);
+    let promotion = raft::request_promotion(replica, peers, node.address().clone(), Instant::now() + JOINING);
+    tokio::pin!(promotion);
+    loop {
+        match tokio::time::timeout(REPORT, &mut promotion).await {
+            Err(_) => report(replica, reports, JoinStage::CatchingUp),
+            Ok(Ok(())) => break,
+            Ok(Err(why)) => {
+                let message = format!("the node was admitted but is not a voter yet ({why}); join again to continue");
+                return Err(Error::new(ErrorCode::Unavailable, message));
+            }
+        }
+    }
+    let _ = reports.send(Ok(progress(replica, JoinStage::Voter))).await;
+    Ok(())
+}
+
+/// A report that nobody takes is skipped: the join does not wait for its audience.
+fn report(replica: &Replica, reports: &Reports, stage: JoinStage) {
+    let _ = reports.try_send(Ok(progress(replica, stage)));
+}
+
+fn progress(replica: &Replica, stage: JoinStage) -> JoinProgress {
+    let status = replica.status();
+    let target = status.committed.max(status.last_log);
+    JoinProgress { stage, node_id: status.node_id, applied: status.applied.revision, target: Revision::new(target) }
+}
+
+fn busy() -> Error {
+    Error::new(ErrorCode::WrongState, "this node is just becoming a member; wait until that is done")
+}
+
+fn member_already(replica: &Replica) -> Error {
+    let status = replica.status();
+    let message = format!(
+        "this node is node {} of cluster {:016x} already; a new cluster needs an empty data directory",
+        status.node_id, status.lineage
+    );
+    Error::new(ErrorCode::WrongState, message)
+}
+
+fn internal(error: LifecycleError) -> Error {
+    Error::new(ErrorCode::Internal, error.to_string())
+}
+
+fn waiting() -> ClusterStatus {
+    ClusterStatus {
+        state: NodeState::Waiting,
+        node_id: 0,
+        lineage: None,
+        term: 0,
+        leader_id: None,
+        last_log: Revision::ZERO,
+        committed: Revision::ZERO,
+        applied: Revision::ZERO,
+        snapshot: Revision::ZERO,
+        purged: Revision::ZERO,
+        state_hash: String::new(),
+        members: Vec::new(),
+        log_entries_appended: 0,
+        log_fsyncs: 0,
+    }
+}
+
+fn cluster_status(status: ReplicaStatus) -> ClusterStatus {
+    let members = status.members.into_iter().map(|member| MemberStatus {
+        node_id: member.node_id,
+        client_address: member.address.client,
+        peer_address: member.address.peer,
+        voter: member.voter,
+        matched: member.matched.map(Revision::new),
+    });
+    ClusterStatus {
+        state: match status.role {
+            Role::Learner => NodeState::Learner,
+            Role::Follower => NodeState::Follower,
+            Role::Candidate => NodeState::Candidate,
+            Role::Leader => NodeState::Leader,
+            Role::Stopped => NodeState::Faulted,
+        },
+        node_id: status.node_id,
+        lineage: Some(status.lineage),
+        term: status.term,
+        leader_id: status.leader,
+        last_log: Revision::new(status.last_log),
+        committed: Revision::new(status.committed),
+        applied: status.applied.revision,
+        snapshot: Revision::new(status.snapshot),
+        purged: Revision::new(status.purged),
+        state_hash: blake3::Hash::from_bytes(status.applied.chain).to_hex().to_string(),
+        members: members.collect(),
+        log_entries_appended: status.log_entries_appended,
+        log_fsyncs: status.log_fsyncs,
+    }
+}

@@ -1,0 +1,119 @@
+//! The life of a node: it waits, becomes a member once, and stays one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use super::identity::{DataDir, Identity, IdentityError, Origin};
+use crate::config::NodeConfig;
+use crate::consistency::ReplicaViews;
+use crate::raft::{Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions};
+use crate::service::Services;
+use crate::store::StoreOptions;
+
+/// Why a node could not become a member.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LifecycleError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    #[error("setting up the databases: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A node and what it has become so far.
+pub(super) struct Node {
+    config: NodeConfig,
+    data: DataDir,
+    address: NodeAddress,
+    services: Arc<Services>,
+    peers: PeerServer,
+    replica: OnceCell<Arc<Replica>>,
+    /// Held by whoever changes what the node is.
+    transition: Mutex<()>,
+}
+
+impl Node {
+    pub(super) fn new(
+        config: NodeConfig,
+        data: DataDir,
+        address: NodeAddress,
+        services: Arc<Services>,
+        peers: PeerServer,
+    ) -> Self {
+        Self { config, data, address, services, peers, replica: OnceCell::new(), transition: Mutex::new(()) }
+    }
+
+    /// Where this node is reached.
+    pub(super) fn address(&self) -> &NodeAddress {
+        &self.address
+    }
+
+    /// The replica, once the node is a member.
+    pub(super) fn replica(&self) -> Option<&Arc<Replica>> {
+        self.replica.get()
+    }
+
+    /// The right to change what the node is; `None` while somebody else does.
+    pub(super) fn transition(&self) -> Option<MutexGuard<'_, ()>> {
+        self.transition.try_lock().ok()
+    }
+
+    /// Takes up the life that the data directory tells of.
+    pub(super) async fn resume(&self) -> Result<(), LifecycleError> {
+        match self.data.identity()? {
+            None => Ok(()),
+            Some(identity) => self.start(identity).await,
+        }
+    }
+
+    /// Becomes a member: databases first, then the identity that makes them count, then Raft.
+    pub(super) async fn become_member(&self, membership: Membership, origin: Origin) -> Result<(), LifecycleError> {
+        let (dir, store) = (self.data.path().to_owned(), self.store_options());
+        tokio::task::spawn_blocking(move || Replica::format(&dir, membership, &store)).await??;
+        let identity = Identity { membership, origin };
+        self.data.write_identity(identity)?;
+        self.start(identity).await
+    }
+
+    async fn start(&self, identity: Identity) -> Result<(), LifecycleError> {
+        let raft = &self.config.raft;
+        let options = ReplicaOptions {
+            dir: self.data.path().to_owned(),
+            membership: identity.membership,
+            heartbeat: Duration::from_millis(raft.heartbeat_ms),
+            election_timeout: (
+                Duration::from_millis(raft.election_timeout_min_ms),
+                Duration::from_millis(raft.election_timeout_max_ms),
+            ),
+            snapshot_after_entries: raft.snapshot_after_entries,
+            keep_entries: raft.keep_entries,
+            waiting_writes: self.config.limits.waiting_writes,
+            store: self.store_options(),
+        };
+        let replica = Replica::open(options).await?;
+        match identity.origin {
+            // Does nothing but where the very first start was interrupted.
+            Origin::Init => replica.bootstrap(self.address.clone()).await?,
+            Origin::Join => {}
+        }
+        self.peers.serve_for(Arc::clone(&replica));
+        let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
+        self.services.attach(Arc::new(ReplicaViews::new(&replica)), log);
+        let first = self.replica.set(replica).is_ok();
+        assert!(first, "transitions are serialized and a member never becomes one again");
+        Ok(())
+    }
+
+    fn store_options(&self) -> StoreOptions {
+        let store = &self.config.store;
+        let bytes = |mib: u64| usize::try_from(mib << 20).unwrap_or(usize::MAX);
+        StoreOptions {
+            block_cache_bytes: bytes(store.block_cache_mib),
+            write_buffer_bytes: bytes(store.write_buffer_mib),
+            ..StoreOptions::default()
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Running a node from start to end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use super::admin::Admin;
+use super::identity::{DataDir, IdentityError};
+use super::lifecycle::Node;
+use crate::api::{self, ApiServices};
+use crate::config::NodeConfig;
+use crate::raft::{NodeAddress, PeerServer};
+use crate::security::Keyring;
+use crate::service::{ServiceLimits, Services};
+
+/// Why a node did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] IdentityError),
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address} for {purpose}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// For whom.
+        purpose: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The replica did not start.
+    #[error("{0}")]
+    Start(String),
+    /// The replica stopped by itself: a disk failed or a bug was met.
+    #[error("the node stops, because it can no longer keep its promises: {0}")]
+    Faulted(String),
+    /// A listener failed.
+    #[error("the {0} server ended: {1}")]
+    Server(&'static str, String),
+}
+
+/// Runs a node until `shutdown` is cancelled or it cannot go on. Prints one `ready` line once both listeners accept.
+pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let data = DataDir::open(&config.data_dir)?;
+    let client_listener = listen(config.client.listen, "clients").await?;
+    let peer_listener = listen(config.peer.listen, "peers").await?;
+    let address = NodeAddress {
+        client: advertised(&config.client.advertise, &client_listener),
+        peer: advertised(&config.peer.advertise, &peer_listener),
+    };
+    let limits = ServiceLimits {
+        concurrent_evaluations: config.limits.concurrent_evaluations,
+        request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
+    };
+    let services = Arc::new(Services::new(limits));
+    let keyring = Arc::new(Keyring::new(&config.client.keys));
+    let peers = PeerServer::default();
+    let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone()));
+    node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
+
+    let stop_peers = CancellationToken::new();
+    let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
+    let admin = Arc::new(Admin::new(Arc::clone(&node)));
+    let stop_api = shutdown.child_token();
+    let api = ApiServices { services, cluster: admin };
+    let api_server = tokio::spawn(api::serve(client_listener, api, keyring, stop_api.clone()));
+    announce(&address, node.replica().is_some());
+
+    let fault = tokio::select! {
+        () = shutdown.cancelled() => None,
+        reason = faulted(&node) => Some(ServeError::Faulted(reason)),
+    };
+    // Clients first, then the replica they use, then the listener that the others reach it by.
+    stop_api.cancel();
+    let api_ended = api_server.await;
+    if let Some(replica) = node.replica() {
+        replica.shutdown().await;
+    }
+    stop_peers.cancel();
+    let peers_ended = peer_server.await;
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    ended("client", api_ended)?;
+    ended("peer", peers_ended)
+}
+
+async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, purpose, source })
+}
+
+/// Port 0 in an advertised address stands for the port that the system chose.
+fn advertised(configured: &str, listener: &TcpListener) -> String {
+    match (configured.strip_suffix(":0"), listener.local_addr()) {
+        (Some(host), Ok(bound)) => format!("{host}:{}", bound.port()),
+        _ => configured.to_owned(),
+    }
+}
+
+/// The one line on standard output: scripts wait for it.
+fn announce(address: &NodeAddress, member: bool) {
+    let state = if member { "member" } else { "waiting" };
+    println!("ready client={} peer={} state={state}", address.client, address.peer);
+}
+
+/// Waits for the replica's fault; for ever while there is no replica or no fault.
+async fn faulted(node: &Node) -> String {
+    loop {
+        if let Some(replica) = node.replica() {
+            match replica.failed().await {
+                Some(reason) => return reason,
+                None => std::future::pending::<()>().await,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn serve_peers(listener: TcpListener, peers: PeerServer, stop: CancellationToken) -> Result<(), String> {
+    Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .http2_keepalive_interval(Some(Duration::from_secs(2)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(4)))
+        .add_service(peers.into_service())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn ended<E: std::fmt::Display>(
+    name: &'static str,
+    outcome: Result<Result<(), E>, tokio::task::JoinError>,
+) -> Result<(), ServeError> {
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ServeError::Server(name, error.to_string())),
+        Err(error) => Err(ServeError::Server(name, error.to_string())),
+    }
+}

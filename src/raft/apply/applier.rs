@@ -1,0 +1,250 @@
+//! Applies entries to a store, many in one batch where that changes nothing.
+//!
+//! Commands that look at more than single keys (preconditions, deletion by filter, orphan guards) scan the committed state,
+//! so a batch is committed before each of them: what they see is exactly the state that the entry before them left.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use openraft::EntryPayload;
+
+use super::judge;
+use super::state::AppliedState;
+use crate::model::{Revision, StoreId, Tuple, TupleKey, TupleUpdate, UpdateKind};
+use crate::raft::types::{Entry, Membership};
+use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
+use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
+
+/// The one writer of a store.
+pub(in crate::raft) struct Applier<S> {
+    store: Arc<S>,
+    state: AppliedState,
+}
+
+impl<S: StateStore> Applier<S> {
+    /// Takes up where `store` stands.
+    pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
+        let state = read_state(&*store)?;
+        Ok(Self { store, state })
+    }
+
+    /// Where the log stands in this store.
+    pub(in crate::raft) fn state(&self) -> &AppliedState {
+        &self.state
+    }
+
+    /// Reads the state anew, after the store's content was replaced.
+    pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
+        self.state = read_state(&*self.store)?;
+        Ok(())
+    }
+
+    /// Applies consecutive entries; one outcome each, in order. On an error the node must stop: what is in memory is then
+    /// ahead of what is in the store.
+    pub(in crate::raft) fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let cut = rest.iter().skip(1).position(scans).map_or(rest.len(), |at| at + 1);
+            let (segment, later) = rest.split_at(cut);
+            self.apply_segment(segment, &mut outcomes)?;
+            rest = later;
+        }
+        Ok(outcomes)
+    }
+
+    /// Applies entries of which only the first may scan, as one batch.
+    fn apply_segment(&mut self, segment: &[Entry], outcomes: &mut Vec<Outcome>) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        let mut batch = store.batch();
+        for entry in segment {
+            outcomes.push(self.step(&*store, &mut batch, entry)?);
+        }
+        batch.put_meta(MetaKey::Applied, &codec::encode(&self.state))?;
+        batch.commit(self.state.revision())
+    }
+
+    fn step(&mut self, store: &S, batch: &mut S::Batch<'_>, entry: &Entry) -> Result<Outcome, StoreError> {
+        let at = Revision::new(entry.log_id.index);
+        let outcome = match &entry.payload {
+            EntryPayload::Blank => Outcome::Done,
+            EntryPayload::Normal(command) => self.command(store, batch, at, command)?,
+            EntryPayload::Membership(membership) => {
+                self.state.membership = Membership::new(Some(entry.log_id), membership.clone());
+                Outcome::Done
+            }
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.state.chain).update(&codec::encode(entry)).update(&codec::encode(&outcome));
+        self.state.chain = *hash.finalize().as_bytes();
+        self.state.last = Some(entry.log_id);
+        Ok(outcome)
+    }
+
+    fn command(
+        &mut self,
+        store: &S,
+        batch: &mut S::Batch<'_>,
+        at: Revision,
+        command: &Command,
+    ) -> Result<Outcome, StoreError> {
+        self.state.cluster_time = self.state.cluster_time.max(command.proposed_at);
+        let op_id = command.op_id;
+        match &command.body {
+            CommandBody::WriteTuples(write) => write_tuples(store, batch, at, op_id, write),
+            CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, at, op_id, delete),
+            CommandBody::WriteSchema(write) => write_schema(store, batch, at, op_id, write),
+            CommandBody::AdmitNode(_) => {
+                let node_id = self.state.next_node_id;
+                self.state.next_node_id += 1;
+                Ok(Outcome::Admitted { node_id })
+            }
+        }
+    }
+}
+
+fn read_state<S: StateStore>(store: &S) -> Result<AppliedState, StoreError> {
+    let Some(record) = store.meta(MetaKey::Applied)? else { return Ok(AppliedState::default()) };
+    codec::decode(&record).map_err(|e| StoreError::Corrupt { place: "applied state", what: e.to_string() })
+}
+
+/// Whether an entry must see the committed state of the one before it.
+fn scans(entry: &Entry) -> bool {
+    let EntryPayload::Normal(command) = &entry.payload else { return false };
+    match &command.body {
+        CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
+        CommandBody::DeleteTuples(_) => true,
+        CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
+        CommandBody::AdmitNode(_) => false,
+    }
+}
+
+/// The state right before the entry that is being applied; only right for the first entry of a segment.
+fn before<S: StateStore>(store: &S, id: StoreId) -> Result<Arc<dyn ReadView>, StoreError> {
+    store.view(id, store.applied())
+}
+
+fn write_tuples<S: StateStore>(
+    store: &S,
+    batch: &mut S::Batch<'_>,
+    at: Revision,
+    op_id: u128,
+    write: &WriteTuples,
+) -> Result<Outcome, StoreError> {
+    if let Some(refusal) = judge::schema(batch, write.store, Some(write.schema_revision))? {
+        return Ok(Outcome::Refused(refusal));
+    }
+    if !write.preconditions.is_empty() {
+        let view = before(store, write.store)?;
+        if let Some(refusal) = judge::preconditions(&*view, &write.preconditions)? {
+            return Ok(Outcome::Refused(refusal));
+        }
+    }
+    if let Some(refusal) = judge::creations(batch, write.store, &write.updates)? {
+        return Ok(Outcome::Refused(refusal));
+    }
+    let mut changed = Vec::with_capacity(write.updates.len());
+    for update in &write.updates {
+        if apply_update(batch, write.store, at, update)? {
+            changed.push(update.clone());
+        }
+    }
+    record_change(batch, write.store, at, op_id, changed, &write.metadata_json)?;
+    Ok(Outcome::Done)
+}
+
+/// Whether the update changed anything.
+fn apply_update<B: StateBatch>(
+    batch: &mut B,
+    store: StoreId,
+    at: Revision,
+    update: &TupleUpdate,
+) -> Result<bool, StoreError> {
+    let current = batch.lookup(store, &update.tuple.key)?;
+    match update.kind {
+        UpdateKind::Create | UpdateKind::Touch => {
+            if current.as_ref() == Some(&update.tuple.qualifiers) {
+                return Ok(false);
+            }
+            batch.put(store, at, &update.tuple)?;
+        }
+        UpdateKind::Delete => {
+            if current.is_none() {
+                return Ok(false);
+            }
+            batch.delete(store, at, &update.tuple.key)?;
+        }
+    }
+    Ok(true)
+}
+
+fn delete_tuples<S: StateStore>(
+    store: &S,
+    batch: &mut S::Batch<'_>,
+    at: Revision,
+    op_id: u128,
+    delete: &DeleteTuples,
+) -> Result<Outcome, StoreError> {
+    let view = before(store, delete.store)?;
+    if let Some(refusal) = judge::preconditions(&*view, &delete.preconditions)? {
+        return Ok(Outcome::Refused(refusal));
+    }
+    let mut keys: Vec<TupleKey> = Vec::new();
+    let mut partial = false;
+    view.scan(&delete.filter, None, &mut |row| {
+        if keys.len() as u64 == delete.limit {
+            partial = true;
+            return ControlFlow::Break(());
+        }
+        keys.push(row.tuple.key);
+        ControlFlow::Continue(())
+    })?;
+    if partial && !delete.allow_partial {
+        return Ok(Outcome::Refused(Refusal::TooManyDeletes { limit: delete.limit }));
+    }
+    let count = keys.len() as u64;
+    for key in &keys {
+        batch.delete(delete.store, at, key)?;
+    }
+    let removed = |key| TupleUpdate { kind: UpdateKind::Delete, tuple: Tuple::unqualified(key) };
+    let updates = keys.into_iter().map(removed).collect();
+    record_change(batch, delete.store, at, op_id, updates, &delete.metadata_json)?;
+    Ok(Outcome::Deleted { count, partial })
+}
+
+fn write_schema<S: StateStore>(
+    store: &S,
+    batch: &mut S::Batch<'_>,
+    at: Revision,
+    op_id: u128,
+    write: &WriteSchema,
+) -> Result<Outcome, StoreError> {
+    if let Some(refusal) = judge::schema(batch, write.store, write.replaces)? {
+        return Ok(Outcome::Refused(refusal));
+    }
+    if !write.orphan_guards.is_empty() {
+        let view = before(store, write.store)?;
+        if let Some(refusal) = judge::orphans(&*view, &write.orphan_guards)? {
+            return Ok(Outcome::Refused(refusal));
+        }
+    }
+    batch.put_schema(write.store, at, &write.text)?;
+    let change = ChangeRecord { op_id, updates: Vec::new(), schema_changed: true, metadata_json: String::new() };
+    batch.put_change(write.store, at, &change)?;
+    Ok(Outcome::Done)
+}
+
+fn record_change<B: StateBatch>(
+    batch: &mut B,
+    store: StoreId,
+    at: Revision,
+    op_id: u128,
+    updates: Vec<TupleUpdate>,
+    metadata_json: &str,
+) -> Result<(), StoreError> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let change = ChangeRecord { op_id, updates, schema_changed: false, metadata_json: metadata_json.to_owned() };
+    batch.put_change(store, at, &change)
+}

@@ -1,0 +1,73 @@
+//! The conditions under which a command is refused, judged on the state right before it.
+
+use std::ops::ControlFlow;
+
+use crate::model::{Precondition, PreconditionKind, Revision, StoreId, TupleFilter, TupleKey, TupleUpdate, UpdateKind};
+use crate::raft::Refusal;
+use crate::store::{ReadView, StateBatch, StoreError};
+
+/// The first tuple that matches, if any.
+pub(super) fn first_match(view: &dyn ReadView, filter: &TupleFilter) -> Result<Option<TupleKey>, StoreError> {
+    let mut found = None;
+    view.scan(filter, None, &mut |row| {
+        found = Some(row.tuple.key);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// Refuses when a precondition does not hold.
+pub(super) fn preconditions(view: &dyn ReadView, conditions: &[Precondition]) -> Result<Option<Refusal>, StoreError> {
+    for (position, condition) in conditions.iter().enumerate() {
+        let matched = first_match(view, &condition.filter)?.is_some();
+        let holds = match condition.kind {
+            PreconditionKind::MustMatch => matched,
+            PreconditionKind::MustNotMatch => !matched,
+        };
+        if !holds {
+            let position = u32::try_from(position).expect("the number of preconditions is bounded far below 2^32");
+            return Ok(Some(Refusal::PreconditionFailed { position }));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses when the schema in force is not the one that the command was validated against.
+pub(super) fn schema<B: StateBatch>(
+    batch: &mut B,
+    store: StoreId,
+    expected: Option<Revision>,
+) -> Result<Option<Refusal>, StoreError> {
+    let current = batch.schema_revision(store)?;
+    Ok((current != expected).then_some(Refusal::SchemaChanged { current }))
+}
+
+/// Refuses when a CREATE meets an existing tuple.
+pub(super) fn creations<B: StateBatch>(
+    batch: &mut B,
+    store: StoreId,
+    updates: &[TupleUpdate],
+) -> Result<Option<Refusal>, StoreError> {
+    for update in updates {
+        match update.kind {
+            UpdateKind::Create => {
+                if batch.lookup(store, &update.tuple.key)?.is_some() {
+                    return Ok(Some(Refusal::AlreadyExists { key: update.tuple.key.clone() }));
+                }
+            }
+            UpdateKind::Touch | UpdateKind::Delete => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses when a tuple would be orphaned.
+pub(super) fn orphans(view: &dyn ReadView, guards: &[TupleFilter]) -> Result<Option<Refusal>, StoreError> {
+    for (position, filter) in guards.iter().enumerate() {
+        if let Some(example) = first_match(view, filter)? {
+            let position = u32::try_from(position).expect("a schema is far smaller than 2^32 guards");
+            return Ok(Some(Refusal::WouldOrphan { position, example }));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,11 @@
+//! Apply: the function from (state, entry) to (state, outcome).
+//!
+//! Reads no clock, no randomness, no configuration and no map in hash order; compiles no schema and evaluates nothing. The
+//! same log gives the same bytes on every node, whatever the store and however the entries were cut into batches.
+
+mod applier;
+mod judge;
+mod state;
+
+pub(super) use applier::Applier;
+pub(super) use state::AppliedState;

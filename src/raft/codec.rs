@@ -1,0 +1,84 @@
+//! How replicated values become bytes, on disk and between nodes: one version byte, then bincode.
+//!
+//! The only file above the store that names the bincode crate. Bytes are not trusted: decoding is bounded and never
+//! panics, and trailing bytes are refused.
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Written first in every record. Append-only: a new layout gets a new number and old ones stay readable.
+const VERSION: u8 = 1;
+
+/// Largest record, in bytes. A log entry must fit into one message between nodes.
+pub(super) const RECORD_BYTES: usize = 24 << 20;
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// No bytes at all.
+    #[error("an empty record")]
+    Empty,
+    /// Made by a newer version of the product.
+    #[error("record version {0} is not known to this version, which reads up to {VERSION}: upgrade this node")]
+    Version(u8),
+    /// Damaged.
+    #[error("damaged record: {0}")]
+    Damaged(String),
+}
+
+fn config() -> Configuration<LittleEndian, Fixint, Limit<RECORD_BYTES>> {
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<RECORD_BYTES>()
+}
+
+/// Encodes a value. Values of this product always encode: they hold no maps with unencodable keys and no unsized parts.
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let unlimited = bincode::config::standard().with_fixed_int_encoding();
+    let mut bytes = vec![VERSION];
+    bincode::serde::encode_into_std_write(value, &mut bytes, unlimited).expect("encoding into memory cannot fail");
+    bytes
+}
+
+/// Decodes what [`encode`] made.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (&version, body) = bytes.split_first().ok_or(CodecError::Empty)?;
+    if version != VERSION {
+        return Err(CodecError::Version(version));
+    }
+    let (value, used) =
+        bincode::serde::decode_from_slice(body, config()).map_err(|e| CodecError::Damaged(e.to_string()))?;
+    if used == body.len() {
+        Ok(value)
+    } else {
+        Err(CodecError::Damaged(format!("{} bytes too many", body.len() - used)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::{Command, CommandBody, NodeAddress};
+
+    fn command() -> Command {
+        let address = NodeAddress { client: "127.0.0.1:1".into(), peer: "127.0.0.1:2".into() };
+        Command { op_id: 7, proposed_at: crate::model::TimestampMs(9), body: CommandBody::AdmitNode(address) }
+    }
+
+    #[test]
+    fn round_trips() {
+        assert_eq!(decode::<Command>(&encode(&command())), Ok(command()));
+    }
+
+    #[test]
+    fn refuses_what_it_did_not_make() {
+        let good = encode(&command());
+        assert_eq!(decode::<Command>(&[]), Err(CodecError::Empty));
+        assert_eq!(decode::<Command>(&[9, 1, 2]), Err(CodecError::Version(9)));
+        for cut in 1..good.len() {
+            assert!(decode::<Command>(&good[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut long = good;
+        long.push(0);
+        assert!(decode::<Command>(&long).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! Who leads, as far as this node knows.
+
+use std::time::Instant;
+
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
+
+use super::NodeAddress;
+use super::types::TypeConfig;
+
+/// Follows the leader. The answer may be out of date by the time it is used; whoever is asked says so.
+#[derive(Clone)]
+pub(super) struct LeaderWatch {
+    metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
+}
+
+impl LeaderWatch {
+    pub(super) fn new(metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>) -> Self {
+        Self { metrics }
+    }
+
+    /// The leader's id and address.
+    pub(super) fn current(&self) -> Option<(u64, NodeAddress)> {
+        let metrics = self.metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        let address = metrics.membership_config.membership().get_node(&leader)?.clone();
+        Some((leader, address))
+    }
+
+    /// The leader, as soon as there is one; `None` when there is none before `deadline`.
+    pub(super) async fn wait(&self, deadline: Instant) -> Option<(u64, NodeAddress)> {
+        let mut metrics = self.metrics.clone();
+        loop {
+            if let Some(leader) = self.current() {
+                return Some(leader);
+            }
+            let changed = tokio::time::timeout_at(deadline.into(), metrics.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                return self.current();
+            }
+        }
+    }
+}

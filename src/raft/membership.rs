@@ -1,0 +1,102 @@
+//! Joining: an id that was never used, then learner, then voter.
+//!
+//! The leader does the changes one at a time; a change that would not keep a quorum is openraft's to refuse. A joining node
+//! can be interrupted at any point and ask again: an id is reserved once and kept on its disk, and the later steps do nothing
+//! where they are done already.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use openraft::ChangeMembers;
+use openraft::errors::{ClientWriteError, RaftError};
+
+use super::network::{AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc};
+use super::replica::{Membership, Replica};
+use super::types::TypeConfig;
+use super::{NodeAddress, codec};
+
+/// How long one request to a member may take. Catching up may take longer; the request is then made again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two requests.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
+pub async fn request_admission(addresses: &[String], address: NodeAddress) -> Result<Membership, String> {
+    // Who asks belongs to no cluster yet.
+    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 });
+    let mut failures = Vec::new();
+    for member in addresses {
+        let payload = codec::encode(&AdmitRequest { address: address.clone() });
+        let reply = match peers.call(Rpc::Admit, member, 0, Kind::Admit, payload, REQUEST_TIMEOUT).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                failures.push(error.to_string());
+                continue;
+            }
+        };
+        let answer: Result<Result<Admitted, String>, _> = codec::decode(&reply);
+        match answer {
+            Ok(Ok(Admitted { lineage, node_id })) => return Ok(Membership { lineage, node_id }),
+            Ok(Err(reason)) => failures.push(format!("{member}: {reason}")),
+            Err(error) => failures.push(format!("{member}: {error}")),
+        }
+    }
+    Err(failures.join("; "))
+}
+
+/// Asks the cluster to make `replica` a voter, until it is one or `deadline` passes.
+pub async fn request_promotion(
+    replica: &Replica,
+    addresses: &[String],
+    address: NodeAddress,
+    deadline: Instant,
+) -> Result<(), String> {
+    let node_id = replica.identity().node_id;
+    let mut asked = 0;
+    let mut leader: Option<(u64, String)> = None;
+    loop {
+        let (to, member) = leader.take().unwrap_or_else(|| (0, addresses[asked % addresses.len()].clone()));
+        asked += 1;
+        let payload = codec::encode(&PromoteRequest { node_id, address: address.clone() });
+        let left = deadline.saturating_duration_since(Instant::now());
+        let called = replica.peers().call(Rpc::Promote, &member, to, Kind::Promote, payload, left).await;
+        let failure = match called {
+            Ok(reply) => match codec::decode::<Result<(), Rejection>>(&reply) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Rejection::NotLeader { leader: Some((id, at)) })) => {
+                    leader = Some((id, at.peer));
+                    "the leader changed".to_owned()
+                }
+                Ok(Err(Rejection::NotLeader { leader: None })) => "no leader is known".to_owned(),
+                Ok(Err(Rejection::NotConfirmed(reason))) => reason,
+                Err(error) => error.to_string(),
+            },
+            Err(error @ (CallError::NotSent { .. } | CallError::Refused { .. } | CallError::Lost { .. })) => {
+                error.to_string()
+            }
+        };
+        if Instant::now() + PAUSE >= deadline {
+            return Err(failure);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Replica {
+    /// On the leader: makes `node_id` a learner, waits until it has caught up, and makes it a voter.
+    pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress) -> Result<(), Rejection> {
+        self.raft().add_learner(node_id, address, true).await.map_err(rejection)?;
+        let voter = ChangeMembers::AddVoterIds(BTreeSet::from([node_id]));
+        self.raft().change_membership(voter, true).await.map_err(rejection)?;
+        Ok(())
+    }
+}
+
+fn rejection(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Rejection {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            Rejection::NotLeader { leader: forward.leader_id.zip(forward.leader_node) }
+        }
+        other => Rejection::NotConfirmed(other.to_string()),
+    }
+}

@@ -1,0 +1,152 @@
+//! The service that answers the other nodes.
+//!
+//! Until this node is a member it refuses everything: it has no vote to give and no log to acknowledge into.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use openraft::storage::Snapshot as RaftSnapshot;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use tokio_stream::StreamExt;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::envelope::{AdmitRequest, Kind, PromoteRequest};
+use super::peers::PEER_MESSAGE_BYTES;
+use crate::raft::replica::Replica;
+use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
+use crate::raft::{CommandBody, codec};
+use crate::store::FileEntry;
+use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
+use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
+
+/// How long a forwarded request may take here; the sender has the real deadline and gives up by itself.
+const FORWARDED: Duration = Duration::from_secs(30);
+
+/// Answers for the replica of this node, once there is one.
+#[derive(Clone, Default)]
+pub struct PeerServer {
+    replica: Arc<OnceCell<Arc<Replica>>>,
+}
+
+impl PeerServer {
+    /// From now on, answers for `replica`. A node becomes a member once in its life.
+    pub fn serve_for(&self, replica: Arc<Replica>) {
+        let first = self.replica.set(replica).is_ok();
+        assert!(first, "a node becomes a member only once");
+    }
+
+    /// The tonic service.
+    #[must_use]
+    pub fn into_service(self) -> PeerServiceServer<impl PeerService> {
+        PeerServiceServer::new(self)
+            .max_decoding_message_size(PEER_MESSAGE_BYTES)
+            .max_encoding_message_size(PEER_MESSAGE_BYTES)
+    }
+
+    fn replica(&self) -> Result<&Arc<Replica>, Status> {
+        self.replica.get().ok_or_else(|| Status::failed_precondition("this node is not a member of any cluster"))
+    }
+
+    /// The replica, and which message it is, if the message is for this node at all.
+    fn open(&self, envelope: &Envelope) -> Result<(&Arc<Replica>, Kind), Status> {
+        let replica = self.replica()?;
+        replica.identity().check(envelope)?;
+        Ok((replica, Kind::of(envelope)?))
+    }
+}
+
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Status> {
+    codec::decode(payload).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn reply<T: Serialize>(value: &T) -> Response<Reply> {
+    Response::new(Reply { payload: codec::encode(value) })
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("this node's replica has stopped: {error}"))
+}
+
+fn unexpected(kind: Kind) -> Status {
+    Status::invalid_argument(format!("a message of kind {kind:?} does not belong here"))
+}
+
+#[tonic::async_trait]
+impl PeerService for PeerServer {
+    async fn raft(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let (replica, kind) = self.open(&envelope)?;
+        let raft = replica.raft();
+        match kind {
+            Kind::Append => {
+                let append: AppendEntriesRequest<TypeConfig> = decode(&envelope.payload)?;
+                Ok(reply(&raft.append_entries(append).await.map_err(stopped)?))
+            }
+            Kind::Vote => {
+                let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
+                Ok(reply(&raft.vote(vote).await.map_err(stopped)?))
+            }
+            Kind::PreVote => {
+                let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
+                Ok(reply(&raft.pre_vote(vote).await.map_err(stopped)?))
+            }
+            Kind::TransferLeader => {
+                let transfer: TransferLeaderRequest<TypeConfig> = decode(&envelope.payload)?;
+                Ok(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?))
+            }
+            Kind::Snapshot | Kind::Propose | Kind::ReadIndex | Kind::Admit | Kind::Promote => Err(unexpected(kind)),
+        }
+    }
+
+    async fn install_snapshot(&self, request: Request<Streaming<SnapshotPart>>) -> Result<Response<Reply>, Status> {
+        let mut parts = request.into_inner();
+        let Some(SnapshotPart { part: Some(snapshot_part::Part::Header(header)) }) = parts.try_next().await? else {
+            return Err(Status::invalid_argument("a snapshot begins with its header"));
+        };
+        let (replica, _) = self.open(&header)?;
+        let (vote, meta, files): (Vote, SnapshotMeta, Vec<FileEntry>) = decode(&header.payload)?;
+        let failed = |error: std::io::Error| Status::internal(format!("the snapshot was not taken: {error}"));
+        let mut receiving = replica.snapshots().receive(files).map_err(failed)?;
+        while let Some(part) = parts.try_next().await? {
+            let Some(snapshot_part::Part::Chunk(chunk)) = part.part else {
+                return Err(Status::invalid_argument("a snapshot has one header"));
+            };
+            receiving.write(&chunk).map_err(failed)?;
+        }
+        let files = tokio::task::spawn_blocking(move || receiving.finish())
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(failed)?;
+        let snapshot = RaftSnapshot { meta, snapshot: files };
+        Ok(reply(&replica.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?))
+    }
+
+    async fn propose(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let (replica, _) = self.open(&envelope)?;
+        let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
+        Ok(reply(&replica.proposer().propose_here(op_id, body).await))
+    }
+
+    async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let (replica, _) = self.open(request.get_ref())?;
+        Ok(reply(&replica.read_index_here().await))
+    }
+
+    async fn admit(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let (replica, _) = self.open(&envelope)?;
+        let AdmitRequest { address } = decode(&envelope.payload)?;
+        Ok(reply(&replica.admit(address, Instant::now() + FORWARDED).await))
+    }
+
+    async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let (replica, _) = self.open(&envelope)?;
+        let PromoteRequest { node_id, address } = decode(&envelope.payload)?;
+        Ok(reply(&replica.promote_here(node_id, address).await))
+    }
+}

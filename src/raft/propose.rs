@@ -1,0 +1,117 @@
+//! Proposing: here when this node leads, else through the leader.
+//!
+//! Invariant: a proposal is sent again only after an answer that says that it surely did not enter a log. Everything else ends
+//! as *unknown*.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::Semaphore;
+
+use super::codec::{self, RECORD_BYTES};
+use super::contract::{Applied, Propose, ProposeError};
+use super::leader::LeaderWatch;
+use super::network::{CallError, Kind, Peers, Rejection, Rpc};
+use super::types::Raft;
+use super::{Command, CommandBody};
+use crate::model::{Revision, TimestampMs};
+
+/// Pause before asking again after the leader changed.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Largest command: an append must hold at least one with its envelope.
+const COMMAND_BYTES: usize = RECORD_BYTES - (1 << 20);
+
+/// How one attempt ended.
+type Attempt = Result<Result<Applied, ProposeError>, Rejection>;
+
+/// Proposes commands for one node.
+pub struct Proposer {
+    raft: Raft,
+    peers: Arc<Peers>,
+    leader: LeaderWatch,
+    in_flight: Semaphore,
+}
+
+impl Proposer {
+    pub(super) fn new(raft: Raft, peers: Arc<Peers>, leader: LeaderWatch, in_flight: usize) -> Self {
+        Self { raft, peers, leader, in_flight: Semaphore::new(in_flight) }
+    }
+
+    /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
+    pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
+        let command = Command { op_id, proposed_at: now(), body };
+        match self.raft.client_write(command).await {
+            Ok(response) => {
+                Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data }))
+            }
+            // Refused before it was appended.
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
+                let leader = forward.leader_id.zip(forward.leader_node);
+                Err(Rejection::NotLeader { leader })
+            }
+            // Appended here, and then another leader's log replaced it; or the node stopped. It may still commit.
+            Err(error) => Ok(Err(ProposeError::Unknown(error.to_string()))),
+        }
+    }
+
+    async fn attempt(&self, op_id: u128, body: &CommandBody, deadline: Instant) -> Result<Attempt, ProposeError> {
+        let Some((leader, address)) = self.leader.wait(deadline).await else {
+            return Err(ProposeError::NotProposed("no leader was elected in time; is a majority of the nodes up?".into()));
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if leader == self.peers.me().node_id {
+            let proposal = self.propose_here(op_id, body.clone());
+            let late = || Ok(Err(ProposeError::Unknown("no majority confirmed it before the deadline".into())));
+            return Ok(tokio::time::timeout(left, proposal).await.unwrap_or_else(|_| late()));
+        }
+        let payload = codec::encode(&(op_id, body));
+        let sent = self.peers.call(Rpc::Propose, &address.peer, leader, Kind::Propose, payload, left).await;
+        match sent {
+            Ok(reply) => {
+                let attempt = codec::decode(&reply).map_err(|error| ProposeError::Unknown(error.to_string()));
+                Ok(attempt.unwrap_or_else(|error| Ok(Err(error))))
+            }
+            Err(CallError::Lost { address, reason }) => {
+                Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
+            }
+            Err(CallError::NotSent { .. } | CallError::Refused { .. }) => Ok(Err(Rejection::NotLeader { leader: None })),
+        }
+    }
+
+    async fn run(&self, body: CommandBody, deadline: Instant) -> Result<Applied, ProposeError> {
+        let bytes = codec::encode(&body).len();
+        if bytes > COMMAND_BYTES {
+            return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
+        }
+        let _permit = self.in_flight.try_acquire().map_err(|_| ProposeError::Overloaded)?;
+        let op_id: u128 = rand::random();
+        loop {
+            match self.attempt(op_id, &body, deadline).await? {
+                Ok(outcome) => return outcome,
+                Err(rejection) if Instant::now() + RETRY_PAUSE >= deadline => {
+                    let what = match rejection {
+                        Rejection::NotLeader { .. } => "the leader changed and none could be reached in time".into(),
+                        Rejection::NotConfirmed(reason) => reason,
+                    };
+                    return Err(ProposeError::NotProposed(what));
+                }
+                Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+            }
+        }
+    }
+}
+
+impl Propose for Proposer {
+    fn propose(&self, body: CommandBody, deadline: Instant) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        self.run(body, deadline).boxed()
+    }
+}
+
+/// The leader's clock. Apply takes the maximum with what it saw before, so a clock that goes back does no harm.
+fn now() -> TimestampMs {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

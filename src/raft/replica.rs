@@ -1,0 +1,311 @@
+//! One node's part in the cluster: its log, its state, its Raft instance, and the ways in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Config, SnapshotPolicy};
+use tokio::sync::watch;
+
+use super::codec;
+use super::contract::{Applied, Propose};
+use super::leader::LeaderWatch;
+use super::log::{LogCounters, LogError, LogStore};
+use super::network::{Admitted, Network, PeerIdentity, Peers, Rejection};
+use super::propose::Proposer;
+use super::read_index::{self, ReadIndex};
+use super::snapshot::SnapshotFolder;
+use super::state_machine::{AppliedMark, StateMachine};
+use super::status::ReplicaStatus;
+use super::types::Raft;
+use super::{CommandBody, NodeAddress, Outcome};
+use crate::model::Revision;
+use crate::store::{MetaKey, RocksStore, StateBatch, StateStore, StoreError, StoreOptions};
+
+/// Which cluster a node belongs to, and as whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// The cluster's lineage.
+    pub lineage: u64,
+    /// The node's id in it, never used before and never again.
+    pub node_id: u64,
+}
+
+/// What a replica needs to know of its node.
+#[derive(Debug, Clone)]
+pub struct ReplicaOptions {
+    /// Where the data is.
+    pub dir: PathBuf,
+    /// Whose data it is.
+    pub membership: Membership,
+    /// Interval of the leader's heartbeats.
+    pub heartbeat: Duration,
+    /// Shortest and longest wait of a follower before it stands for election.
+    pub election_timeout: (Duration, Duration),
+    /// Log entries after which a snapshot is made.
+    pub snapshot_after_entries: u64,
+    /// Log entries kept behind a snapshot for followers that are a little late.
+    pub keep_entries: u64,
+    /// Writes that may be under way at once.
+    pub waiting_writes: usize,
+    /// The state store's options.
+    pub store: StoreOptions,
+}
+
+/// Why a replica could not be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The log database.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The state database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The snapshot folder.
+    #[error("snapshots: {0}")]
+    Snapshots(std::io::Error),
+    /// The data is not that of this node.
+    #[error("{what} belongs to {found}, not to {expected}: the data of two nodes was mixed, or part of it was removed. \
+             Restore it, or remove the whole data directory and join as a new node")]
+    Foreign {
+        /// Which part.
+        what: &'static str,
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// Raft settings that do not fit together.
+    #[error("raft settings: {0}")]
+    Settings(String),
+    /// openraft refused to start.
+    #[error("the replica could not start: {0}")]
+    Start(String),
+}
+
+/// A running member of a cluster.
+pub struct Replica {
+    peers: Arc<Peers>,
+    raft: Raft,
+    store: Arc<RocksStore>,
+    snapshots: Arc<SnapshotFolder>,
+    proposer: Arc<Proposer>,
+    read_index: ReadIndex,
+    applied: watch::Receiver<AppliedMark>,
+    counters: Arc<LogCounters>,
+}
+
+impl Replica {
+    /// Makes the empty databases of a new member and marks them as its own, synced. The node must not speak for itself
+    /// before this returned.
+    pub fn format(dir: &Path, membership: Membership, store: &StoreOptions) -> Result<(), ReplicaError> {
+        let log = LogStore::open(&log_dir(dir))?;
+        log.write_identity(&codec::encode(&(membership.lineage, membership.node_id)))?;
+        let state = RocksStore::open(&state_dir(dir), store.clone())?;
+        let mut batch = state.batch();
+        // Only the lineage: the state travels between nodes as snapshots.
+        batch.put_meta(MetaKey::Identity, &codec::encode(&membership.lineage))?;
+        batch.commit(Revision::ZERO)?;
+        state.sync()?;
+        Ok(())
+    }
+
+    /// Opens the databases and starts Raft.
+    pub async fn open(options: ReplicaOptions) -> Result<Arc<Self>, ReplicaError> {
+        let Membership { lineage, node_id } = options.membership;
+        let log = LogStore::open(&log_dir(&options.dir))?;
+        let store = Arc::new(RocksStore::open(&state_dir(&options.dir), options.store.clone())?);
+        check_identity(&log, &store, options.membership)?;
+        let snapshots = SnapshotFolder::open(&options.dir.join("snapshots")).map_err(ReplicaError::Snapshots)?;
+        let snapshots = Arc::new(snapshots);
+        let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }));
+        let machine = StateMachine::open(Arc::clone(&store), Arc::clone(&snapshots))?;
+        let applied = machine.watch();
+        let counters = log.counters();
+        let config = raft_config(&options)?;
+        let append_timeout = options.election_timeout.1;
+        let snapshot_timeout = Duration::from_millis(config.install_snapshot_timeout);
+        let network = Network::new(Arc::clone(&peers), append_timeout, snapshot_timeout);
+        let raft = Raft::new(node_id, Arc::new(config), network, log, machine)
+            .await
+            .map_err(|error| ReplicaError::Start(error.to_string()))?;
+        let leader = LeaderWatch::new(raft.server_metrics());
+        let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
+        let proposer = Arc::new(proposer);
+        let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader);
+        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters }))
+    }
+
+    /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
+    pub async fn bootstrap(&self, address: NodeAddress) -> Result<(), ReplicaError> {
+        let start = |error: String| ReplicaError::Start(error);
+        if self.raft.is_initialized().await.map_err(|error| start(error.to_string()))? {
+            return Ok(());
+        }
+        let members = std::collections::BTreeMap::from([(self.peers.me().node_id, address)]);
+        self.raft.initialize(members).await.map_err(|error| start(error.to_string()))
+    }
+
+    /// The cluster's lineage.
+    #[must_use]
+    pub fn lineage(&self) -> u64 {
+        self.peers.me().lineage
+    }
+
+    /// The state store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<RocksStore> {
+        &self.store
+    }
+
+    /// The way to write.
+    #[must_use]
+    pub fn proposer(&self) -> &Arc<Proposer> {
+        &self.proposer
+    }
+
+    /// The way to read linearizably.
+    #[must_use]
+    pub fn read_index(&self) -> &ReadIndex {
+        &self.read_index
+    }
+
+    /// Follows what this node has applied.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<AppliedMark> {
+        self.applied.clone()
+    }
+
+    /// What this node knows of itself and the cluster.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        // Copied out at once: holding the reference would block openraft's writer.
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let entries = self.counters.entries.load(Ordering::Relaxed);
+        let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
+        ReplicaStatus::new(self.lineage(), &metrics, *self.applied.borrow(), entries, fsyncs)
+    }
+
+    /// Makes a snapshot of what is applied now, and purges the log that it covers.
+    pub async fn snapshot(&self, deadline: Instant) -> Result<(), String> {
+        let target = self.applied.borrow().revision.index();
+        self.raft.trigger().snapshot().await.map_err(|error| error.to_string())?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let covers = move |snapshot: Option<u64>| snapshot.is_some_and(|index| index >= target);
+        let built = self.raft.wait(Some(left)).metrics(
+            move |metrics| covers(metrics.snapshot.as_ref().map(|id| id.index)),
+            "a snapshot of what is applied",
+        );
+        let metrics = built.await.map_err(|error| error.to_string())?;
+        let upto = metrics.snapshot.map_or(0, |id| id.index);
+        self.raft.trigger().purge_log(upto).await.map_err(|error| error.to_string())
+    }
+
+    /// Waits until the replica fails, and says why. A replica that was shut down has not failed.
+    pub async fn failed(&self) -> Option<String> {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = metrics.borrow_watched().running_state.clone() {
+                return match fatal {
+                    openraft::errors::Fatal::Stopped => None,
+                    other => Some(other.to_string()),
+                };
+            }
+            if metrics.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Stops taking part. Everything acknowledged is on disk already.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "the replica did not stop cleanly");
+        }
+    }
+
+    pub(super) fn identity(&self) -> PeerIdentity {
+        self.peers.me()
+    }
+
+    pub(super) fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(super) fn snapshots(&self) -> &Arc<SnapshotFolder> {
+        &self.snapshots
+    }
+
+    pub(super) async fn read_index_here(&self) -> Result<Revision, Rejection> {
+        read_index::confirm(&self.raft).await
+    }
+
+    pub(super) async fn admit(&self, address: NodeAddress, deadline: Instant) -> Result<Admitted, String> {
+        match self.proposer.propose(CommandBody::AdmitNode(address), deadline).await {
+            Ok(Applied { outcome: Outcome::Admitted { node_id }, .. }) => {
+                Ok(Admitted { lineage: self.lineage(), node_id })
+            }
+            Ok(Applied { outcome, .. }) => Err(format!("the cluster answered an admission with {outcome:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn log_dir(dir: &Path) -> PathBuf {
+    dir.join("log")
+}
+
+fn state_dir(dir: &Path) -> PathBuf {
+    dir.join("state")
+}
+
+fn check_identity(log: &LogStore, store: &RocksStore, expected: Membership) -> Result<(), ReplicaError> {
+    let Membership { lineage, node_id } = expected;
+    let name = |(lineage, node_id): (u64, u64)| format!("node {node_id} of cluster {lineage:016x}");
+    let found: Option<(u64, u64)> = match log.identity()? {
+        None => None,
+        Some(bytes) => Some(codec::decode(&bytes).map_err(|source| LogError::Record { what: "identity", source })?),
+    };
+    if found != Some((lineage, node_id)) {
+        let found = found.map_or_else(|| "nobody".into(), name);
+        return Err(ReplicaError::Foreign { what: "the log", found, expected: name((lineage, node_id)) });
+    }
+    let cluster = |lineage: u64| format!("cluster {lineage:016x}");
+    let found: Option<u64> = match store.meta(MetaKey::Identity)? {
+        None => None,
+        Some(bytes) => Some(
+            codec::decode(&bytes)
+                .map_err(|error| StoreError::Corrupt { place: "identity", what: error.to_string() })?,
+        ),
+    };
+    if found != Some(lineage) {
+        let found = found.map_or_else(|| "nobody".into(), cluster);
+        return Err(ReplicaError::Foreign { what: "the state", found, expected: cluster(lineage) });
+    }
+    Ok(())
+}
+
+fn raft_config(options: &ReplicaOptions) -> Result<Config, ReplicaError> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: format!("{:016x}", options.membership.lineage),
+        heartbeat_interval: millis(options.heartbeat),
+        election_timeout_min: millis(options.election_timeout.0),
+        election_timeout_max: millis(options.election_timeout.1),
+        // A node that was cut off must not depose a healthy leader when it comes back (Raft dissertation, section 9.6).
+        enable_pre_vote: Some(true),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_after_entries),
+        max_in_snapshot_log_to_keep: options.keep_entries,
+        // A snapshot is one stream; this bounds all of it.
+        install_snapshot_timeout: 600_000,
+        max_payload_entries: 1024,
+        ..Config::default()
+    };
+    config.validate().map_err(|error| ReplicaError::Settings(error.to_string()))
+}

@@ -1,0 +1,136 @@
+//! openraft's state machine over the state store: apply, and snapshots by checkpoint.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{FutureExt, Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use tokio::sync::watch;
+
+use super::apply::Applier;
+use super::snapshot::{SnapshotFiles, SnapshotFolder};
+use super::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
+use crate::model::Revision;
+use crate::store::{RocksStore, StoreError};
+
+/// Entries applied in one batch at the most: bounds the memory of a batch, and how long readers wait for the first.
+const BATCH_ENTRIES: usize = 512;
+
+/// What this node has applied. Published only after the effects are visible to readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppliedMark {
+    /// The last applied index.
+    pub revision: Revision,
+    /// The hash chain at that index.
+    pub chain: [u8; 32],
+}
+
+/// The state machine of one node.
+pub struct StateMachine {
+    store: Arc<RocksStore>,
+    applier: Applier<RocksStore>,
+    snapshots: Arc<SnapshotFolder>,
+    applied: watch::Sender<AppliedMark>,
+}
+
+impl StateMachine {
+    /// Takes up where `store` stands.
+    pub(super) fn open(store: Arc<RocksStore>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
+        let applier = Applier::open(Arc::clone(&store))?;
+        let mark = AppliedMark { revision: applier.state().revision(), chain: applier.state().chain };
+        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark) })
+    }
+
+    /// Follows what is applied.
+    pub(super) fn watch(&self) -> watch::Receiver<AppliedMark> {
+        self.applied.subscribe()
+    }
+
+    fn publish(&self) {
+        let state = self.applier.state();
+        self.applied.send_replace(AppliedMark { revision: state.revision(), chain: state.chain });
+    }
+
+    fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+        let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+        let outcomes = self.applier.apply(&entries).map_err(io::Error::other)?;
+        self.publish();
+        for (responder, outcome) in responders.into_iter().zip(outcomes) {
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFiles;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), io::Error> {
+        let state = self.applier.state();
+        Ok((state.last, state.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
+    {
+        while let Some(first) = entries.next().await {
+            let mut chunk = vec![first?];
+            while chunk.len() < BATCH_ENTRIES {
+                // Only what is there already: waiting for more would delay the answers to what we have.
+                let Some(Some(next)) = entries.next().now_or_never() else { break };
+                chunk.push(next?);
+            }
+            self.apply_chunk(chunk)?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        Builder { store: Arc::clone(&self.store), snapshots: Arc::clone(&self.snapshots) }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFiles) -> Result<(), io::Error> {
+        let (store, snapshots, kept) = (Arc::clone(&self.store), Arc::clone(&self.snapshots), meta.clone());
+        // The snapshot is kept before the state is replaced: after a crash in between, start-up finds a snapshot that is
+        // ahead of the state and installs it again.
+        let install = move || -> io::Result<()> {
+            let files = snapshots.adopt(kept, snapshot)?;
+            store.install(files.path()).map_err(io::Error::other)
+        };
+        tokio::task::spawn_blocking(install).await??;
+        self.applier.reload().map_err(io::Error::other)?;
+        let installed = self.applier.state().last;
+        if installed != meta.last_log_id {
+            let what = format!("the snapshot says {:?} and its files say {installed:?}", meta.last_log_id);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        tracing::info!(revision = %self.applier.state().revision(), "installed a snapshot");
+        self.publish();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        Ok(self.snapshots.current())
+    }
+}
+
+/// Makes a snapshot beside the running state: the checkpoint is consistent by itself, whatever is applied meanwhile.
+pub struct Builder {
+    store: Arc<RocksStore>,
+    snapshots: Arc<SnapshotFolder>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFiles;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let (store, snapshots) = (Arc::clone(&self.store), Arc::clone(&self.snapshots));
+        let snapshot = tokio::task::spawn_blocking(move || snapshots.build(&store)).await??;
+        tracing::info!(last = ?snapshot.meta.last_log_id, "built a snapshot");
+        Ok(snapshot)
+    }
+}

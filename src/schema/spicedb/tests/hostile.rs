@@ -1,0 +1,157 @@
+//! Texts that no person would write: none panics, none exhausts the stack, none takes long.
+
+use proptest::prelude::*;
+
+use super::{expression, parse, with_expression};
+use crate::model::{ErrorCode, limits};
+use crate::schema::{AllowedSubject, Member, Rewrite, Schema};
+
+#[test]
+fn a_schema_beyond_the_size_limit_is_refused() {
+    let comment = |length: usize| format!("//{}", "x".repeat(length - 2));
+    assert_eq!(parse(&comment(limits::SCHEMA_BYTES)), Ok(Schema::default()));
+    let error = parse(&comment(limits::SCHEMA_BYTES + 1)).expect_err("too long");
+    assert_eq!(crate::model::Error::from(error).code, ErrorCode::SchemaParse);
+}
+
+#[test]
+fn hostile_nesting_is_refused_and_long_chains_are_not() {
+    let deep = |n: usize| format!("{}aaa{}", "(".repeat(n), ")".repeat(n));
+    assert_eq!(expression(&deep(limits::REWRITE_DEPTH)), "aaa");
+    let alternating = |n: usize| format!("{}aaa{}", "(aaa + (aaa & ".repeat(n), "))".repeat(n));
+    let minus = |n: usize| vec!["aaa"; n].join(" - ");
+    assert!(parse(&with_expression(&minus(limits::REWRITE_DEPTH))).is_ok());
+    for text in [
+        deep(limits::REWRITE_DEPTH + 1),
+        deep(100_000),
+        "(".repeat(100_000),
+        alternating(limits::REWRITE_DEPTH),
+        minus(limits::REWRITE_DEPTH + 1),
+        minus(100_000),
+        format!("({}) - ({})", minus(limits::REWRITE_DEPTH), minus(limits::REWRITE_DEPTH)),
+    ] {
+        let error = parse(&with_expression(&text)).expect_err("nested too deep");
+        assert!(error.message.contains("nested more than 128 deep"), "{error}");
+    }
+    let chain = |operator: &str| vec!["aaa"; 100_000].join(operator);
+    assert!(parse(&with_expression(&chain(" + "))).is_ok());
+    assert!(parse(&with_expression(&chain(" & "))).is_ok());
+    assert!(parse(&with_expression(&vec!["((aaa))"; 1000].join(" + "))).is_ok(), "closed parentheses do not add up");
+}
+
+#[test]
+fn a_long_chain_of_names_is_judged_without_recursion() {
+    let count = 20_000;
+    let permissions = |last: &str| {
+        let links = (0..count - 1).map(|i| format!("permission p{i:05} = p{:05}\n", i + 1));
+        format!("definition doc {{\n{}permission p{:05} = {last}\n}}", links.collect::<String>(), count - 1)
+    };
+    assert!(parse(&permissions("nil")).is_ok());
+    assert!(parse(&permissions("p00000")).expect_err("a cycle").message.contains("in a cycle"));
+    let relations = (0..count).map(|i| format!("relation r{i:05}: doc#r{:05}\n", (i + 1) % count));
+    assert!(parse(&format!("definition doc {{\n{}}}", relations.collect::<String>())).is_ok());
+}
+
+/// Words that make deep and nearly valid texts likely.
+const WORDS: &[&str] = &[
+    "definition",
+    "relation",
+    "permission",
+    "nil",
+    "with",
+    "caveat",
+    "use",
+    "self",
+    "doc",
+    "user",
+    "own",
+    "top",
+    "any",
+    "all",
+    "{",
+    "}",
+    "(",
+    ")",
+    "|",
+    "+",
+    "-",
+    "&",
+    "/",
+    "=",
+    ":",
+    "->",
+    "#",
+    ".",
+    "...",
+    "*",
+    ";",
+    "\n",
+    "\r\n",
+    " ",
+    "//",
+    "/*",
+    "*/",
+    "é",
+    "\u{0}",
+    "\u{2028}",
+    "1",
+];
+
+/// What a front end promises of every schema that it returns.
+fn assert_sound(schema: &Schema) {
+    for (name, definition) in &schema.definitions {
+        assert_eq!(*name, definition.name);
+        for member in definition.members.values() {
+            match member {
+                Member::Relation(relation) => {
+                    assert!(!relation.allowed.is_empty());
+                    for subject in &relation.allowed {
+                        let target = &schema.definitions[subject.subject_type()];
+                        if let AllowedSubject::Userset(_, relation) = subject {
+                            assert!(target.members.contains_key(relation));
+                        }
+                    }
+                }
+                Member::Permission(permission) => {
+                    for leaf in permission.rewrite.leaves() {
+                        if let Rewrite::Computed(name) | Rewrite::Arrow { tupleset: name, .. } = leaf {
+                            assert!(definition.members.contains_key(name));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<Vec<u8>>()) {
+        let _ = parse(&String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn no_soup_of_words_panics(
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..60),
+        spaced in any::<bool>(),
+    ) {
+        if let Ok(schema) = parse(&words.join(if spaced { " " } else { "" })) {
+            assert_sound(&schema);
+        }
+    }
+
+    #[test]
+    fn no_soup_inside_a_definition_panics(words in prop::collection::vec(prop::sample::select(WORDS), 0..12)) {
+        let soup = words.join(" ");
+        for text in [
+            format!("definition doc {{\n{soup}\n}}"),
+            format!("definition doc {{\nrelation own: {soup}\n}}"),
+            format!("definition doc {{\nrelation own: doc\npermission top = {soup}\n}}"),
+        ] {
+            match parse(&text) {
+                Ok(schema) => assert_sound(&schema),
+                Err(error) => prop_assert!(error.line >= 1 && error.column >= 1),
+            }
+        }
+    }
+}

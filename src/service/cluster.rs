@@ -1,0 +1,130 @@
+//! Administration as a use case: what a node must be able to do for its operator. The node implements it; the fronts convert
+//! to and from these types.
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::model::{Error, Revision};
+
+/// A cluster was formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterFormed {
+    /// Its lineage.
+    pub lineage: u64,
+    /// The id of its first member.
+    pub node_id: u64,
+}
+
+/// How far a join has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinStage {
+    /// The cluster gave this node an id.
+    Admitted,
+    /// This node is a learner and receives the log or a snapshot.
+    CatchingUp,
+    /// This node is a voter; the join is over.
+    Voter,
+}
+
+/// One report on a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JoinProgress {
+    /// The stage.
+    pub stage: JoinStage,
+    /// This node's id.
+    pub node_id: u64,
+    /// How far this node has applied.
+    pub applied: Revision,
+    /// How far the leader had committed when last heard.
+    pub target: Revision,
+}
+
+/// What a node is, in its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Not a member of any cluster.
+    Waiting,
+    /// Receives the log and does not vote.
+    Learner,
+    /// Votes and follows.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Leads.
+    Leader,
+    /// Stopped by a fault.
+    Faulted,
+}
+
+/// One member of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its id.
+    pub node_id: u64,
+    /// `host:port` of its public API.
+    pub client_address: String,
+    /// `host:port` for the other nodes.
+    pub peer_address: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// The last log index known to be on it; only the leader knows.
+    pub matched: Option<Revision>,
+}
+
+/// What a node knows of itself and its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// What it is.
+    pub state: NodeState,
+    /// Its id; 0 while it has none.
+    pub node_id: u64,
+    /// The cluster's lineage; `None` while it has none.
+    pub lineage: Option<u64>,
+    /// The Raft term.
+    pub term: u64,
+    /// The leader, if one is known.
+    pub leader_id: Option<u64>,
+    /// The end of its log.
+    pub last_log: Revision,
+    /// How much of it is committed.
+    pub committed: Revision,
+    /// How much of it is applied.
+    pub applied: Revision,
+    /// What the last snapshot covers.
+    pub snapshot: Revision,
+    /// What was removed from the log.
+    pub purged: Revision,
+    /// The hash chain over all applied entries, in hexadecimal.
+    pub state_hash: String,
+    /// All members, by id.
+    pub members: Vec<MemberStatus>,
+    /// Entries appended to the log since the node started.
+    pub log_entries_appended: u64,
+    /// Fsyncs done for them.
+    pub log_fsyncs: u64,
+}
+
+/// A snapshot was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotTaken {
+    /// What it covers.
+    pub snapshot: Revision,
+    /// What was removed from the log.
+    pub purged: Revision,
+}
+
+/// What an operator can ask of a node.
+pub trait ClusterAdmin: Send + Sync {
+    /// Makes this waiting node the first member of a new cluster.
+    fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>>;
+
+    /// Makes this waiting node join the cluster of the first of `peers` that answers. The stream ends after
+    /// [`JoinStage::Voter`] or the first error. Calling it again continues an interrupted join.
+    fn join(&self, peers: Vec<String>) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
+
+    /// What this node knows, without asking another.
+    fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;
+
+    /// Writes a snapshot and removes the log that it covers.
+    fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;
+}

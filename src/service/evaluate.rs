@@ -1,0 +1,165 @@
+//! Evaluation is synchronous, recursive and reads a disk, so it runs on threads of its own, never on those that serve the
+//! network. Their stacks are large enough for the deepest evaluation that the engine's budget allows.
+//!
+//! Bounded twice: so many run, and so many wait; the next one is refused at once. Work whose caller has gone before it began
+//! is dropped; work that has begun ends by its budget.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout_at;
+
+use crate::model::{Error, ErrorCode};
+
+/// For each evaluation that runs, so many may wait.
+const WAITING_FOR_EACH_RUNNING: usize = 64;
+/// Most threads of one pool, whatever is configured.
+const MOST_THREADS: usize = 1024;
+/// The engine's default budget fits 16 MiB; the rest is for what calls it. Untouched stack costs no memory.
+const STACK_BYTES: usize = 24 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Where evaluations run. A clone is the same pool; the threads end with the last one.
+#[derive(Debug, Clone)]
+pub(super) struct EvaluationPool {
+    /// A permit for each evaluation that runs or waits. The queue itself needs no bound.
+    admitted: Arc<Semaphore>,
+    queue: mpsc::Sender<Job>,
+}
+
+impl EvaluationPool {
+    /// A pool that runs `concurrent` evaluations at a time.
+    pub(super) fn new(concurrent: usize) -> Self {
+        let threads = concurrent.clamp(1, MOST_THREADS);
+        let (queue, jobs) = mpsc::channel::<Job>();
+        let jobs = Arc::new(Mutex::new(jobs));
+        for number in 0..threads {
+            let jobs = Arc::clone(&jobs);
+            std::thread::Builder::new()
+                .name(format!("evaluate-{number}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || work_off(&jobs))
+                .expect("a node that cannot start its threads at the start of its life cannot serve");
+        }
+        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue }
+    }
+
+    /// Runs `work` and waits for its answer until `deadline`.
+    pub(super) async fn run<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T, Error> + Send + 'static,
+    {
+        const LATE: &str = "the deadline passed before the evaluation was done; try again with more time";
+        const BUSY: &str = "this node has more evaluations waiting than it can serve; slow down and try again";
+        const BROKEN: &str = "an evaluation ended without an answer";
+
+        let permit = Arc::clone(&self.admitted)
+            .try_acquire_owned()
+            .map_err(|_| Error::new(ErrorCode::ResourceExhausted, BUSY))?;
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move || {
+            if !answer.is_closed() {
+                // What `work` holds is given up with it, so that nothing half-done can be seen later. When it panics, the
+                // sender is dropped, and that is the caller's answer.
+                if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
+                    let _ = answer.send(result); // The caller may have gone.
+                }
+            }
+            drop(permit);
+        });
+        self.queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
+        match timeout_at(deadline.into(), answered).await {
+            Err(_) => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
+            Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, BROKEN)),
+            Ok(Ok(result)) => result,
+        }
+    }
+}
+
+fn work_off(jobs: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        // The lock is held while waiting and never while working.
+        let next = jobs.lock().recv();
+        match next {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_and_leaves_the_pool_usable() {
+        let pool = EvaluationPool::new(1);
+        let error = pool.run::<(), _>(soon(), || panic!("broken")).await.expect_err("panics");
+        assert_eq!(error.code, ErrorCode::Internal);
+        assert_eq!(pool.run(soon(), || Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_waits_past_its_deadline_is_late_and_never_runs() {
+        let pool = EvaluationPool::new(1);
+        let (release, gate) = mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
+        let first = {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                pool.run(soon(), move || {
+                    let _ = started.send(());
+                    let _ = gate.recv();
+                    Ok(1)
+                })
+                .await
+            })
+        };
+        has_started.await.expect("the first one runs");
+        let ran = Arc::new(Mutex::new(false));
+        let mark = Arc::clone(&ran);
+        let late = pool
+            .run(Instant::now() + Duration::from_millis(20), move || {
+                *mark.lock() = true;
+                Ok(2)
+            })
+            .await;
+        assert_eq!(late.expect_err("no thread is free").code, ErrorCode::DeadlineExceeded);
+        release.send(()).expect("the first one waits");
+        assert_eq!(first.await.expect("joins"), Ok(1));
+        assert_eq!(pool.run(soon(), || Ok(3)).await, Ok(3));
+        assert!(!*ran.lock());
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_places_come_back() {
+        let pool = EvaluationPool::new(1);
+        let all = pool.admitted.available_permits();
+        let taken = pool.admitted.clone().try_acquire_many_owned(u32::try_from(all).expect("small")).expect("free");
+        let error = pool.run(soon(), || Ok(())).await.expect_err("full");
+        assert_eq!(error.code, ErrorCode::ResourceExhausted);
+        drop(taken);
+        assert_eq!(pool.run(soon(), || Ok(())).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_stack_is_deep() {
+        fn sink(depth: usize, filler: [u8; 4096]) -> usize {
+            let filler = std::hint::black_box(filler);
+            if depth == 0 { usize::from(filler[0]) } else { sink(depth - 1, filler) + 1 }
+        }
+        let depth = 16 * 256 - 256;
+        assert_eq!(EvaluationPool::new(1).run(soon(), move || Ok(sink(depth, [0; 4096]))).await, Ok(depth));
+    }
+}

@@ -1,0 +1,27 @@
+//! The use cases, as every front offers them: check, tuples, schema, administration.
+//!
+//! Must not know a transport. Dependencies come in through three seams: views ([`ViewSource`](crate::consistency::ViewSource)),
+//! the log ([`Propose`](crate::raft::Propose)) and, for administration, [`ClusterAdmin`].
+//!
+//! A request is answered from one view, and every answer carries the zookie of that view.
+
+mod check;
+mod cluster;
+mod consistency_request;
+mod evaluate;
+mod schema;
+mod schema_cache;
+mod services;
+#[cfg(test)]
+mod testing;
+mod tuples;
+
+pub use crate::engine::CheckItem;
+pub use check::{BulkCheckAnswer, CheckAnswer};
+pub use cluster::{
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+};
+pub use consistency_request::Consistency;
+pub use schema::SchemaAnswer;
+pub use services::{Call, ServiceLimits, Services};
+pub use tuples::{DeleteAnswer, DeleteTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples};

@@ -1,0 +1,116 @@
+//! Schemas made ready for use: parsed, and planned for evaluation. A schema version is immutable, so an entry never goes
+//! stale; the least recently used one makes room.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::engine::Plan;
+use crate::model::{Error, ErrorCode, Revision, StoreId};
+use crate::schema::{Schema, spicedb};
+use crate::store::ReadView;
+
+/// Versions kept: a handful of stores, each with the latest and a few that old zookies still ask for.
+const KEPT: usize = 64;
+
+/// One version of a schema, ready for use. Where no schema was ever written, an empty one with no revision.
+#[derive(Debug)]
+pub(super) struct ReadySchema {
+    /// The entry that wrote it.
+    pub(super) revision: Option<Revision>,
+    /// How to evaluate it; knows the schema too.
+    pub(super) plan: Plan,
+}
+
+impl ReadySchema {
+    fn new(revision: Option<Revision>, schema: Schema) -> Self {
+        Self { revision, plan: Plan::new(Arc::new(schema)) }
+    }
+
+    /// What it says.
+    pub(super) fn schema(&self) -> &Schema {
+        self.plan.schema()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    store: StoreId,
+    revision: Option<Revision>,
+}
+
+/// The versions in use, the most recently used one last.
+#[derive(Debug, Default)]
+pub(super) struct SchemaCache {
+    entries: Mutex<Vec<(Key, Arc<ReadySchema>)>>,
+}
+
+impl SchemaCache {
+    /// The schema that is in force in `view`. Reads storage and may parse: not for the threads of the network.
+    pub(super) fn of(&self, store: StoreId, view: &dyn ReadView) -> Result<Arc<ReadySchema>, Error> {
+        let stored = view.schema()?;
+        let key = Key { store, revision: stored.as_ref().map(|stored| stored.revision) };
+        if let Some(found) = self.take_hit(key) {
+            return Ok(found);
+        }
+        // Two requests may both do this; they make the same thing.
+        let schema = match &stored {
+            None => Schema::default(),
+            Some(stored) => spicedb::parse(&stored.text).map_err(|error| {
+                let message = format!("the stored schema of revision {} is not valid here: {error}", stored.revision);
+                Error::new(ErrorCode::Internal, message)
+            })?,
+        };
+        let ready = Arc::new(ReadySchema::new(key.revision, schema));
+        self.insert(key, Arc::clone(&ready));
+        Ok(ready)
+    }
+
+    fn take_hit(&self, key: Key) -> Option<Arc<ReadySchema>> {
+        let mut entries = self.entries.lock();
+        let at = entries.iter().rposition(|(held, _)| *held == key)?;
+        // The last place is by far the most common one, and then nothing moves.
+        entries[at..].rotate_left(1);
+        entries.last().map(|(_, ready)| Arc::clone(ready))
+    }
+
+    fn insert(&self, key: Key, ready: Arc<ReadySchema>) {
+        let mut entries = self.entries.lock();
+        entries.retain(|(held, _)| *held != key);
+        if entries.len() >= KEPT {
+            entries.remove(0);
+        }
+        entries.push((key, ready));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready() -> Arc<ReadySchema> {
+        Arc::new(ReadySchema::new(None, Schema::default()))
+    }
+
+    #[test]
+    fn the_least_recently_used_version_makes_room() {
+        let cache = SchemaCache::default();
+        let key = |n: usize| Key { store: StoreId::DEFAULT, revision: Some(Revision::new(n as u64)) };
+        for n in 0..KEPT {
+            cache.insert(key(n), ready());
+        }
+        assert!(cache.take_hit(key(0)).is_some());
+        cache.insert(key(KEPT), ready());
+        assert!(cache.take_hit(key(0)).is_some(), "was used");
+        assert!(cache.take_hit(key(1)).is_none(), "was the oldest");
+        assert_eq!(cache.entries.lock().len(), KEPT);
+    }
+
+    #[test]
+    fn versions_of_different_stores_are_kept_apart() {
+        let cache = SchemaCache::default();
+        let key = |store| Key { store: StoreId::new(store), revision: Some(Revision::new(1)) };
+        cache.insert(key(1), ready());
+        assert!(cache.take_hit(key(2)).is_none());
+    }
+}

@@ -1,0 +1,98 @@
+//! What all use cases share: the seams that they work through, the compiled schemas and the evaluation pool.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::evaluate::EvaluationPool;
+use super::schema_cache::SchemaCache;
+use crate::consistency::{Requirement, ViewSource, Zookie};
+use crate::model::{Error, ErrorCode, Revision, StoreId};
+use crate::raft::{Applied, CommandBody, Propose};
+use crate::store::ReadView;
+
+/// Bounds of a node that an operator can set.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceLimits {
+    /// Evaluations that run at the same time.
+    pub concurrent_evaluations: usize,
+    /// How long one request may take where the client sets no deadline, and one page of a long read always.
+    pub request_timeout: Duration,
+}
+
+/// What a request brings besides its content.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// The store that it speaks of.
+    pub store: StoreId,
+    /// When its answer is no longer of use.
+    pub deadline: Instant,
+}
+
+/// The use cases. Made when the node starts, so that the public API can listen; a node that is not a member of a cluster yet
+/// answers everything with `Unavailable` until [`Services::attach`].
+pub struct Services {
+    member: OnceLock<Member>,
+    pub(super) schemas: Arc<SchemaCache>,
+    pub(super) pool: EvaluationPool,
+    pub(super) limits: ServiceLimits,
+}
+
+/// What a node has once it is a member.
+struct Member {
+    views: Arc<dyn ViewSource>,
+    log: Arc<dyn Propose>,
+}
+
+impl Services {
+    /// The use cases of a node that is not a member yet.
+    #[must_use]
+    pub fn new(limits: ServiceLimits) -> Self {
+        Self {
+            member: OnceLock::new(),
+            schemas: Arc::new(SchemaCache::default()),
+            pool: EvaluationPool::new(limits.concurrent_evaluations),
+            limits,
+        }
+    }
+
+    /// Connects the node's own parts, once it is a member of a cluster. Only the first call has an effect: a node never
+    /// changes its cluster.
+    pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>) {
+        // A second call would come from the same node; the first parts stay in place.
+        let _ = self.member.set(Member { views, log });
+    }
+
+    /// Whether [`Services::attach`] was called.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.member.get().is_some()
+    }
+
+    /// How long a request may take where the client does not say.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.limits.request_timeout
+    }
+
+    fn member(&self) -> Result<&Member, Error> {
+        const MESSAGE: &str = "this node is not a member of a cluster yet: run `quorate cluster init` or \
+                               `quorate cluster join`";
+        self.member.get().ok_or_else(|| Error::new(ErrorCode::Unavailable, MESSAGE))
+    }
+
+    pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
+        self.member()?.views.view(call.store, requirement, call.deadline).await
+    }
+
+    pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
+        Ok(self.member()?.log.propose(body, call.deadline).await?)
+    }
+
+    pub(super) fn lineage(&self) -> Result<u64, Error> {
+        Ok(self.member()?.views.lineage())
+    }
+
+    pub(super) fn zookie(&self, revision: Revision) -> Result<Zookie, Error> {
+        Ok(Zookie { lineage: self.lineage()?, shard: 0, revision })
+    }
+}

@@ -1,0 +1,99 @@
+//! Deletion by filter. What matches is decided where the log is applied, so that nothing slips between looking and deleting.
+
+use std::sync::Arc;
+
+use super::guard;
+use crate::consistency::{Requirement, Zookie};
+use crate::model::{Error, ErrorCode, Precondition, TupleFilter, limits};
+use crate::raft::{self, CommandBody, Outcome};
+use crate::service::{Call, Services};
+
+/// Removal of the tuples that match a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteTuples {
+    /// What to remove.
+    pub filter: TupleFilter,
+    /// What must hold before.
+    pub preconditions: Vec<Precondition>,
+    /// Remove at most so many; 0 for the most that one request may.
+    pub limit: usize,
+    /// With a limit: whether stopping there while more match is success. Else it is refused and nothing is removed.
+    pub allow_partial: bool,
+    /// For whoever watches: JSON text, or empty.
+    pub metadata_json: String,
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteAnswer {
+    /// The state without the removed tuples.
+    pub zookie: Zookie,
+    /// How many were removed.
+    pub count: u64,
+    /// Whether more match.
+    pub partial: bool,
+}
+
+impl Services {
+    /// Removes tuples.
+    pub async fn delete_tuples(&self, call: Call, request: DeleteTuples) -> Result<DeleteAnswer, Error> {
+        check_shape(&request)?;
+        self.check_delete_names(call, &request).await?;
+        let limit = if request.limit == 0 { limits::DELETES_PER_ENTRY } else { request.limit };
+        let applied = self
+            .propose(
+                call,
+                CommandBody::DeleteTuples(raft::DeleteTuples {
+                    store: call.store,
+                    preconditions: request.preconditions.clone(),
+                    filter: request.filter,
+                    limit: limit as u64,
+                    allow_partial: request.limit > 0 && request.allow_partial,
+                    metadata_json: request.metadata_json,
+                }),
+            )
+            .await?;
+        match applied.outcome {
+            Outcome::Deleted { count, partial } => {
+                Ok(DeleteAnswer { zookie: self.zookie(applied.revision)?, count, partial })
+            }
+            Outcome::Refused(refusal) => Err(guard::refused(refusal, &request.preconditions)),
+            Outcome::Done | Outcome::Admitted { .. } => {
+                let message = format!("a deletion came to an outcome that is not one of a deletion: {:?}", applied.outcome);
+                Err(Error::new(ErrorCode::Internal, message))
+            }
+        }
+    }
+
+    /// Names that no schema defines are most likely misspelt. A deletion can do no harm under any schema, so the command
+    /// carries no schema revision.
+    async fn check_delete_names(&self, call: Call, request: &DeleteTuples) -> Result<(), Error> {
+        let shared = Arc::new((request.filter.clone(), request.preconditions.clone()));
+        let mut refused = Ok(());
+        // This node may lag: only the latest schema refuses for good.
+        for requirement in [Requirement::MinimizeLatency, Requirement::FullyConsistent] {
+            let view = self.view(call, requirement).await?;
+            let (schemas, shared) = (Arc::clone(&self.schemas), Arc::clone(&shared));
+            refused = self
+                .pool
+                .run(call.deadline, move || {
+                    let ready = schemas.of(call.store, view.as_ref())?;
+                    let (filter, preconditions) = shared.as_ref();
+                    let names = ready.schema().check_filter(filter);
+                    Ok(names.and_then(|()| guard::check_precondition_names(ready.schema(), preconditions)))
+                })
+                .await?;
+            if refused.is_ok() {
+                break;
+            }
+        }
+        refused
+    }
+}
+
+fn check_shape(request: &DeleteTuples) -> Result<(), Error> {
+    super::read::check_limit(request.limit)?;
+    guard::check_filter_shape(&request.filter)?;
+    guard::check_preconditions(&request.preconditions)?;
+    guard::check_metadata(&request.metadata_json)
+}

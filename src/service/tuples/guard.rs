@@ -1,0 +1,107 @@
+//! What writes and deletes have in common: bounds that need no state, names judged against a schema, and what a refusal by
+//! apply means to the caller.
+
+use crate::model::{Error, ErrorCode, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, limits};
+use crate::raft::Refusal;
+use crate::schema::Schema;
+
+/// A filter that names something, and not the same thing in two ways.
+pub(super) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
+    if filter.resource_id.is_some() && filter.resource_id_prefix.is_some() {
+        const MESSAGE: &str = "the relationship filter gives both a resource id and an id prefix; give one of them";
+        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));
+    }
+    if filter.is_empty() {
+        const MESSAGE: &str = "the relationship filter is empty; set at least one field";
+        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));
+    }
+    Ok(())
+}
+
+/// Few enough preconditions, each with a usable filter.
+pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), Error> {
+    let (count, most) = (preconditions.len(), limits::PRECONDITIONS_PER_WRITE);
+    if count > most {
+        let message = format!("{count} preconditions are more than the {most} that one request may have; split it");
+        return Err(Error::new(ErrorCode::TooManyPreconditions, message)
+            .with("precondition_count", count)
+            .with("maximum_preconditions_allowed", most));
+    }
+    preconditions.iter().try_for_each(|precondition| check_filter_shape(&precondition.filter))
+}
+
+/// Metadata that fits.
+pub(super) fn check_metadata(metadata_json: &str) -> Result<(), Error> {
+    let (bytes, most) = (metadata_json.len(), limits::TRANSACTION_METADATA_BYTES);
+    if bytes > most {
+        let message = format!("the transaction metadata takes {bytes} bytes as JSON; the limit is {most}");
+        return Err(Error::new(ErrorCode::MetadataTooLarge, message)
+            .with("metadata_byte_size", bytes)
+            .with("maximum_allowed_metadata_byte_size", most));
+    }
+    Ok(())
+}
+
+/// Every name in the preconditions exists.
+pub(super) fn check_precondition_names(schema: &Schema, preconditions: &[Precondition]) -> Result<(), Error> {
+    preconditions.iter().try_for_each(|precondition| schema.check_filter(&precondition.filter))
+}
+
+/// The caller's error for a refusal that proposing again cannot mend.
+pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error {
+    match refusal {
+        Refusal::PreconditionFailed { position } => precondition_failed(position, preconditions),
+        Refusal::AlreadyExists { key } => {
+            let message = format!("nothing was written: `{key}` exists already; use TOUCH to write it in any case");
+            Error::new(ErrorCode::AlreadyExists, message)
+                .with("relationship", &key)
+                .with("resource_type", &key.resource.object_type)
+                .with("resource_object_id", &key.resource.object_id)
+                .with("resource_relation", &key.relation)
+                .with("subject_type", &key.subject.object.object_type)
+                .with("subject_object_id", &key.subject.object.object_id)
+                .with("subject_relation", key.subject.relation.as_ref().map_or("...", |relation| relation.as_str()))
+        }
+        Refusal::TooManyDeletes { limit } => {
+            let message = format!(
+                "nothing was deleted: more than {limit} relationships match; allow partial deletions with a limit, and \
+                 repeat until the answer is complete"
+            );
+            Error::new(ErrorCode::TooManyDeletes, message).with("limit", limit)
+        }
+        Refusal::SchemaChanged { .. } | Refusal::WouldOrphan { .. } => {
+            Error::new(ErrorCode::Internal, format!("a write was refused for a reason that cannot concern it: {refusal:?}"))
+        }
+    }
+}
+
+fn precondition_failed(position: u32, preconditions: &[Precondition]) -> Error {
+    let found = usize::try_from(position).ok().and_then(|position| preconditions.get(position));
+    let Some(Precondition { kind, filter }) = found else {
+        return Error::new(ErrorCode::Internal, format!("there is no precondition at position {position}"));
+    };
+    let (operation, demand) = match kind {
+        PreconditionKind::MustMatch => ("OPERATION_MUST_MATCH", "a matching relationship, and there is none"),
+        PreconditionKind::MustNotMatch => ("OPERATION_MUST_NOT_MATCH", "no matching relationship, and there is one"),
+    };
+    let message = format!("nothing was written: precondition {position} demands {demand}");
+    let mut error = Error::new(ErrorCode::PreconditionFailed, message).with("precondition_operation", operation);
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
+    let mut add = |name, value: Option<String>| {
+        if let Some(value) = value {
+            error.details.push((name, value));
+        }
+    };
+    add("precondition_resource_type", resource_type.as_ref().map(ToString::to_string));
+    add("precondition_resource_id", resource_id.as_ref().map(ToString::to_string));
+    add("precondition_resource_id_prefix", resource_id_prefix.clone());
+    add("precondition_relation", relation.as_ref().map(ToString::to_string));
+    if let Some(subject) = subject {
+        add("precondition_subject_type", Some(subject.subject_type.to_string()));
+        add("precondition_subject_id", subject.subject_id.as_ref().map(ToString::to_string));
+        if let SubjectRelationFilter::Relation(relation) = &subject.relation {
+            add("precondition_subject_relation", Some(relation.to_string()));
+        }
+    }
+    error
+}

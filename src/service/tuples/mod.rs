@@ -1,0 +1,11 @@
+//! Tuples: write, delete, read.
+
+mod cursor;
+mod delete;
+mod guard;
+mod read;
+mod write;
+
+pub use delete::{DeleteAnswer, DeleteTuples};
+pub use read::{ReadTuples, TupleStream, TupleWithCursor};
+pub use write::WriteTuples;

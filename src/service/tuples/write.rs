@@ -1,0 +1,142 @@
+//! Writes: judged against a schema here, against the data where the log is applied.
+//!
+//! A write is proposed with the revision of the schema that it was judged against. When apply finds another one in force, the
+//! write is judged and proposed again. Apply never compiles a schema, and no write slips in under a schema that forbids it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::guard;
+use crate::consistency::{Requirement, Zookie};
+use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, limits};
+use crate::raft::{self, CommandBody, Outcome, Refusal};
+use crate::schema::Schema;
+use crate::service::{Call, Services};
+
+/// How often a write is judged anew because the schema changed under it.
+const ATTEMPTS: usize = 5;
+
+/// Changes to tuples, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WriteTuples {
+    /// What to change.
+    pub updates: Vec<TupleUpdate>,
+    /// What must hold before.
+    pub preconditions: Vec<Precondition>,
+    /// For whoever watches: JSON text, or empty.
+    pub metadata_json: String,
+}
+
+impl Services {
+    /// Changes tuples. The zookie names the state that has all of the changes.
+    pub async fn write_tuples(&self, call: Call, request: WriteTuples) -> Result<Zookie, Error> {
+        check_shape(&request)?;
+        if request.updates.is_empty() && request.preconditions.is_empty() {
+            // Nothing to write and nothing to judge: the present state already has all of it.
+            let view = self.view(call, Requirement::FullyConsistent).await?;
+            return self.zookie(view.revision());
+        }
+        let request = Arc::new(request);
+        let mut requirement = Requirement::MinimizeLatency;
+        for _ in 0..ATTEMPTS {
+            let schema_revision = self.judge(call, requirement, &request).await?;
+            let body = CommandBody::WriteTuples(raft::WriteTuples {
+                store: call.store,
+                schema_revision,
+                preconditions: request.preconditions.clone(),
+                updates: request.updates.clone(),
+                metadata_json: request.metadata_json.clone(),
+            });
+            let applied = self.propose(call, body).await?;
+            match applied.outcome {
+                Outcome::Done => return self.zookie(applied.revision),
+                Outcome::Refused(Refusal::SchemaChanged { current }) => {
+                    requirement = current.map_or(Requirement::FullyConsistent, Requirement::AtLeastAsFresh);
+                }
+                Outcome::Refused(refusal) => return Err(guard::refused(refusal, &request.preconditions)),
+                Outcome::Deleted { .. } | Outcome::Admitted { .. } => {
+                    let message = format!("a write came to an outcome that is not one of a write: {:?}", applied.outcome);
+                    return Err(Error::new(ErrorCode::Internal, message));
+                }
+            }
+        }
+        const MESSAGE: &str = "nothing was written: the schema kept changing while the write was judged; try again";
+        Err(Error::new(ErrorCode::Conflict, MESSAGE))
+    }
+
+    /// The revision of a schema under which `request` is in order.
+    ///
+    /// This node may lag, so that its schema refuses what the latest one allows: only the latest one refuses for good.
+    async fn judge(&self, call: Call, first: Requirement, request: &Arc<WriteTuples>) -> Result<Revision, Error> {
+        match self.judge_under(call, first, request).await? {
+            Ok(revision) => Ok(revision),
+            Err(_) => self.judge_under(call, Requirement::FullyConsistent, request).await?,
+        }
+    }
+
+    /// The outer error: no judgement. The inner one: refused by the schema of that view.
+    async fn judge_under(
+        &self,
+        call: Call,
+        requirement: Requirement,
+        request: &Arc<WriteTuples>,
+    ) -> Result<Result<Revision, Error>, Error> {
+        let view = self.view(call, requirement).await?;
+        let (schemas, request) = (Arc::clone(&self.schemas), Arc::clone(request));
+        self.pool
+            .run(call.deadline, move || {
+                let ready = schemas.of(call.store, view.as_ref())?;
+                let Some(revision) = ready.revision else {
+                    const MESSAGE: &str = "no schema was written yet; write one first";
+                    return Ok(Err(Error::new(ErrorCode::UnknownDefinition, MESSAGE)));
+                };
+                Ok(check_names(ready.schema(), &request).map(|()| revision))
+            })
+            .await
+    }
+}
+
+fn check_names(schema: &Schema, request: &WriteTuples) -> Result<(), Error> {
+    guard::check_precondition_names(schema, &request.preconditions)?;
+    request.updates.iter().try_for_each(|update| schema.check_tuple(&update.tuple.key))
+}
+
+/// Everything that needs no state.
+fn check_shape(request: &WriteTuples) -> Result<(), Error> {
+    let (count, most) = (request.updates.len(), limits::UPDATES_PER_WRITE);
+    if count > most {
+        let message = format!("{count} updates are more than the {most} that one write may have; split it");
+        return Err(Error::new(ErrorCode::TooManyUpdates, message)
+            .with("update_count", count)
+            .with("maximum_updates_allowed", most));
+    }
+    guard::check_preconditions(&request.preconditions)?;
+    guard::check_metadata(&request.metadata_json)?;
+    let mut seen = HashSet::with_capacity(count);
+    for TupleUpdate { kind: _, tuple } in &request.updates {
+        check_supported(tuple)?;
+        if !seen.insert(&tuple.key) {
+            return Err(twice(&tuple.key));
+        }
+    }
+    Ok(())
+}
+
+/// Caveats and expiration are refused until they are honoured: a tuple that holds without its condition is an allow that
+/// nobody asked for.
+fn check_supported(tuple: &crate::model::Tuple) -> Result<(), Error> {
+    let what = match (&tuple.qualifiers.caveat, tuple.qualifiers.expires_at) {
+        (None, None) => return Ok(()),
+        (Some(caveat), _) => format!("caveat `{}`", caveat.name),
+        (None, Some(_)) => "expiration time".to_owned(),
+    };
+    let message = format!("`{}` has the {what}: this version has neither caveats nor expiration", tuple.key);
+    Err(Error::new(ErrorCode::Unsupported, message).with("relationship", &tuple.key))
+}
+
+fn twice(key: &TupleKey) -> Error {
+    let message = format!("`{key}` is updated twice; one write may update a relationship once");
+    Error::new(ErrorCode::DuplicateUpdate, message)
+        .with("definition_name", &key.resource.object_type)
+        .with("relationship", key)
+}

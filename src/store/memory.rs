@@ -1,0 +1,317 @@
+//! The store in memory: the oracle that the durable one is compared with, and the store of tests that need no disk.
+//!
+//! Invariant: obviously right before fast. Every version is kept, and a scan looks at every tuple. It must not share code
+//! with what it judges: no key codec, no iterator logic.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::model::{ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey};
+
+use super::bounds::{Retained, WriteOrder};
+use super::writer::{WriterPermit, WriterSlot};
+use super::{
+    ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+};
+
+/// A store that lives and dies with the process. Nothing is ever collected.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Arc<RwLock<State>>,
+    writer: WriterSlot,
+}
+
+/// `None` is a tombstone.
+type Versions = BTreeMap<Revision, Option<Qualifiers>>;
+
+#[derive(Debug, Default)]
+struct State {
+    applied: Revision,
+    meta: BTreeMap<MetaKey, Vec<u8>>,
+    stores: BTreeMap<StoreId, Tenant>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    tuples: BTreeMap<(ObjectRef, RelationName), BTreeMap<SubjectRef, Versions>>,
+    schemas: BTreeMap<Revision, Arc<str>>,
+    changes: BTreeMap<Revision, ChangeRecord>,
+}
+
+impl Tenant {
+    fn versions(&self, key: &TupleKey) -> Option<&Versions> {
+        self.tuples.get(&(key.resource.clone(), key.relation.clone()))?.get(&key.subject)
+    }
+
+    fn write(&mut self, key: TupleKey, at: Revision, what: Option<Qualifiers>) {
+        let subjects = self.tuples.entry((key.resource, key.relation)).or_default();
+        subjects.entry(key.subject).or_default().insert(at, what);
+    }
+}
+
+/// The live version at `revision`, and when it was written.
+fn live_at(versions: &Versions, revision: Revision) -> Option<(Revision, &Qualifiers)> {
+    let (written_at, what) = versions.range(..=revision).next_back()?;
+    Some((*written_at, what.as_ref()?))
+}
+
+impl MemoryStore {
+    /// An empty store at revision zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        read(&self.state)
+    }
+}
+
+fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
+    state.read().expect("a writer panicked half way: the state is not to be trusted")
+}
+
+fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
+    state.write().expect("a writer panicked half way: the state is not to be trusted")
+}
+
+impl StateStore for MemoryStore {
+    type Batch<'a> = MemoryBatch<'a>;
+
+    fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read().meta.get(&key).cloned())
+    }
+
+    fn applied(&self) -> Revision {
+        self.read().applied
+    }
+
+    fn oldest(&self) -> Revision {
+        Revision::ZERO
+    }
+
+    fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
+        Retained { oldest: self.oldest(), applied: self.applied() }.check(revision)?;
+        Ok(Arc::new(MemoryView { state: Arc::clone(&self.state), store, revision }))
+    }
+
+    fn changes(
+        &self,
+        store: StoreId,
+        after: Revision,
+        through: Revision,
+        visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let retained = Retained { oldest: self.oldest(), applied: self.applied() };
+        retained.check(through)?;
+        retained.check(after)?;
+        let records: Vec<(Revision, ChangeRecord)> = match self.read().stores.get(&store) {
+            None => return Ok(()),
+            Some(tenant) => tenant
+                .changes
+                .iter()
+                .filter(|(at, _)| **at > after && **at <= through)
+                .map(|(at, change)| (*at, change.clone()))
+                .collect(),
+        };
+        for (at, change) in records {
+            if visit(at, change).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self) -> MemoryBatch<'_> {
+        let permit = self.writer.take();
+        let order = WriteOrder::above(self.applied());
+        MemoryBatch { state: &self.state, staged: Staged::default(), order, _permit: permit }
+    }
+}
+
+/// A view of [`MemoryStore`]. The lock is never held while a visitor runs: it may ask the view again.
+struct MemoryView {
+    state: Arc<RwLock<State>>,
+    store: StoreId,
+    revision: Revision,
+}
+
+impl ReadView for MemoryView {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn lookup(&self, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
+        let state = read(&self.state);
+        let versions = state.stores.get(&self.store).and_then(|tenant| tenant.versions(key));
+        Ok(versions.and_then(|versions| live_at(versions, self.revision)).map(|(_, qualifiers)| qualifiers.clone()))
+    }
+
+    fn subjects(
+        &self,
+        resource: &ObjectRef,
+        relation: &RelationName,
+        visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut found: Vec<(SubjectRef, Qualifiers)> = Vec::new();
+        if let Some(tenant) = read(&self.state).stores.get(&self.store)
+            && let Some(subjects) = tenant.tuples.get(&(resource.clone(), relation.clone()))
+        {
+            for (subject, versions) in subjects {
+                if let Some((_, qualifiers)) = live_at(versions, self.revision) {
+                    found.push((subject.clone(), qualifiers.clone()));
+                }
+            }
+        }
+        for (subject, qualifiers) in &found {
+            let row = SubjectRow {
+                subject_type: subject.object.object_type.as_str(),
+                subject_id: subject.object.object_id.as_str(),
+                subject_relation: subject.relation.as_ref().map(RelationName::as_str),
+                qualifiers,
+            };
+            if visit(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let order = ScanOrder::for_filter(filter);
+        let mut rows: Vec<TupleRow> = Vec::new();
+        if let Some(tenant) = read(&self.state).stores.get(&self.store) {
+            for ((resource, relation), subjects) in &tenant.tuples {
+                for (subject, versions) in subjects {
+                    let Some((written_at, qualifiers)) = live_at(versions, self.revision) else { continue };
+                    let (resource, relation) = (resource.clone(), relation.clone());
+                    let key = TupleKey { resource, relation, subject: subject.clone() };
+                    rows.push(TupleRow { tuple: Tuple { key, qualifiers: qualifiers.clone() }, written_at });
+                }
+            }
+        }
+        rows.retain(|row| {
+            let key = &row.tuple.key;
+            filter.matches(key) && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
+        });
+        rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
+        for row in rows {
+            if visit(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
+        let state = read(&self.state);
+        let newest = state.stores.get(&self.store).and_then(|t| t.schemas.range(..=self.revision).next_back());
+        Ok(newest.map(|(revision, text)| StoredSchema { revision: *revision, text: Arc::clone(text) }))
+    }
+}
+
+/// The six names in the order that [`ScanOrder`] documents; a subject without a relation sorts first.
+fn sort_key(order: ScanOrder, key: &TupleKey) -> [&str; 6] {
+    let (resource, subject) = (&key.resource, &key.subject);
+    let of_resource = (resource.object_type.as_str(), resource.object_id.as_str(), key.relation.as_str());
+    let of_subject = (
+        subject.object.object_type.as_str(),
+        subject.object.object_id.as_str(),
+        subject.relation.as_ref().map_or("", RelationName::as_str),
+    );
+    match order {
+        ScanOrder::ByResource => {
+            [of_resource.0, of_resource.1, of_resource.2, of_subject.0, of_subject.1, of_subject.2]
+        }
+        ScanOrder::BySubject => [of_subject.0, of_subject.1, of_subject.2, of_resource.0, of_resource.2, of_resource.1],
+    }
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    /// In the order of writing: a later write of the same tuple at the same revision replaces the earlier one.
+    tuples: Vec<(StoreId, Revision, TupleKey, Option<Qualifiers>)>,
+    schemas: Vec<(StoreId, Revision, Arc<str>)>,
+    changes: Vec<(StoreId, Revision, ChangeRecord)>,
+    meta: BTreeMap<MetaKey, Vec<u8>>,
+}
+
+/// The open batch of a [`MemoryStore`].
+#[derive(Debug)]
+pub struct MemoryBatch<'a> {
+    state: &'a RwLock<State>,
+    staged: Staged,
+    order: WriteOrder,
+    _permit: WriterPermit<'a>,
+}
+
+impl StateBatch for MemoryBatch<'_> {
+    fn lookup(&mut self, store: StoreId, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
+        let own = self.staged.tuples.iter().rev().find(|(s, _, k, _)| *s == store && k == key);
+        if let Some((_, _, _, what)) = own {
+            return Ok(what.clone());
+        }
+        let state = read(self.state);
+        let latest = state.stores.get(&store).and_then(|tenant| tenant.versions(key)?.values().next_back());
+        Ok(latest.cloned().flatten())
+    }
+
+    fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
+        let own = self.staged.schemas.iter().rev().find(|(s, _, _)| *s == store).map(|(_, at, _)| *at);
+        let state = read(self.state);
+        let stored = state.stores.get(&store).and_then(|tenant| tenant.schemas.keys().next_back()).copied();
+        Ok(own.or(stored))
+    }
+
+    fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
+        self.order.note(at);
+        self.staged.tuples.push((store, at, tuple.key.clone(), Some(tuple.qualifiers.clone())));
+        Ok(())
+    }
+
+    fn delete(&mut self, store: StoreId, at: Revision, key: &TupleKey) -> Result<(), StoreError> {
+        self.order.note(at);
+        self.staged.tuples.push((store, at, key.clone(), None));
+        Ok(())
+    }
+
+    fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError> {
+        self.order.note(at);
+        self.staged.schemas.push((store, at, Arc::from(text)));
+        Ok(())
+    }
+
+    fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError> {
+        self.order.note(at);
+        self.staged.changes.push((store, at, change.clone()));
+        Ok(())
+    }
+
+    fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
+        self.staged.meta.insert(key, value.to_vec());
+        Ok(())
+    }
+
+    fn commit(self, applied: Revision) -> Result<(), StoreError> {
+        self.order.finish(applied);
+        let mut state = write(self.state);
+        for (store, at, key, what) in self.staged.tuples {
+            state.stores.entry(store).or_default().write(key, at, what);
+        }
+        for (store, at, text) in self.staged.schemas {
+            state.stores.entry(store).or_default().schemas.insert(at, text);
+        }
+        for (store, at, change) in self.staged.changes {
+            state.stores.entry(store).or_default().changes.insert(at, change);
+        }
+        state.meta.extend(self.staged.meta);
+        state.applied = applied;
+        Ok(())
+    }
+}

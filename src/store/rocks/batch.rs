@@ -1,0 +1,118 @@
+//! Writing: one batch of the engine, with an overlay of what it holds so far for the batch's own reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rocksdb::WriteBatch;
+
+use crate::model::{Qualifiers, Revision, StoreId, Tuple, TupleKey};
+
+use super::super::bounds::WriteOrder;
+use super::super::writer::WriterPermit;
+use super::super::{ChangeRecord, MetaKey, ScanOrder, StateBatch, StoreError, codec};
+use super::generation::{Generation, engine};
+use super::keys::{self, MetaRecord, Names};
+use super::options::Family;
+use super::{record, view};
+
+/// The newest version there is.
+const LATEST: Revision = Revision::new(u64::MAX);
+
+/// The open batch of a [`RocksStore`](super::RocksStore).
+pub struct RocksBatch<'a> {
+    generation: Arc<Generation>,
+    batch: WriteBatch,
+    /// Looked up, never iterated: its order cannot leak into the state.
+    tuples: HashMap<StoreId, HashMap<TupleKey, Option<Qualifiers>>>,
+    schemas: BTreeMap<StoreId, Revision>,
+    order: WriteOrder,
+    _permit: WriterPermit<'a>,
+}
+
+impl<'a> RocksBatch<'a> {
+    pub(super) fn new(generation: Arc<Generation>, permit: WriterPermit<'a>) -> Self {
+        let order = WriteOrder::above(generation.applied());
+        let (batch, tuples, schemas) = (WriteBatch::default(), HashMap::new(), BTreeMap::new());
+        Self { generation, batch, tuples, schemas, order, _permit: permit }
+    }
+
+    fn write(
+        &mut self,
+        store: StoreId,
+        at: Revision,
+        key: &TupleKey,
+        what: Option<&Qualifiers>,
+    ) -> Result<(), StoreError> {
+        self.order.note(at);
+        let value = record::encode_tuple(what)?;
+        for order in [ScanOrder::ByResource, ScanOrder::BySubject] {
+            let tuple = keys::tuple_prefix(store, order, Names::of(key));
+            let family = self.generation.handle(Family::of_tuples(order));
+            self.batch.put_cf(family, keys::versioned(tuple.bytes(), at), &value);
+        }
+        self.tuples.entry(store).or_default().insert(key.clone(), what.cloned());
+        Ok(())
+    }
+}
+
+/// The record that keeps `key`.
+pub(super) fn meta_record(key: MetaKey) -> MetaRecord {
+    match key {
+        MetaKey::Applied => MetaRecord::Applied,
+        MetaKey::Identity => MetaRecord::Identity,
+        MetaKey::Cluster => MetaRecord::Cluster,
+    }
+}
+
+impl StateBatch for RocksBatch<'_> {
+    fn lookup(&mut self, store: StoreId, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
+        if let Some(own) = self.tuples.get(&store).and_then(|tuples| tuples.get(key)) {
+            return Ok(own.clone());
+        }
+        view::newest(&self.generation, store, key, LATEST)
+    }
+
+    fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
+        match self.schemas.get(&store) {
+            Some(own) => Ok(Some(*own)),
+            None => view::newest_schema(&self.generation, store, LATEST, |at, _| Ok(at)),
+        }
+    }
+
+    fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
+        self.write(store, at, &tuple.key, Some(&tuple.qualifiers))
+    }
+
+    fn delete(&mut self, store: StoreId, at: Revision, key: &TupleKey) -> Result<(), StoreError> {
+        self.write(store, at, key, None)
+    }
+
+    fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError> {
+        self.order.note(at);
+        let family = self.generation.handle(Family::Schemas);
+        self.batch.put_cf(family, keys::schema_key(store, at), record::encode_schema(text));
+        self.schemas.insert(store, at);
+        Ok(())
+    }
+
+    fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError> {
+        self.order.note(at);
+        let family = self.generation.handle(Family::Changelog);
+        self.batch.put_cf(family, keys::change_key(store, at), codec::encode_change(change)?);
+        Ok(())
+    }
+
+    fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
+        self.batch.put_cf(self.generation.handle(Family::Meta), meta_record(key).key(), value);
+        Ok(())
+    }
+
+    fn commit(mut self, applied: Revision) -> Result<(), StoreError> {
+        self.order.finish(applied);
+        let meta = self.generation.handle(Family::Meta);
+        self.batch.put_cf(meta, MetaRecord::AppliedRevision.key(), record::encode_revision(applied));
+        self.generation.db().write(self.batch).map_err(engine)?;
+        self.generation.publish(applied);
+        Ok(())
+    }
+}

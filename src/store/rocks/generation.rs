@@ -1,0 +1,170 @@
+//! One open database: what it can be asked, and what becomes of its folder.
+//!
+//! Invariant: `applied` is published only after the batch that reached it is committed, so whoever reads it finds every
+//! batch up to it complete.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rocksdb::{Cache, ColumnFamily, DBWithThreadMode, ErrorKind, SingleThreaded};
+
+use crate::model::Revision;
+
+use super::super::StoreError;
+use super::super::bounds::Retained;
+use super::keys::MetaRecord;
+use super::layout::{DataFolder, GenerationId};
+use super::options::{self, Family, StoreOptions};
+use super::pins::Pins;
+use super::{files, record};
+
+/// The format of the whole: keys, values, column families. A newer one is refused.
+const FORMAT: u32 = 1;
+
+/// No column family is created or dropped after opening, so their handles need no lock.
+pub(super) type Database = DBWithThreadMode<SingleThreaded>;
+
+/// The engine's error as ours.
+pub(super) fn engine(error: rocksdb::Error) -> StoreError {
+    if error.kind() == ErrorKind::Corruption {
+        StoreError::Corrupt { place: "the database files", what: error.into_string() }
+    } else {
+        StoreError::Engine(error.into_string())
+    }
+}
+
+/// The handle of a column family.
+pub(super) fn handle(db: &Database, family: Family) -> &ColumnFamily {
+    db.cf_handle(family.name()).expect("every column family is created on opening")
+}
+
+/// A single record.
+pub(super) fn read_meta(db: &Database, record: MetaRecord) -> Result<Option<Vec<u8>>, StoreError> {
+    db.get_cf(handle(db, Family::Meta), record.key()).map_err(engine)
+}
+
+/// Refuses a database that a later version wrote, then says which revision it is at.
+pub(super) fn read_applied(db: &Database) -> Result<Revision, StoreError> {
+    let missing = |what: &str| StoreError::Corrupt { place: "meta", what: format!("{what} is missing") };
+    let format = read_meta(db, MetaRecord::Format)?.ok_or_else(|| missing("the format"))?;
+    let format = record::decode_format(&format)?;
+    if format != FORMAT {
+        return Err(StoreError::Engine(format!(
+            "the data is in format {format} and this version reads format {FORMAT}: use the version that wrote it"
+        )));
+    }
+    let applied = read_meta(db, MetaRecord::AppliedRevision)?.ok_or_else(|| missing("the applied revision"))?;
+    record::decode_revision(&applied)
+}
+
+/// An open database in its generation's folder.
+pub(super) struct Generation {
+    /// Closed before the folder is released: fields are dropped in order.
+    db: Database,
+    applied: AtomicU64,
+    pins: Arc<Pins>,
+    files: GenerationFiles,
+}
+
+struct GenerationFiles {
+    id: GenerationId,
+    folder: Arc<DataFolder>,
+    retired: AtomicBool,
+}
+
+impl Drop for GenerationFiles {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Acquire) {
+            // What cannot be removed now is left over, and is removed on the next opening.
+            if let Err(error) = files::remove_folder(&self.folder.generation(self.id)) {
+                tracing::warn!(%error, "the files of a replaced generation stay until the next start");
+            }
+        }
+    }
+}
+
+impl Generation {
+    /// Makes the first database of a data folder that has none.
+    pub(super) fn create(folder: &Arc<DataFolder>, store: &StoreOptions, cache: &Cache) -> Result<Self, StoreError> {
+        let path = folder.creating();
+        files::remove_folder(&path)?;
+        let db = open_database(&path, store, cache)?;
+        let mut batch = rocksdb::WriteBatch::default();
+        let meta = handle(&db, Family::Meta);
+        batch.put_cf(meta, MetaRecord::Format.key(), record::encode_format(FORMAT));
+        batch.put_cf(meta, MetaRecord::AppliedRevision.key(), record::encode_revision(Revision::ZERO));
+        db.write(batch).map_err(engine)?;
+        // In a table file, so that these records are there whatever becomes of the write-ahead log.
+        db.flush_cf(meta).map_err(engine)?;
+        drop(db);
+        folder.finish_creating()?;
+        Self::open(folder, GenerationId::FIRST, store, cache)
+    }
+
+    /// Opens the database of a generation.
+    pub(super) fn open(
+        folder: &Arc<DataFolder>,
+        id: GenerationId,
+        store: &StoreOptions,
+        cache: &Cache,
+    ) -> Result<Self, StoreError> {
+        let path = folder.generation(id);
+        if !path.join("CURRENT").is_file() {
+            let what = format!("{} holds no database", path.display());
+            return Err(StoreError::Corrupt { place: "the data folder", what });
+        }
+        Self::from_database(open_database(&path, store, cache)?, folder, id)
+    }
+
+    fn from_database(db: Database, folder: &Arc<DataFolder>, id: GenerationId) -> Result<Self, StoreError> {
+        let applied = AtomicU64::new(read_applied(&db)?.index());
+        let files = GenerationFiles { id, folder: Arc::clone(folder), retired: AtomicBool::new(false) };
+        Ok(Self { db, applied, pins: Arc::default(), files })
+    }
+
+    pub(super) fn id(&self) -> GenerationId {
+        self.files.id
+    }
+
+    pub(super) fn db(&self) -> &Database {
+        &self.db
+    }
+
+    pub(super) fn handle(&self, family: Family) -> &ColumnFamily {
+        handle(&self.db, family)
+    }
+
+    pub(super) fn pins(&self) -> &Arc<Pins> {
+        &self.pins
+    }
+
+    pub(super) fn applied(&self) -> Revision {
+        Revision::new(self.applied.load(Ordering::Acquire))
+    }
+
+    /// Lets readers see what was committed up to `revision`.
+    pub(super) fn publish(&self, revision: Revision) {
+        self.applied.store(revision.index(), Ordering::Release);
+    }
+
+    /// What can be read. Nothing is collected, so it begins at zero.
+    pub(super) fn retained(&self) -> Retained {
+        Retained { oldest: Revision::ZERO, applied: self.applied() }
+    }
+
+    /// The files go when the last view does.
+    pub(super) fn retire(&self) {
+        self.files.retired.store(true, Ordering::Release);
+    }
+}
+
+fn open_database(path: &Path, store: &StoreOptions, cache: &Cache) -> Result<Database, StoreError> {
+    Database::open_cf_descriptors(&options::database(store)?, path, options::families(store, cache)).map_err(engine)
+}
+
+/// Opens a database without changing it.
+pub(super) fn open_read_only(path: &Path, store: &StoreOptions, cache: &Cache) -> Result<Database, StoreError> {
+    let families = options::families(store, cache);
+    Database::open_cf_descriptors_read_only(&options::database(store)?, path, families, false).map_err(engine)
+}

@@ -1,0 +1,21 @@
+//! The durable store: MVCC over RocksDB. See [`keys`] for what is on disk and [`view`] for why views need no snapshot.
+
+mod batch;
+mod checkpoint;
+mod files;
+mod generation;
+mod install;
+mod keys;
+mod layout;
+mod options;
+mod pins;
+mod record;
+mod store;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use batch::RocksBatch;
+pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
+pub use options::StoreOptions;
+pub use store::RocksStore;

@@ -1,0 +1,255 @@
+//! Reading at one revision.
+//!
+//! A view holds no snapshot of the engine, and needs none. Three facts make it stable:
+//! 1. It is made for a revision `r` ≤ applied, and applied is published only after the batch that reached it is committed:
+//!    every version ≤ `r` is there before the view is.
+//! 2. A batch writes only above the applied revision that it began at (asserted in `bounds`), so nothing ≤ `r` is ever
+//!    written again. What is written later is > `r`, and is passed over.
+//! 3. Versions are removed by nobody but a collector of history, which leaves alone what a pin asks for, and an installed
+//!    snapshot replaces the whole database: a view keeps the one it began with.
+//!
+//! So each call may open an iterator of its own, at whatever moment, and still see the same tuples.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
+
+use crate::model::{
+    ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter, TupleKey,
+};
+
+use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow};
+use super::generation::{Database, Generation, engine};
+use super::keys::{self, Names, Prefix};
+use super::options::Family;
+use super::pins::Pin;
+use super::record;
+
+/// Versions that are stepped over one by one before a seek is cheaper.
+const STEPS_BEFORE_SEEK: u32 = 8;
+
+type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
+
+/// Whether the keys asked for lie in one group of the bloom filter, or in several.
+#[derive(Clone, Copy)]
+enum Span {
+    OneGroup,
+    Any,
+}
+
+/// All of one store at one revision.
+pub(super) struct RocksView {
+    generation: Arc<Generation>,
+    store: StoreId,
+    pin: Pin,
+}
+
+impl RocksView {
+    pub(super) fn new(generation: Arc<Generation>, store: StoreId, revision: Revision) -> Self {
+        let pin = generation.pins().pin(revision);
+        Self { generation, store, pin }
+    }
+
+    /// Visits the newest version ≤ the view's revision of each tuple whose key begins with `within`, from `from` on, where
+    /// that version is live.
+    fn walk(
+        &self,
+        order: ScanOrder,
+        (within, span): (&Prefix, Span),
+        from: &[u8],
+        visit: &mut dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let revision = self.pin.revision();
+        let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
+        let mut decided: Vec<u8> = Vec::new();
+        let mut steps = 0;
+        iterator.seek(from);
+        while let Some((key, value)) = iterator.item() {
+            let (tuple, at) = keys::split_version(order, key)?;
+            let target = if tuple == decided.as_slice() {
+                // Older than the version that decided: on to the next tuple. No version has index 0.
+                Revision::ZERO
+            } else if at > revision {
+                revision
+            } else {
+                if let Some(qualifiers) = record::decode_tuple(keys::place(order), value)?
+                    && visit(keys::decode_names(order, tuple)?, at, &qualifiers)?.is_break()
+                {
+                    return Ok(());
+                }
+                decided.clear();
+                decided.extend_from_slice(tuple);
+                steps = 0;
+                iterator.next();
+                continue;
+            };
+            steps += 1;
+            if steps > STEPS_BEFORE_SEEK {
+                let target = keys::versioned(tuple, target);
+                steps = 0;
+                iterator.seek(target);
+            } else {
+                iterator.next();
+            }
+        }
+        iterator.status().map_err(engine)
+    }
+}
+
+fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
+    let mut options = ReadOptions::default();
+    match span {
+        Span::OneGroup => options.set_prefix_same_as_start(true),
+        Span::Any => options.set_total_order_seek(true),
+    }
+    if let Some(end) = within.end() {
+        options.set_iterate_upper_bound(end);
+    }
+    generation.db().raw_iterator_cf_opt(generation.handle(family), options)
+}
+
+/// The newest version of `key` at or below `revision`: one seek.
+pub(super) fn newest(
+    generation: &Generation,
+    store: StoreId,
+    key: &TupleKey,
+    revision: Revision,
+) -> Result<Option<Qualifiers>, StoreError> {
+    let order = ScanOrder::ByResource;
+    let tuple = keys::tuple_prefix(store, order, Names::of(key));
+    let mut iterator = iterate(generation, Family::TuplesByResource, &tuple, Span::OneGroup);
+    iterator.seek(keys::versioned(tuple.bytes(), revision));
+    match iterator.value() {
+        Some(value) => record::decode_tuple(keys::place(order), value),
+        None => iterator.status().map_err(engine).map(|()| None),
+    }
+}
+
+/// The newest schema at or below `revision`, with the value that holds its text.
+pub(super) fn newest_schema<T>(
+    generation: &Generation,
+    store: StoreId,
+    revision: Revision,
+    read: impl FnOnce(Revision, &[u8]) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut iterator = iterate(generation, Family::Schemas, &Prefix::new(store), Span::Any);
+    iterator.seek(keys::schema_key(store, revision));
+    match iterator.item() {
+        Some((key, value)) => keys::decode_schema_key(key).and_then(|at| read(at, value)).map(Some),
+        None => iterator.status().map_err(engine).map(|()| None),
+    }
+}
+
+impl ReadView for RocksView {
+    fn revision(&self) -> Revision {
+        self.pin.revision()
+    }
+
+    fn lookup(&self, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
+        newest(&self.generation, self.store, key, self.pin.revision())
+    }
+
+    fn subjects(
+        &self,
+        resource: &ObjectRef,
+        relation: &RelationName,
+        visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let prefix = Prefix::new(self.store)
+            .name(resource.object_type.as_str())
+            .name(resource.object_id.as_str())
+            .name(relation.as_str());
+        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), &mut |names, _, qualifiers| {
+            Ok(visit(SubjectRow {
+                subject_type: names.subject_type,
+                subject_id: names.subject_id,
+                subject_relation: Some(names.subject_relation).filter(|name| !name.is_empty()),
+                qualifiers,
+            }))
+        })
+    }
+
+    fn scan(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let order = ScanOrder::for_filter(filter);
+        let (prefix, span) = narrowest(self.store, order, filter);
+        // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
+        let resume = after
+            .map(|key| keys::versioned(keys::tuple_prefix(self.store, order, Names::of(key)).bytes(), Revision::ZERO));
+        let from = match &resume {
+            Some(resume) if resume.as_slice() > prefix.bytes() => resume,
+            Some(_) | None => prefix.bytes(),
+        };
+        if prefix.end().is_some_and(|end| *from >= *end) {
+            return Ok(());
+        }
+        self.walk(order, (&prefix, span), from, &mut |names, written_at, qualifiers| {
+            if !matches(filter, names) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
+            Ok(visit(TupleRow { tuple, written_at }))
+        })
+    }
+
+    fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
+        newest_schema(&self.generation, self.store, self.pin.revision(), |revision, value| {
+            Ok(StoredSchema { revision, text: record::decode_schema(value)?.into() })
+        })
+    }
+}
+
+/// The longest prefix that all keys in `order` share which `filter` can match.
+fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix, Span) {
+    let subject = filter.subject.as_ref();
+    let subject_type = subject.map(|s| s.subject_type.as_str());
+    let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
+    let subject_relation = subject.and_then(|s| match &s.relation {
+        SubjectRelationFilter::Any => None,
+        SubjectRelationFilter::Direct => Some(""),
+        SubjectRelationFilter::Relation(name) => Some(name.as_str()),
+    });
+    let resource_type = filter.resource_type.as_ref().map(|name| name.as_str());
+    let resource_id = filter.resource_id.as_ref().map(|id| id.as_str());
+    let relation = filter.relation.as_ref().map(|name| name.as_str());
+    let parts = match order {
+        ScanOrder::ByResource => [resource_type, resource_id, relation, subject_type, subject_id, subject_relation],
+        ScanOrder::BySubject => [subject_type, subject_id, subject_relation, resource_type, relation, resource_id],
+    };
+    let known = parts.into_iter().map_while(|part| part);
+    let (mut prefix, mut count) = (Prefix::new(store), 0);
+    for part in known {
+        prefix = prefix.name(part);
+        count += 1;
+    }
+    if let (ScanOrder::ByResource, 1, Some(beginning)) = (order, count, &filter.resource_id_prefix) {
+        prefix = prefix.beginning(beginning);
+    }
+    let span = if keys::has_group(prefix.bytes()) { Span::OneGroup } else { Span::Any };
+    (prefix, span)
+}
+
+/// [`TupleFilter::matches`] on borrowed names, so that a row that does not match costs no allocation.
+fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
+    let is = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| wanted == name);
+    let subject_fits = filter.subject.as_ref().is_none_or(|subject| {
+        let relation_fits = match &subject.relation {
+            SubjectRelationFilter::Any => true,
+            SubjectRelationFilter::Direct => names.subject_relation.is_empty(),
+            SubjectRelationFilter::Relation(wanted) => wanted.as_str() == names.subject_relation,
+        };
+        subject.subject_type.as_str() == names.subject_type
+            && is(subject.subject_id.as_ref().map(|id| id.as_str()), names.subject_id)
+            && relation_fits
+    });
+    is(filter.resource_type.as_ref().map(|name| name.as_str()), names.resource_type)
+        && is(filter.resource_id.as_ref().map(|id| id.as_str()), names.resource_id)
+        && filter.resource_id_prefix.as_ref().is_none_or(|prefix| names.resource_id.starts_with(prefix.as_str()))
+        && is(filter.relation.as_ref().map(|name| name.as_str()), names.relation)
+        && subject_fits
+}

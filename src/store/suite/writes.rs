@@ -1,0 +1,97 @@
+//! Cases on batches, and on what is written beside tuples.
+
+use std::ops::ControlFlow;
+
+use crate::model::{Error, ErrorCode, Revision};
+
+use super::{STORE, all, change, changes, key, put, rev, write};
+use crate::store::{MetaKey, StateBatch, StateStore, StoreError, StoredSchema};
+
+pub(super) fn schemas_are_versions<S: StateStore>(store: &S) {
+    for (at, text) in [(2, "first"), (5, "second")] {
+        let mut batch = store.batch();
+        batch.put_schema(STORE, rev(at), text).unwrap();
+        assert_eq!(batch.schema_revision(STORE).unwrap(), Some(rev(at)));
+        batch.commit(rev(at)).unwrap();
+    }
+    let schema = |at| store.view(STORE, rev(at)).unwrap().schema().unwrap();
+    let stored = |at, text: &str| Some(StoredSchema { revision: rev(at), text: text.into() });
+    assert_eq!(schema(1), None);
+    assert_eq!([schema(2), schema(4), schema(5)], [stored(2, "first"), stored(2, "first"), stored(5, "second")]);
+    assert_eq!(store.batch().schema_revision(STORE).unwrap(), Some(rev(5)));
+}
+
+pub(super) fn changes_in_order<S: StateStore>(store: &S) {
+    for at in [1, 2, 4] {
+        let mut batch = store.batch();
+        batch.put_change(STORE, rev(at), &change(at.into(), &["doc:a#viewer@user:x", "doc:b#viewer@user:x"])).unwrap();
+        batch.commit(rev(at)).unwrap();
+    }
+    store.batch().commit(rev(6)).unwrap();
+    let at = |after, through| -> Vec<u64> { changes(store, STORE, after, through).iter().map(|(at, _)| *at).collect() };
+    assert_eq!(at(0, 6), [1, 2, 4]);
+    assert_eq!(at(1, 4), [2, 4]);
+    assert_eq!(at(1, 3), [2]);
+    assert_eq!(at(4, 6), Vec::<u64>::new());
+    assert_eq!(at(4, 2), Vec::<u64>::new());
+    assert_eq!(changes(store, STORE, 3, 4), [(4, change(4, &["doc:a#viewer@user:x", "doc:b#viewer@user:x"]))]);
+}
+
+pub(super) fn revisions_are_bounded<S: StateStore>(store: &S) {
+    write(store, 4, &["doc:a#viewer@user:x"]);
+    let above = |result: Result<(), StoreError>| match result {
+        Err(StoreError::NotApplied { asked, applied }) => (asked, applied) == (rev(5), rev(4)),
+        Ok(()) | Err(_) => false,
+    };
+    assert!(above(store.view(STORE, rev(5)).map(|_| ())));
+    assert!(above(store.changes(STORE, rev(0), rev(5), &mut |_, _| ControlFlow::Continue(()))));
+    assert!(above(store.changes(STORE, rev(5), rev(4), &mut |_, _| ControlFlow::Continue(()))));
+    let error: Error = store.view(STORE, rev(5)).map(|_| ()).unwrap_err().into();
+    assert_eq!(error.code, ErrorCode::Unavailable);
+}
+
+pub(super) fn batch_reads_itself<S: StateStore>(store: &S) {
+    write(store, 1, &["doc:a#viewer@user:x", "doc:b#viewer@user:x"]);
+    let mut batch = store.batch();
+    assert!(batch.lookup(STORE, &key("doc:a#viewer@user:x")).unwrap().is_some());
+    batch.delete(STORE, rev(2), &key("doc:a#viewer@user:x")).unwrap();
+    put(&mut batch, 2, &["doc:c#viewer@user:x"]);
+    assert_eq!(batch.lookup(STORE, &key("doc:a#viewer@user:x")).unwrap(), None);
+    assert!(batch.lookup(STORE, &key("doc:b#viewer@user:x")).unwrap().is_some());
+    assert!(batch.lookup(STORE, &key("doc:c#viewer@user:x")).unwrap().is_some());
+    put(&mut batch, 3, &["doc:a#viewer@user:x"]);
+    assert!(batch.lookup(STORE, &key("doc:a#viewer@user:x")).unwrap().is_some());
+    // Until the commit nobody else sees any of it.
+    assert_eq!(store.applied(), rev(1));
+    assert_eq!(all(&*store.view(STORE, rev(1)).unwrap()).len(), 2);
+    batch.commit(rev(4)).unwrap();
+    // One batch may hold several revisions, and each can be read by itself.
+    let at = |at| all(&*store.view(STORE, rev(at)).unwrap());
+    assert_eq!(at(1), ["doc:a#viewer@user:x", "doc:b#viewer@user:x"]);
+    assert_eq!(at(2), ["doc:b#viewer@user:x", "doc:c#viewer@user:x"]);
+    assert_eq!(at(3), ["doc:a#viewer@user:x", "doc:b#viewer@user:x", "doc:c#viewer@user:x"]);
+    assert_eq!(at(4), at(3));
+}
+
+pub(super) fn abandoned_batch<S: StateStore>(store: &S) {
+    let mut batch = store.batch();
+    put(&mut batch, 1, &["doc:a#viewer@user:x"]);
+    batch.put_meta(MetaKey::Applied, b"never").unwrap();
+    drop(batch);
+    assert_eq!(store.applied(), Revision::ZERO);
+    assert_eq!(store.meta(MetaKey::Applied).unwrap(), None);
+    let mut batch = store.batch();
+    assert_eq!(batch.lookup(STORE, &key("doc:a#viewer@user:x")).unwrap(), None);
+    batch.commit(rev(1)).unwrap();
+    assert!(all(&*store.view(STORE, rev(1)).unwrap()).is_empty());
+}
+
+pub(super) fn meta_is_replaced<S: StateStore>(store: &S) {
+    for (i, value) in [b"one".as_slice(), b"", b"three"].into_iter().enumerate() {
+        let mut batch = store.batch();
+        batch.put_meta(MetaKey::Cluster, value).unwrap();
+        batch.commit(rev(i as u64)).unwrap();
+        assert_eq!(store.meta(MetaKey::Cluster).unwrap().as_deref(), Some(value));
+        assert_eq!(store.meta(MetaKey::Identity).unwrap(), None);
+    }
+}
