@@ -142,22 +142,14 @@ fn check_type_name(text: &str) -> Result<(), NameError> {
 fn check_relation_name(text: &str) -> Result<(), NameError> {
     const RULE: &str =
         "a relation is 3 to 64 characters of a-z, 0-9 and _, begins with a letter and does not end with _";
-    if is_identifier(text, limits::RELATION_NAME_BYTES) {
-        Ok(())
-    } else {
-        Err(NameError::new("relation", text, RULE))
-    }
+    if is_identifier(text, limits::RELATION_NAME_BYTES) { Ok(()) } else { Err(NameError::new("relation", text, RULE)) }
 }
 
 fn check_object_id(text: &str) -> Result<(), NameError> {
     const RULE: &str = "an object id is 1 to 1024 characters of a-z, A-Z, 0-9 and / _ | - = +, or * alone";
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"/_|-=+".contains(b);
     let plain = !text.is_empty() && text.len() <= limits::OBJECT_ID_BYTES && text.as_bytes().iter().all(allowed);
-    if plain || text == ObjectId::WILDCARD {
-        Ok(())
-    } else {
-        Err(NameError::new("object id", text, RULE))
-    }
+    if plain || text == ObjectId::WILDCARD { Ok(()) } else { Err(NameError::new("object id", text, RULE)) }
 }
 
 #[cfg(test)]
