@@ -20,7 +20,7 @@ use crate::harness::{
 struct Row {
     name: &'static str,
     code: Code,
-    /// The reason without its prefix; empty where the protocol has none.
+    /// The reason in the `ErrorInfo`, without SpiceDB's prefix.
     reason: &'static str,
     ask: fn(Client) -> BoxFuture<'static, Result<(), Status>>,
 }
@@ -41,11 +41,11 @@ fn schema_rows() -> Vec<Row> {
     vec![
         row!("a schema that does not parse", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c
             .write_schema("definition user {")),
-        row!("a schema with an unknown type", InvalidArgument, "SCHEMA_TYPE_ERROR", |c| c
+        row!("a schema with an unknown type", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
             .write_schema("definition document { relation viewer: nobody }")),
-        row!("a schema with a caveat", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c
+        row!("a schema with a caveat", Unimplemented, "UNSUPPORTED", |c| c
             .write_schema("caveat tall(height int) { height > 2 }\ndefinition user {}")),
-        row!("a schema with expiration", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c.write_schema(
+        row!("a schema with expiration", Unimplemented, "UNSUPPORTED", |c| c.write_schema(
             "use expiration\ndefinition user {}\ndefinition document { relation viewer: user with expiration }"
         )),
         row!("a schema without a type in use", InvalidArgument, "SCHEMA_TYPE_ERROR", |c| c
@@ -60,9 +60,9 @@ fn schema_rows() -> Vec<Row> {
 
 fn write_rows() -> Vec<Row> {
     vec![
-        row!("a relationship with a caveat", FailedPrecondition, "UNKNOWN_CAVEAT", |c| c
+        row!("a relationship with a caveat", Unimplemented, "UNSUPPORTED", |c| c
             .write([with_caveat("document:c#viewer@user:u")])),
-        row!("a relationship that expires", InvalidArgument, "", |c| c
+        row!("a relationship that expires", Unimplemented, "UNSUPPORTED", |c| c
             .write([with_expiration("document:e#viewer@user:u")])),
         row!("an unknown type", FailedPrecondition, "UNKNOWN_DEFINITION", |c| c
             .write([touch("folder:f#viewer@user:u")])),
@@ -74,11 +74,14 @@ fn write_rows() -> Vec<Row> {
             .write([touch("document:d#owner@group:g#member")])),
         row!("a wildcard where none is allowed", InvalidArgument, "INVALID_SUBJECT_TYPE", |c| c
             .write([touch("document:d#owner@user:*")])),
-        row!("a bad object id", InvalidArgument, "", |c| c.write([touch("document:with space#viewer@user:u")])),
-        row!("a bad type", InvalidArgument, "", |c| c.write([touch("Document:d#viewer@user:u")])),
-        row!("a bad relation", InvalidArgument, "", |c| c.write([touch("document:d#VIEWER@user:u")])),
-        row!("a wildcard resource", InvalidArgument, "", |c| c.write([touch("document:*#viewer@user:u")])),
-        row!("an update without a relationship", InvalidArgument, "", |c| c.write([RelationshipUpdate::default()])),
+        row!("a bad object id", InvalidArgument, "INVALID_ARGUMENT", |c| c
+            .write([touch("document:with space#viewer@user:u")])),
+        row!("a bad type", InvalidArgument, "INVALID_ARGUMENT", |c| c.write([touch("Document:d#viewer@user:u")])),
+        row!("a bad relation", InvalidArgument, "INVALID_ARGUMENT", |c| c.write([touch("document:d#VIEWER@user:u")])),
+        row!("a wildcard resource", InvalidArgument, "INVALID_ARGUMENT", |c| c
+            .write([touch("document:*#viewer@user:u")])),
+        row!("an update without a relationship", InvalidArgument, "INVALID_ARGUMENT", |c| c
+            .write([RelationshipUpdate::default()])),
         row!("one tuple twice", InvalidArgument, "UPDATES_ON_SAME_RELATIONSHIP", |c| c
             .write([touch("document:d#viewer@user:u"), delete("document:d#viewer@user:u")])),
         row!("too many updates", InvalidArgument, "TOO_MANY_UPDATES_IN_REQUEST", |c| c
@@ -135,7 +138,10 @@ fn delete_rows() -> Vec<Row> {
                 }
             )
         ),
-        row!("a delete without a filter", InvalidArgument, "", |c| remove(&c, DeleteRelationshipsRequest::default())),
+        row!("a delete without a filter", InvalidArgument, "INVALID_ARGUMENT", |c| remove(
+            &c,
+            DeleteRelationshipsRequest::default()
+        )),
         row!("a delete with an empty filter", InvalidArgument, "INVALID_FILTER", |c| remove(
             &c,
             DeleteRelationshipsRequest {
@@ -166,7 +172,7 @@ fn read_rows() -> Vec<Row> {
         )),
         row!("a read with an empty filter", InvalidArgument, "INVALID_FILTER", |c| c
             .read(RelationshipFilter::default(), fully())),
-        row!("a read with a bad subject type", InvalidArgument, "", |c| c.read(
+        row!("a read with a bad subject type", InvalidArgument, "INVALID_ARGUMENT", |c| c.read(
             RelationshipFilter {
                 optional_subject_filter: Some(SubjectFilter { subject_type: "U".to_owned(), ..Default::default() }),
                 ..filter("document")
@@ -205,17 +211,18 @@ fn check_rows() -> Vec<Row> {
         ),
         row!("a check for a wildcard", InvalidArgument, "WILDCARD_NOT_ALLOWED", |c| c
             .check("document:d#view@user:*", fully())),
-        row!("a check with a bad object id", InvalidArgument, "", |c| c
+        row!("a check with a bad object id", InvalidArgument, "INVALID_ARGUMENT", |c| c
             .check("document:with space#view@user:u", fully())),
         row!("too many checks at once", InvalidArgument, "TOO_MANY_CHECKS_IN_REQUEST", |c| bulk(
             &c,
             vec!["document:d#view@user:u"; 10_001]
         )),
-        row!("a damaged zookie", InvalidArgument, "", |c| c
+        row!("a damaged zookie", InvalidArgument, "INVALID_ZOOKIE", |c| c
             .check("document:d#view@user:u", exactly(&zookie("damaged")))),
-        row!("a damaged zookie as a lower bound", InvalidArgument, "", |c| c
+        row!("a damaged zookie as a lower bound", InvalidArgument, "INVALID_ZOOKIE", |c| c
             .check("document:d#view@user:u", at_least(&zookie("damaged")))),
-        row!("an empty zookie", InvalidArgument, "", |c| c.check("document:d#view@user:u", at_least(&zookie("")))),
+        row!("an empty zookie", InvalidArgument, "INVALID_ZOOKIE", |c| c
+            .check("document:d#view@user:u", at_least(&zookie("")))),
     ]
 }
 

@@ -40,18 +40,14 @@ async fn commands_say_what_happened_by_their_exit_codes() {
     // The zookie of a write, as JSON gives it, on another node.
     let written = at(&["relationship", "touch", "document:readme#owner@user:ann", "--json"]).await;
     let zookie = written.json()["zookie"].as_str().expect("a write gives a zookie").to_owned();
-    let on_other = run_at(
-        &cluster,
-        2,
-        &["permission", "check", "document:readme", "edit", "user:ann", "--zookie", &zookie, "--json"],
-    );
-    let on_other = on_other.await;
+    let with_zookie = ["permission", "check", "document:readme", "edit", "user:ann", "--zookie", &zookie, "--json"];
+    let on_other = run_at(&cluster, 2, &with_zookie).await;
     assert_eq!(on_other.code, DONE, "{on_other:?}");
     assert!(on_other.json()["zookie"].is_string(), "{on_other:?}");
     let damaged = at(&["permission", "check", "document:readme", "edit", "user:ann", "--zookie", "damaged"]).await;
     assert_eq!(damaged.code, FAILED, "{damaged:?}");
 
-    let rows = at(&["relationship", "read", "document", "--json"]).await;
+    let rows = at(&["relationship", "read", "--resource-type", "document", "--json"]).await;
     let parsed: Vec<serde_json::Value> = rows.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(parsed.len(), 2, "{rows:?}");
     let schema = at(&["schema", "read", "--json"]).await;

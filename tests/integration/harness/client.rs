@@ -176,43 +176,39 @@ pub(crate) fn is_allowed(permissionship: Permissionship) -> bool {
     }
 }
 
-/// The reason in the status's `ErrorInfo`, without its common prefix.
+/// The reason in the status's `ErrorInfo`, without its common prefix. Every error that a node gives has one; an error that
+/// this process's own transport made has none.
 pub(crate) fn reason_of(status: &Status) -> Option<String> {
     let info = status.get_details_error_info()?;
-    assert_eq!(info.domain, "authzed.com", "{status:?}");
-    Some(info.reason.trim_start_matches("ERROR_REASON_").to_owned())
+    match info.domain.as_str() {
+        "authzed.com" => Some(info.reason.trim_start_matches("ERROR_REASON_").to_owned()),
+        "quorate" => Some(info.reason),
+        _ => panic!("an unknown domain of reasons: {status:?}"),
+    }
 }
 
 /// What a failed write says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The server says that nothing was written.
+    /// The node says that nothing was written, and that trying again is safe.
     NothingWritten,
-    /// The server says that it does not know, or the connection broke before it could say anything.
+    /// The node says that it does not know, or the connection broke before it could say anything.
     Unknown,
-    /// The server refused it after judging it.
+    /// The node refused it after judging it.
     Refused,
 }
 
-/// Reads a failed write's outcome. A server that leaves both open has failed its promise.
+/// Reads a failed write's outcome. A node that leaves it open has failed its promise.
 pub(crate) fn outcome_of(status: &Status) -> Outcome {
-    if std::error::Error::source(status).is_some() {
-        return Outcome::Unknown; // The transport broke; the server said nothing.
+    let Some(reason) = reason_of(status) else {
+        return Outcome::Unknown; // The transport broke; the node said nothing.
+    };
+    match (status.code(), reason.as_str()) {
+        (_, "OUTCOME_UNKNOWN" | "INTERNAL") => Outcome::Unknown,
+        (Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Aborted, _) => {
+            Outcome::NothingWritten
+        }
+        (Code::AlreadyExists | Code::FailedPrecondition | Code::InvalidArgument, _) => Outcome::Refused,
+        _ => panic!("the write failed and does not say whether it took effect: {status:?}"),
     }
-    match status.code() {
-        Code::AlreadyExists | Code::FailedPrecondition | Code::InvalidArgument => Outcome::Refused,
-        _ if status.message().contains("nothing was written") => Outcome::NothingWritten,
-        _ if status.message().contains("unknown") => Outcome::Unknown,
-        _ if !status.details().is_empty() || status.code() == Code::Internal => Outcome::Unknown,
-        _ if is_broken_connection(status) => Outcome::Unknown,
-        code => panic!("the write failed with {code:?} and does not say whether it took effect: {status:?}"),
-    }
-}
-
-/// Errors that the client's own stack makes of a connection that broke.
-fn is_broken_connection(status: &Status) -> bool {
-    matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown)
-        && ["connect", "transport", "h2", "stream", "broken", "closed", "reset"]
-            .iter()
-            .any(|w| status.message().contains(w))
 }

@@ -18,8 +18,7 @@ pub(crate) use load::Load;
 pub(crate) use node::{Settings, binary};
 pub(crate) use ports::PortBlock;
 pub(crate) use text::{
-    at_least, create, delete, exactly, filter, fully, minimize, object_reference, relationship, relationship_text,
-    subject_reference, touch,
+    at_least, create, delete, exactly, filter, fully, minimize, relationship, relationship_text, touch,
 };
 pub(crate) use wait::{eventually, say, within};
 
