@@ -109,7 +109,7 @@ async fn what_is_wrong_with_the_connection_is_said() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mistakes_on_the_command_line_are_usage_errors() {
-    let _turn = turn();
+    let _turn = turn().await;
     let mistyped = run(&["permission", "check", "document:1", "view", "user:a", "--consistncy", "full"], SHORT).await;
     assert_eq!(mistyped.code, USAGE, "{mistyped:?}");
     assert!(mistyped.err.contains("--consistency"), "it guesses what was meant: {mistyped:?}");
@@ -132,7 +132,7 @@ async fn mistakes_on_the_command_line_are_usage_errors() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_effective_configuration_is_shown_without_keys() {
-    let _turn = turn();
+    let _turn = turn().await;
     let home = TempDir::new().unwrap();
     let file = home.path().join("quorate.toml");
     let path = file.to_str().expect("a plain path");

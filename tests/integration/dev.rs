@@ -73,7 +73,7 @@ impl Drop for Dev {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_development_cluster_serves_stops_and_keeps_its_data() {
-    let _turn = turn();
+    let _turn = turn().await;
     let home = TempDir::with_prefix_in("dev-", env!("CARGO_TARGET_TMPDIR")).unwrap();
     let ports = PortBlock::claim();
 
@@ -110,7 +110,7 @@ async fn current_schema(client: &Client) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named() {
-    let _turn = turn();
+    let _turn = turn().await;
     let home = TempDir::new().unwrap();
     let ports = PortBlock::claim();
     let taken = TcpListener::bind(ports.client(1)).unwrap();
@@ -125,7 +125,7 @@ async fn a_taken_port_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_that_is_something_else_is_refused() {
-    let _turn = turn();
+    let _turn = turn().await;
     let home = TempDir::new().unwrap();
     let ports = PortBlock::claim();
     let file = home.path().join("file");

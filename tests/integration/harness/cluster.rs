@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::SCHEMA;
 use super::client::Client;
@@ -16,11 +16,11 @@ use super::wire::cluster::join_progress::Stage;
 use super::wire::cluster::status_response::State;
 
 /// Only one test has node processes at a time.
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The turn of a test that starts processes by itself. A cluster takes its own.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock()
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
 }
 
 /// The longest that an election, or catching up after one, may take on a busy machine.
@@ -45,7 +45,7 @@ impl Cluster {
 
     /// As [`Cluster::form`], with these settings.
     pub(crate) async fn form_with(size: usize, settings: Settings) -> Self {
-        let mut cluster = Self::prepare(size, settings, None, Some(turn()));
+        let mut cluster = Self::prepare(size, settings, None, Some(turn().await));
         cluster.grow_together().await;
         cluster
     }
@@ -59,14 +59,14 @@ impl Cluster {
 
     /// A cluster whose data lies in `folder`.
     pub(crate) async fn form_in(folder: &Path, size: usize) -> Self {
-        let mut cluster = Self::prepare(size, Settings::default(), Some(folder), Some(turn()));
+        let mut cluster = Self::prepare(size, Settings::default(), Some(folder), Some(turn().await));
         cluster.grow_together().await;
         cluster
     }
 
     /// One node that runs and belongs to no cluster.
     pub(crate) async fn waiting_node() -> Self {
-        let mut cluster = Self::prepare(1, Settings::default(), None, Some(turn()));
+        let mut cluster = Self::prepare(1, Settings::default(), None, Some(turn().await));
         assert_eq!(cluster.nodes[0].start().await, "waiting");
         cluster
     }
