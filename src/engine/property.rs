@@ -61,7 +61,7 @@ fn raw_rewrite() -> impl Strategy<Value = RawRewrite> {
         prop_oneof![
             4 => prop::collection::vec(inner.clone(), 2..4).prop_map(RawRewrite::Union),
             2 => prop::collection::vec(inner.clone(), 2..4).prop_map(RawRewrite::Intersection),
-            1 => (inner.clone(), inner).prop_map(|(a, b)| RawRewrite::Exclusion(Box::new(a), Box::new(b))),
+            2 => (inner.clone(), inner).prop_map(|(a, b)| RawRewrite::Exclusion(Box::new(a), Box::new(b))),
         ]
     })
 }
