@@ -99,6 +99,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::Unauthenticated => (Code::Unauthenticated, Own("UNAUTHENTICATED")),
         ErrorCode::PermissionDenied => (Code::PermissionDenied, Own("PERMISSION_DENIED")),
         ErrorCode::Unavailable => (Code::Unavailable, Own("UNAVAILABLE")),
+        ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),
         ErrorCode::DeadlineExceeded => (Code::DeadlineExceeded, Own("DEADLINE_EXCEEDED")),
         // Not UNAVAILABLE or ABORTED: clients repeat those by themselves, and a write must not be repeated blindly.
         ErrorCode::OutcomeUnknown => (Code::DeadlineExceeded, Own("OUTCOME_UNKNOWN")),

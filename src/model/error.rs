@@ -72,6 +72,8 @@ pub enum ErrorCode {
     PermissionDenied,
     /// This node cannot serve now: not a member yet, no leader, or stopping. Nothing was done.
     Unavailable,
+    /// The operation does not fit what this node is now: a member already, not one yet, or busy becoming one. Nothing was done.
+    WrongState,
     /// The deadline passed before the answer was known. Nothing was written.
     DeadlineExceeded,
     /// A write was proposed, and whether it took effect is not known.

@@ -59,7 +59,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
     let services = Arc::new(Services::new(limits));
-    let keyring = Arc::new(Keyring::new(&config.client.keys));
+    let keyring = Keyring::new(&config.client.keys).map_err(|error| ServeError::Start(error.to_string()))?;
     let peers = PeerServer::default();
     let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone()));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
@@ -69,7 +69,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
     let api = ApiServices { services, cluster: admin };
-    let api_server = tokio::spawn(api::serve(client_listener, api, keyring, stop_api.clone()));
+    let api_server = tokio::spawn(api::serve(client_listener, api, Arc::new(keyring), stop_api.clone()));
     announce(&address, node.replica().is_some());
 
     let fault = tokio::select! {
