@@ -5,12 +5,16 @@
 //! descend; `tests/tidy.rs` says so.
 
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod consistency;
 pub mod engine;
 pub mod model;
+pub mod node;
 pub mod raft;
 pub mod schema;
 pub mod security;
 pub mod service;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

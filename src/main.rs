@@ -1,3 +1,31 @@
-//! The `quorate` binary.
+//! The `quorate` binary: a runtime, and the command in it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use quorate::cli::{self, Cli};
+
+/// Checks are evaluated recursively on the runtime's threads, as deep as the limit on depth allows. The default of 2 MiB
+/// is not enough for the deepest; what is not used of this costs only address space.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Fewest threads of the runtime.
+const MIN_THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The log is applied on these threads and may wait for the disk: on a small machine, too, others must go on meanwhile.
+    let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().worker_threads(threads).thread_stack_size(STACK_BYTES).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli::run(cli));
+    // Nothing that is still waiting, for standard input for example, may hold up the end.
+    runtime.shutdown_background();
+    code
+}

@@ -95,11 +95,11 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::DepthExceeded => (Code::FailedPrecondition, Authzed(R::MaximumDepthExceeded)),
         ErrorCode::AlreadyExists => (Code::AlreadyExists, Authzed(R::AttemptToRecreateRelationship)),
         ErrorCode::SchemaNotFound => (Code::NotFound, Own("SCHEMA_NOT_FOUND")),
+        ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),
         ErrorCode::Conflict => (Code::Aborted, Authzed(R::SerializationFailure)),
         ErrorCode::Unauthenticated => (Code::Unauthenticated, Own("UNAUTHENTICATED")),
         ErrorCode::PermissionDenied => (Code::PermissionDenied, Own("PERMISSION_DENIED")),
         ErrorCode::Unavailable => (Code::Unavailable, Own("UNAVAILABLE")),
-        ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),
         ErrorCode::DeadlineExceeded => (Code::DeadlineExceeded, Own("DEADLINE_EXCEEDED")),
         // Not UNAVAILABLE or ABORTED: clients repeat those by themselves, and a write must not be repeated blindly.
         ErrorCode::OutcomeUnknown => (Code::DeadlineExceeded, Own("OUTCOME_UNKNOWN")),

@@ -66,14 +66,14 @@ pub enum ErrorCode {
     SchemaNotFound,
     /// Concurrent schema changes kept the write from being judged; nothing was written.
     Conflict,
+    /// The node is not in the state that the operation is for: a member where none is wanted, or none where one is.
+    WrongState,
     /// No credentials.
     Unauthenticated,
     /// Wrong credentials.
     PermissionDenied,
     /// This node cannot serve now: not a member yet, no leader, or stopping. Nothing was done.
     Unavailable,
-    /// The operation does not fit what this node is now: a member already, not one yet, or busy becoming one. Nothing was done.
-    WrongState,
     /// The deadline passed before the answer was known. Nothing was written.
     DeadlineExceeded,
     /// A write was proposed, and whether it took effect is not known.

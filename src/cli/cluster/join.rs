@@ -1,0 +1,64 @@
+//! `quorate cluster join`: watched until the node has a vote.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::connection::{CallError, ConnectionArgs};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::{print_line, progress};
+use crate::wire::quorate::v1::JoinRequest;
+use crate::wire::quorate::v1::join_progress::Stage;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate cluster join --endpoint node-4:50051 --peer node-1:50151 --peer node-2:50151
+
+--endpoint is the new node; --peer is the peer address of a node that is a member already.
+A join that was interrupted goes on when the command is repeated.";
+
+/// A node may have to fetch a large snapshot first.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct JoinArgs {
+    /// Peer address of a member; repeat it to name several
+    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',')]
+    peer: Vec<String>,
+}
+
+pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<Exit, Failure> {
+    connection.require_one_endpoint()?;
+    let cluster = connection.open(TIMEOUT)?;
+    let request = JoinRequest { peers: args.peer };
+    let mut stream = cluster
+        .read(|node| {
+            let request = request.clone();
+            async move { node.cluster().join(request).await }
+        })
+        .await?;
+    let bar = progress(None);
+    while let Some(step) = stream.message().await.map_err(CallError::in_stream)? {
+        match step.stage() {
+            Stage::Unspecified => {}
+            Stage::Admitted => bar.set_message(format!("admitted as node {}", step.node_id)),
+            Stage::CatchingUp => bar.set_message(format!(
+                "node {} catches up: {} of {} log entries applied",
+                step.node_id, step.applied_index, step.target_index
+            )),
+            Stage::Voter => {
+                bar.finish_and_clear();
+                if connection.json {
+                    print_line(json!({ "node_id": step.node_id, "applied_index": step.applied_index }))?;
+                } else {
+                    print_line(format_args!("node {} is a member with a vote", step.node_id))?;
+                }
+                return Ok(Exit::Done);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Err(Failure::new("the node stopped reporting before it had a vote")
+        .hint("repeat the command: it goes on where it was"))
+}

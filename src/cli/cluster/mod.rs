@@ -1,0 +1,46 @@
+//! `quorate cluster`: forming a cluster, growing it, looking at it.
+
+mod init;
+mod join;
+mod snapshot;
+mod status;
+mod view;
+
+use clap::Subcommand;
+
+pub(super) use view::state_name;
+
+use super::connection::ConnectionArgs;
+use super::failure::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ClusterArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Make a waiting node the first member of a new cluster
+    #[command(after_help = init::EXAMPLES)]
+    Init,
+    /// Make a waiting node a member of an existing cluster
+    Join(join::JoinArgs),
+    /// Show the members, who leads, and how far each is
+    #[command(after_help = status::EXAMPLES)]
+    Status,
+    /// Have a node write a snapshot now and purge the log that it covers
+    #[command(after_help = snapshot::EXAMPLES)]
+    Snapshot,
+}
+
+pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
+    match args.command {
+        ClusterCommand::Init => init::run(&args.connection).await,
+        ClusterCommand::Join(join) => join::run(&args.connection, join).await,
+        ClusterCommand::Status => status::run(&args.connection).await,
+        ClusterCommand::Snapshot => snapshot::run(&args.connection).await,
+    }
+}

@@ -1,0 +1,54 @@
+//! `quorate cluster status`: what the asked node knows, and beside it what each member says of itself.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::view::ClusterView;
+use crate::cli::connection::{Connection, ConnectionArgs, DEFAULT_TIMEOUT};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::wire::quorate::v1::{StatusRequest, StatusResponse};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  quorate cluster status
+  quorate cluster status --endpoint node-2:50051 --json
+
+LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
+applied: two members at the same index must have the same. Exit code 1 when they have not.";
+
+/// A member that does not answer must not hold up the picture of the others.
+const MEMBER_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(connection: &ConnectionArgs) -> Result<Exit, Failure> {
+    let asked = ask(&connection.open(DEFAULT_TIMEOUT)?).await?;
+    let each = asked.members.iter().map(|member| async {
+        if member.node_id == asked.node_id {
+            return Some(asked.clone());
+        }
+        // The address is what the member advertises: it may be wrong, or of no use from here.
+        let node = connection.open_at(&member.client_address, MEMBER_TIMEOUT).ok()?;
+        let said = tokio::time::timeout(MEMBER_TIMEOUT, ask(&node)).await.ok()?.ok()?;
+        // Another node may have come to live at this address.
+        (said.node_id == member.node_id && said.lineage == asked.lineage).then_some(said)
+    });
+    let members = join_all(each).await;
+    let view = ClusterView::new(asked, members);
+    let mut output = Output::new();
+    if connection.json {
+        output.json(&view.json())?;
+    } else {
+        view.print(&mut output)?;
+    }
+    output.flush()?;
+    match view.divergence() {
+        None => Ok(Exit::Done),
+        Some(problem) => Err(Failure::new(problem)
+            .hint("stop the nodes, keep their data folders, and replace the one that is in the minority")),
+    }
+}
+
+async fn ask(node: &Connection) -> Result<StatusResponse, Failure> {
+    Ok(node.read(|node| async move { node.cluster().status(StatusRequest {}).await }).await?)
+}

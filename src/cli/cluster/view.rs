@@ -1,0 +1,179 @@
+//! A picture of the cluster out of what its nodes said, for people and for programs.
+
+use serde_json::{Value, json};
+
+use crate::cli::failure::Failure;
+use crate::cli::output::{Output, table};
+use crate::wire::quorate::v1::status_response::State;
+use crate::wire::quorate::v1::{Member, StatusResponse};
+
+/// Enough of a hash to tell two apart by eye.
+const HASH_SHOWN: usize = 12;
+
+/// What the asked node said, and what each of its members said, in the order of its member list.
+pub(super) struct ClusterView {
+    asked: StatusResponse,
+    members: Vec<Option<StatusResponse>>,
+}
+
+impl ClusterView {
+    pub(super) fn new(asked: StatusResponse, members: Vec<Option<StatusResponse>>) -> Self {
+        assert_eq!(asked.members.len(), members.len(), "one answer, or its absence, for each member");
+        Self { asked, members }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&Member, Option<&StatusResponse>)> {
+        self.asked.members.iter().zip(self.members.iter().map(Option::as_ref))
+    }
+
+    /// The highest commit that anyone has heard of.
+    fn committed(&self) -> u64 {
+        let known = self.members.iter().flatten().map(|said| said.committed_index);
+        known.chain([self.asked.committed_index]).max().unwrap_or(0)
+    }
+
+    /// Two members whose states differ at the same index.
+    pub(super) fn divergence(&self) -> Option<String> {
+        let known: Vec<_> = self.members.iter().flatten().collect();
+        for (at, one) in known.iter().enumerate() {
+            for other in &known[at + 1..] {
+                if one.applied_index == other.applied_index && one.state_hash != other.state_hash {
+                    return Some(format!(
+                        "nodes {} and {} differ at log index {}: their states are not the same",
+                        one.node_id, other.node_id, one.applied_index
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// For people.
+    pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
+        let asked = &self.asked;
+        if asked.state() == State::Waiting {
+            output.line("This node waits: it is not a member of any cluster.")?;
+            return output.line("Make it the first of a new one with `quorate cluster init`, or let it join one.");
+        }
+        let leader = match asked.leader_id {
+            0 => "no leader is known".to_owned(),
+            id => format!("node {id} leads"),
+        };
+        output.line(format_args!("cluster {}, term {}: {leader}", asked.lineage, asked.term))?;
+        let mut rows =
+            table(&["NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "APPLIED", "LAG", "SNAPSHOT", "HASH"]);
+        let committed = self.committed();
+        for (member, said) in self.rows() {
+            let of = |value: fn(&StatusResponse) -> String| said.map_or_else(|| "-".to_owned(), value);
+            let lag = match (said, member.matched_index) {
+                (Some(said), _) => committed.saturating_sub(said.applied_index).to_string(),
+                (None, Some(matched)) => format!("{} (log)", committed.saturating_sub(matched)),
+                (None, None) => "-".to_owned(),
+            };
+            let state = said.map_or("no answer", |said| state_name(said.state()));
+            rows.add_row([
+                member.node_id.to_string(),
+                state.to_owned(),
+                if member.voter { "yes" } else { "no" }.to_owned(),
+                member.client_address.clone(),
+                member.peer_address.clone(),
+                of(|said| said.term.to_string()),
+                of(|said| said.applied_index.to_string()),
+                lag,
+                of(|said| said.snapshot_index.to_string()),
+                of(|said| said.state_hash.chars().take(HASH_SHOWN).collect()),
+            ]);
+        }
+        output.table(&rows)
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        let committed = self.committed();
+        let members: Vec<_> = self
+            .rows()
+            .map(|(member, said)| {
+                json!({
+                    "node_id": member.node_id,
+                    "client_address": member.client_address,
+                    "peer_address": member.peer_address,
+                    "voter": member.voter,
+                    "matched_index": member.matched_index,
+                    "lag": said.map(|said| committed.saturating_sub(said.applied_index)),
+                    "status": said.map(status_json),
+                })
+            })
+            .collect();
+        let mut view = status_json(&self.asked);
+        view["members"] = Value::Array(members);
+        view
+    }
+}
+
+fn status_json(said: &StatusResponse) -> Value {
+    json!({
+        "node_id": said.node_id,
+        "state": state_name(said.state()),
+        "lineage": said.lineage,
+        "term": said.term,
+        "leader_id": said.leader_id,
+        "last_log_index": said.last_log_index,
+        "committed_index": said.committed_index,
+        "applied_index": said.applied_index,
+        "snapshot_index": said.snapshot_index,
+        "purged_index": said.purged_index,
+        "state_hash": said.state_hash,
+        "log_entries_appended": said.log_entries_appended,
+        "log_fsyncs": said.log_fsyncs,
+        "version": said.version,
+    })
+}
+
+/// A node's state as people read it.
+pub(in crate::cli) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Unspecified => "unknown",
+        State::Waiting => "waiting",
+        State::Learner => "learner",
+        State::Follower => "follower",
+        State::Candidate => "candidate",
+        State::Leader => "leader",
+        State::Faulted => "faulted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(node_id: u64, applied_index: u64, state_hash: &str) -> StatusResponse {
+        StatusResponse {
+            node_id,
+            applied_index,
+            committed_index: applied_index,
+            state_hash: state_hash.to_owned(),
+            ..StatusResponse::default()
+        }
+    }
+
+    fn view(members: Vec<Option<StatusResponse>>) -> ClusterView {
+        let named = members.iter().zip(1..).map(|(_, node_id)| Member { node_id, ..Member::default() });
+        let asked = StatusResponse { members: named.collect(), ..said(1, 10, "aa") };
+        ClusterView::new(asked, members)
+    }
+
+    #[test]
+    fn different_hashes_count_at_the_same_index_only() {
+        assert_eq!(view(vec![Some(said(1, 10, "aa")), Some(said(2, 9, "bb")), None]).divergence(), None);
+        assert_eq!(view(vec![Some(said(1, 10, "aa")), Some(said(2, 10, "aa"))]).divergence(), None);
+        let problem = view(vec![Some(said(1, 10, "aa")), None, Some(said(3, 10, "bb"))]).divergence().unwrap();
+        assert!(problem.contains("nodes 1 and 3 differ at log index 10"), "{problem}");
+    }
+
+    #[test]
+    fn lag_is_measured_against_the_highest_known_commit() {
+        let json = view(vec![Some(said(1, 10, "aa")), Some(said(2, 25, "bb")), None]).json();
+        let lags: Vec<_> = json["members"].as_array().unwrap().iter().map(|m| m["lag"].clone()).collect();
+        assert_eq!(lags, [json!(15), json!(0), Value::Null]);
+    }
+}

@@ -1,0 +1,20 @@
+//! The commands of the `quorate` program: running nodes, and talking to them as any other client would.
+//!
+//! Only `serve` may know the node; every other command goes through the public protocols. Output for machines is on
+//! standard output; progress, hints and errors are on standard error.
+
+mod args;
+mod cluster;
+mod connection;
+mod consistency;
+mod dev;
+mod failure;
+mod lines;
+mod output;
+mod permission;
+mod reference;
+mod relationship;
+mod schema;
+mod serve;
+
+pub use args::{Cli, run};

@@ -1,0 +1,131 @@
+//! `quorate relationship import`: a file of any size, in batches, several of them in flight.
+//!
+//! Memory is bounded: a thread reads and parses, a short queue holds what waits, and batches are taken from it only as
+//! earlier ones come back. Answers are looked at in the order of the file, so that "everything up to line N is in" is
+//! true at every moment, and an interrupted import can go on with `--skip N`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::retry;
+use super::summary::Summary;
+use super::write::write_request;
+use crate::cli::connection::ConnectionArgs;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::lines::{self, Batch, Batches, LineError, Repeats};
+use crate::cli::output::{print_line, progress};
+use crate::wire::authzed::v1::relationship_update::Operation;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate relationship import relationships.txt
+  quorate relationship import relationships.txt --skip 120000   go on where an import stopped
+  quorate relationship read --resource-type document | quorate relationship import -
+
+One relationship a line: document:readme#viewer@user:emil
+Blank lines and lines that begin with // or # are skipped. A batch is written whole or not at all; the file as a
+whole is not one transaction. Importing a file again changes nothing.";
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ImportArgs {
+    /// File with one relationship a line; - is standard input
+    file: PathBuf,
+    /// Leave out the first lines, which an earlier import wrote
+    #[arg(long, value_name = "LINES", default_value_t = 0)]
+    skip: u64,
+    /// Relationships in one write
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Writes in flight at the same time
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    in_flight: u8,
+}
+
+pub(super) async fn run(connection: &ConnectionArgs, args: ImportArgs) -> Result<Exit, Failure> {
+    let cluster = connection.open(TIMEOUT)?;
+    let (input, size) = lines::open(&args.file)?;
+    let batches = Batches::new(input, usize::from(args.batch), Repeats::Drop, args.skip);
+    let in_flight = usize::from(args.in_flight);
+    let cluster = &cluster;
+    let mut answers = read_ahead(batches, in_flight)
+        .map(|batch| async move {
+            let batch = batch.map_err(Stop::Line)?;
+            let request = write_request(&batch.keys, Operation::Touch);
+            match retry::send(cluster, request).await {
+                Ok(sent) => Ok((batch, sent)),
+                Err(failure) => Err(Stop::Batch(batch, failure)),
+            }
+        })
+        .buffered(in_flight);
+
+    let started = Instant::now();
+    let mut summary = Summary::new(args.skip);
+    let bar = progress(size);
+    while let Some(answer) = answers.next().await {
+        let (batch, sent) = match answer {
+            Ok(done) => done,
+            Err(stop) => {
+                bar.finish_and_clear();
+                return Err(stop.explain(&summary));
+            }
+        };
+        bar.set_position(batch.bytes);
+        summary.add(&batch, sent);
+        let rate = summary.relationships() as f64 / started.elapsed().as_secs_f64().max(0.001);
+        bar.set_message(format!("{} relationships, {rate:.0}/s", summary.relationships()));
+    }
+    bar.finish_and_clear();
+    let took = started.elapsed();
+    if connection.json {
+        print_line(summary.json(took))?;
+    } else {
+        print_line(summary.text(took))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Why an import stopped.
+enum Stop {
+    /// At a line that is not a relationship.
+    Line(LineError),
+    /// At a batch that the cluster did not take.
+    Batch(Batch, Failure),
+}
+
+impl Stop {
+    fn explain(self, summary: &Summary) -> Failure {
+        let done = summary.last_line();
+        let hint =
+            format!("everything up to line {done} is in; to go on from there, repeat the command with --skip {done}");
+        match self {
+            Self::Line(error) => Failure::usage(error.to_string()).hint(hint),
+            Self::Batch(batch, failure) => {
+                failure.at(format_args!("lines {} to {}", batch.first_line, batch.last_line)).hint(hint)
+            }
+        }
+    }
+}
+
+/// Reads and parses on a thread of its own; at most `ahead` batches wait.
+fn read_ahead<R>(batches: Batches<R>, ahead: usize) -> ReceiverStream<Result<Batch, LineError>>
+where
+    Batches<R>: Iterator<Item = Result<Batch, LineError>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(ahead);
+    // A plain thread: one that waits for standard input must not hold up the end of the runtime.
+    std::thread::spawn(move || {
+        for batch in batches {
+            if sender.blocking_send(batch).is_err() {
+                return; // The import has stopped.
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
+}

@@ -1,0 +1,72 @@
+//! `quorate relationship create`, `touch` and `delete`: a few relationships, all or none.
+
+use serde_json::json;
+
+use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::print_line;
+use crate::cli::reference::{parse_relationship, relationship_to_wire};
+use crate::model::TupleKey;
+use crate::wire::authzed::v1::relationship_update::Operation;
+use crate::wire::authzed::v1::{RelationshipUpdate, WriteRelationshipsRequest};
+
+pub(super) const CREATE_EXAMPLES: &str = "\
+Examples:
+  quorate relationship create document:readme#viewer@user:emil
+  quorate relationship create document:readme#viewer@group:eng#member document:readme#owner@user:ada";
+pub(super) const TOUCH_EXAMPLES: &str = "\
+Examples:
+  quorate relationship touch document:readme#viewer@user:emil
+  quorate relationship touch 'document:readme#viewer@user:*'
+
+The zookie that is printed stands for this write: a check that is given it sees the write, on every node.";
+pub(super) const DELETE_EXAMPLES: &str = "\
+Examples:
+  quorate relationship delete document:readme#viewer@user:emil";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WriteArgs {
+    /// resource#relation@subject, for example document:readme#viewer@user:emil
+    #[arg(required = true, value_name = "RELATIONSHIP", value_parser = parse_relationship)]
+    relationships: Vec<TupleKey>,
+}
+
+pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs, operation: Operation) -> Result<Exit, Failure> {
+    let cluster = connection.open(DEFAULT_TIMEOUT)?;
+    let request = write_request(&args.relationships, operation);
+    let answer = cluster
+        .write(|node| {
+            let request = request.clone();
+            async move { node.permissions().write_relationships(request).await }
+        })
+        .await?;
+    let zookie = answer.written_at.unwrap_or_default().token;
+    if connection.json {
+        print_line(json!({ "zookie": zookie }))?;
+    } else {
+        let count = args.relationships.len();
+        let (noun, done) = (if count == 1 { "relationship" } else { "relationships" }, past(operation));
+        print_line(format_args!("{count} {noun} {done}\nzookie: {zookie}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The same operation on each of `keys`, in one transaction.
+pub(in crate::cli) fn write_request(keys: &[TupleKey], operation: Operation) -> WriteRelationshipsRequest {
+    let update =
+        |key| RelationshipUpdate { operation: operation.into(), relationship: Some(relationship_to_wire(key)) };
+    WriteRelationshipsRequest {
+        updates: keys.iter().map(update).collect(),
+        optional_preconditions: Vec::new(),
+        optional_transaction_metadata: None,
+    }
+}
+
+fn past(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "created",
+        Operation::Touch => "touched",
+        Operation::Delete => "deleted",
+        Operation::Unspecified => "written",
+    }
+}

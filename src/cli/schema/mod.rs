@@ -1,0 +1,33 @@
+//! `quorate schema`: what types, relations and permissions there are.
+
+mod read;
+mod write;
+
+use clap::Subcommand;
+
+use super::connection::ConnectionArgs;
+use super::failure::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    command: SchemaCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SchemaCommand {
+    /// Replace the schema
+    Write(write::WriteArgs),
+    /// Print the schema
+    #[command(after_help = read::EXAMPLES)]
+    Read,
+}
+
+pub(super) async fn run(args: SchemaArgs) -> Result<Exit, Failure> {
+    match args.command {
+        SchemaCommand::Write(write) => write::run(&args.connection, write).await,
+        SchemaCommand::Read => read::run(&args.connection).await,
+    }
+}

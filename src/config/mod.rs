@@ -1,0 +1,27 @@
+//! The configuration of a node: one documented struct a section, read from a TOML file, `QUORATE_*` variables and flags.
+//!
+//! A leaf: it must not know what the rest of the node does with a value.
+
+mod address;
+mod client;
+mod error;
+mod limits;
+mod log;
+mod node;
+mod peer;
+mod raft;
+mod section;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use client::{ClientOverrides, ClientSection};
+pub use error::ConfigError;
+pub use limits::{LimitsOverrides, LimitsSection};
+pub use log::{LogFormat, LogOverrides, LogSection};
+pub use node::{NodeConfig, NodeOverrides};
+pub use peer::{PeerOverrides, PeerSection};
+pub use raft::{RaftOverrides, RaftSection};
+pub use store::{StoreOverrides, StoreSection};
+
+use error::invalid;

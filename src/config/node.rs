@@ -1,0 +1,139 @@
+//! The whole configuration of a node: where its parts come from (flags over environment over file over defaults), what
+//! must hold between them, and how it is printed.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::client::{ClientOverrides, ClientSection};
+use super::limits::{LimitsOverrides, LimitsSection};
+use super::log::{LogOverrides, LogSection};
+use super::peer::{PeerOverrides, PeerSection};
+use super::raft::{RaftOverrides, RaftSection};
+use super::store::{StoreOverrides, StoreSection};
+use super::{ConfigError, invalid};
+
+const DEFAULT_DATA_DIR: &str = "/var/lib/quorate";
+
+/// The configuration of one node, validated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeConfig {
+    /// Where everything that must survive a restart is kept. One node, one folder.
+    pub data_dir: PathBuf,
+    /// The public API.
+    pub client: ClientSection,
+    /// The other nodes.
+    pub peer: PeerSection,
+    /// Elections and the log.
+    pub raft: RaftSection,
+    /// The embedded database.
+    pub store: StoreSection,
+    /// Bounds on work.
+    pub limits: LimitsSection,
+    /// Logging.
+    pub log: LogSection,
+}
+
+/// The keys that one source sets: a file, or the flags with the environment.
+#[derive(Clone, Default, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeOverrides {
+    /// Folder for everything that must survive a restart [default: /var/lib/quorate]
+    #[arg(long, env = "QUORATE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientOverrides,
+    #[command(flatten)]
+    peer: PeerOverrides,
+    #[command(flatten)]
+    raft: RaftOverrides,
+    #[command(flatten)]
+    store: StoreOverrides,
+    #[command(flatten)]
+    limits: LimitsOverrides,
+    #[command(flatten)]
+    log: LogOverrides,
+}
+
+impl NodeOverrides {
+    /// The keys that the file at `path` sets.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::from_toml(&text, path)
+    }
+
+    /// The keys that `text` sets; `path` is for messages.
+    fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            line: error.span().map(|span| 1 + text[..span.start].matches('\n').count()),
+            problem: error.message().replace("unknown field", "unknown key").replace('\n', " "),
+        })
+    }
+
+    /// These, and `lower` where these set nothing.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(lower.data_dir),
+            client: self.client.over(lower.client),
+            peer: self.peer.over(lower.peer),
+            raft: self.raft.over(lower.raft),
+            store: self.store.over(lower.store),
+            limits: self.limits.over(lower.limits),
+            log: self.log.over(lower.log),
+        }
+    }
+
+    /// The configuration: defaults where nothing is set, then judged as a whole.
+    pub fn resolve(self) -> Result<NodeConfig, ConfigError> {
+        let config = self.with_defaults();
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Defaults where nothing is set, without judging: for printing a configuration that is being written.
+    #[must_use]
+    pub fn with_defaults(self) -> NodeConfig {
+        NodeConfig {
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
+            client: self.client.resolve(),
+            peer: self.peer.resolve(),
+            raft: self.raft.resolve(),
+            store: self.store.resolve(),
+            limits: self.limits.resolve(),
+            log: self.log.resolve(),
+        }
+    }
+}
+
+impl NodeConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(invalid("data_dir", "is empty; name a folder of this node's own"));
+        }
+        self.client.validate()?;
+        self.peer.validate()?;
+        if self.client.listen == self.peer.listen && self.client.listen.port() != 0 {
+            let problem = format!("is {}, the same as client.listen; use another port", self.peer.listen);
+            return Err(invalid("peer.listen", problem));
+        }
+        self.raft.validate()?;
+        self.store.validate()?;
+        self.limits.validate()?;
+        self.log.validate()
+    }
+
+    /// The configuration as a file that a node can be started with, but for the keys: those are secrets, so only their
+    /// number is told.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let text = toml::to_string(self).expect("plain values under string keys are always TOML");
+        let keys = match self.client.keys.len() {
+            0 => "# keys = [\"…\"]  # none is set; at least one is needed, here or in QUORATE_KEYS".to_owned(),
+            count => format!("# keys = [\"…\"]  # {count} set, not shown; write them here or in QUORATE_KEYS"),
+        };
+        text.replacen("[client]\n", &format!("[client]\n{keys}\n"), 1)
+    }
+}
