@@ -80,9 +80,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::InvalidFilter => (Code::InvalidArgument, Authzed(R::InvalidFilter)),
         ErrorCode::EmptyPrecondition => (Code::InvalidArgument, Authzed(R::EmptyPrecondition)),
         ErrorCode::LimitTooLarge => (Code::InvalidArgument, Authzed(R::ExceedsMaximumAllowableLimit)),
-        ErrorCode::TooManyDeletes => {
-            (Code::InvalidArgument, Authzed(R::TooManyRelationshipsForTransactionalDelete))
-        }
+        ErrorCode::TooManyDeletes => (Code::InvalidArgument, Authzed(R::TooManyRelationshipsForTransactionalDelete)),
         ErrorCode::InvalidCursor => (Code::InvalidArgument, Authzed(R::InvalidCursor)),
         ErrorCode::InvalidZookie => (Code::InvalidArgument, Own("INVALID_ZOOKIE")),
         ErrorCode::ForeignZookie => (Code::FailedPrecondition, Own("FOREIGN_ZOOKIE")),

@@ -120,7 +120,8 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Makes this waiting node join the cluster of the first of `peers` that answers. The stream ends after
     /// [`JoinStage::Voter`] or the first error. Calling it again continues an interrupted join.
-    fn join(&self, peers: Vec<String>) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
+    fn join(&self, peers: Vec<String>)
+    -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
 
     /// What this node knows, without asking another.
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;

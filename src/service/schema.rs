@@ -50,8 +50,10 @@ impl Services {
                 Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
                     let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
                     let what = guard.map_or("a removed name is in use", |guard| guard.what.as_str());
-                    let message = format!("the schema was not changed: {what}; delete such relationships first, \
-                                           for example `{example}`");
+                    let message = format!(
+                        "the schema was not changed: {what}; delete such relationships first, \
+                                           for example `{example}`"
+                    );
                     return Err(Error::new(ErrorCode::SchemaInUse, message).with("relationship", example));
                 }
                 outcome @ (Outcome::Refused(_) | Outcome::Deleted { .. } | Outcome::Admitted { .. }) => {

@@ -71,7 +71,8 @@ impl Cursor {
 
     /// Reads what a client sent back. The error does not say whether the lineage and the digest fit: see [`Cursor::belongs`].
     pub(super) fn decode(token: &str) -> Result<Self, Error> {
-        const DAMAGED: &str = "it is damaged or was not made by this product; send it back exactly as a response gave it";
+        const DAMAGED: &str =
+            "it is damaged or was not made by this product; send it back exactly as a response gave it";
         if token.len() > limits::CURSOR_BYTES {
             return Err(invalid(DAMAGED));
         }

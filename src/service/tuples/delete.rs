@@ -59,7 +59,8 @@ impl Services {
             }
             Outcome::Refused(refusal) => Err(guard::refused(refusal, &request.preconditions)),
             Outcome::Done | Outcome::Admitted { .. } => {
-                let message = format!("a deletion came to an outcome that is not one of a deletion: {:?}", applied.outcome);
+                let message =
+                    format!("a deletion came to an outcome that is not one of a deletion: {:?}", applied.outcome);
                 Err(Error::new(ErrorCode::Internal, message))
             }
         }

@@ -69,9 +69,10 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
             );
             Error::new(ErrorCode::TooManyDeletes, message).with("limit", limit)
         }
-        Refusal::SchemaChanged { .. } | Refusal::WouldOrphan { .. } => {
-            Error::new(ErrorCode::Internal, format!("a write was refused for a reason that cannot concern it: {refusal:?}"))
-        }
+        Refusal::SchemaChanged { .. } | Refusal::WouldOrphan { .. } => Error::new(
+            ErrorCode::Internal,
+            format!("a write was refused for a reason that cannot concern it: {refusal:?}"),
+        ),
     }
 }
 

@@ -55,7 +55,8 @@ impl Services {
                 }
                 Outcome::Refused(refusal) => return Err(guard::refused(refusal, &request.preconditions)),
                 Outcome::Deleted { .. } | Outcome::Admitted { .. } => {
-                    let message = format!("a write came to an outcome that is not one of a write: {:?}", applied.outcome);
+                    let message =
+                        format!("a write came to an outcome that is not one of a write: {:?}", applied.outcome);
                     return Err(Error::new(ErrorCode::Internal, message));
                 }
             }

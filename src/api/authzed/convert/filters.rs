@@ -20,7 +20,10 @@ pub(super) fn to_filter(filter: Option<wire::RelationshipFilter>) -> Result<Tupl
     // The beginning of an id has the characters of an id.
     let prefix = given(&filter.optional_resource_id_prefix, ObjectId::new)?;
     if [&resource_id, &prefix].into_iter().flatten().any(ObjectId::is_wildcard) {
-        return Err(Error::new(ErrorCode::InvalidArgument, "a resource is never a wildcard: give an id, or leave it out"));
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            "a resource is never a wildcard: give an id, or leave it out",
+        ));
     }
     Ok(TupleFilter {
         resource_type: given(&filter.resource_type, TypeName::new)?,
@@ -51,7 +54,10 @@ pub(super) fn to_preconditions(preconditions: Vec<wire::Precondition>) -> Result
 fn to_precondition(precondition: wire::Precondition) -> Result<Precondition, Error> {
     use wire::precondition::Operation;
     let Some(filter) = precondition.filter else {
-        return Err(Error::new(ErrorCode::EmptyPrecondition, "a precondition has no filter; give it one, or leave it out"));
+        return Err(Error::new(
+            ErrorCode::EmptyPrecondition,
+            "a precondition has no filter; give it one, or leave it out",
+        ));
     };
     let kind = match Operation::try_from(precondition.operation) {
         Ok(Operation::MustMatch) => PreconditionKind::MustMatch,

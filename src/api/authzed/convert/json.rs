@@ -24,7 +24,10 @@ fn value_to_json(value: &Value) -> Result<serde_json::Value, Error> {
         Some(Kind::StringValue(text)) => serde_json::Value::String(text.clone()),
         Some(Kind::NumberValue(number)) => {
             let number = serde_json::Number::from_f64(*number).ok_or_else(|| {
-                Error::new(ErrorCode::InvalidArgument, format!("a JSON value holds {number}, which is not a number in JSON"))
+                Error::new(
+                    ErrorCode::InvalidArgument,
+                    format!("a JSON value holds {number}, which is not a number in JSON"),
+                )
             })?;
             serde_json::Value::Number(number)
         }

@@ -7,6 +7,4 @@ mod requests;
 mod responses;
 
 pub(super) use requests::{to_bulk_check, to_check, to_delete, to_read, to_write};
-pub(super) use responses::{
-    from_bulk_check, from_check, from_delete, from_read, from_write, to_zed_token,
-};
+pub(super) use responses::{from_bulk_check, from_check, from_delete, from_read, from_write, to_zed_token};

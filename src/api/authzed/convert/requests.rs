@@ -5,10 +5,10 @@ use prost_types::Timestamp;
 use super::filters::{to_filter, to_preconditions};
 use super::json::to_json_text;
 use crate::model::{
-    CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey, TupleUpdate,
-    UpdateKind,
+    CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
+    TupleUpdate, UpdateKind,
 };
-use crate::service::{Consistency, DeleteTuples, CheckItem, ReadTuples, WriteTuples};
+use crate::service::{CheckItem, Consistency, DeleteTuples, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
 
 fn invalid(message: &str) -> Error {
@@ -61,7 +61,11 @@ fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple, Error> {
     };
     let qualifiers = Qualifiers {
         // A caveat without a name is how some clients say that there is none.
-        caveat: relationship.optional_caveat.filter(|caveat| !caveat.caveat_name.is_empty()).map(to_caveat).transpose()?,
+        caveat: relationship
+            .optional_caveat
+            .filter(|caveat| !caveat.caveat_name.is_empty())
+            .map(to_caveat)
+            .transpose()?,
         expires_at: relationship.optional_expires_at.map(to_timestamp).transpose()?,
     };
     Ok(Tuple { key, qualifiers })
