@@ -1,5 +1,7 @@
 //! Bearer keys on requests. Health and reflection are served without one.
 
+use std::sync::Arc;
+
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -11,11 +13,11 @@ use crate::security::{Denied, Keyring};
 /// Lets a request pass if it carries one of the keys.
 #[derive(Debug, Clone)]
 pub(super) struct RequireKey {
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
 }
 
 impl RequireKey {
-    pub(super) fn new(keyring: Keyring) -> Self {
+    pub(super) fn new(keyring: Arc<Keyring>) -> Self {
         Self { keyring }
     }
 }
@@ -49,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_header_decides() {
-        let keyring = Keyring::new(&["key"]).expect("one key");
+        let keyring = Arc::new(Keyring::new(&["key"]).expect("one key"));
         let cases = [
             (None, Err(Code::Unauthenticated)),
             (Some("Bearer key"), Ok(())),
@@ -64,7 +66,7 @@ mod tests {
             if let Some(header) = header {
                 request.metadata_mut().insert("authorization", header.parse().expect("ASCII"));
             }
-            let found = RequireKey::new(keyring.clone()).call(request).map(|_| ()).map_err(|status| status.code());
+            let found = RequireKey::new(Arc::clone(&keyring)).call(request).map(|_| ()).map_err(|status| status.code());
             assert_eq!(found, expected, "{header:?}");
         }
     }

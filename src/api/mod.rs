@@ -9,6 +9,8 @@ mod deadline;
 mod errors;
 mod request_id;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use errors::to_status;
-pub use server::{ApiServices, Readiness, ServeError, ServerLimits, serve};
+pub use server::{ApiServices, ServeError, serve};

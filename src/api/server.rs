@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::Cluster;
 use super::auth::RequireKey;
@@ -27,43 +30,23 @@ use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
 /// member.
 const HEALTH_NAMES: [&str; 3] = ["", "authzed.api.v1.PermissionsService", "authzed.api.v1.SchemaService"];
 
+/// Requests at the same time on one connection.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+/// A quiet connection is asked for a sign of life this often, and closed without one after the second time.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long running requests may take to end after the node is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// What is served.
 pub struct ApiServices {
     /// The use cases.
     pub services: Arc<Services>,
     /// Administration of the node.
     pub cluster: Arc<dyn ClusterAdmin>,
-    /// Who may ask.
-    pub keyring: Keyring,
-    /// Where the node says whether it can serve.
-    pub readiness: Readiness,
 }
 
-/// Bounds of the listener.
-#[derive(Debug, Clone, Copy)]
-pub struct ServerLimits {
-    /// Requests at the same time on one connection.
-    pub streams_per_connection: u32,
-    /// A quiet connection is asked for a sign of life this often.
-    pub keepalive_interval: Duration,
-    /// And closed without one after this.
-    pub keepalive_timeout: Duration,
-    /// How long running requests may take to end after the node is told to stop.
-    pub grace: Duration,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            streams_per_connection: 1024,
-            keepalive_interval: Duration::from_secs(30),
-            keepalive_timeout: Duration::from_secs(10),
-            grace: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why serving ended or never began.
+/// Why serving ended, or never began.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The descriptors built into the program are not usable.
@@ -74,53 +57,32 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Whether load balancers should send requests here: not before the node is a member, and not any more once it stops.
-#[derive(Debug, Clone)]
-pub struct Readiness {
-    reporter: HealthReporter,
-}
-
-impl Readiness {
-    /// Not ready.
-    pub async fn new() -> Self {
-        let readiness = Self { reporter: HealthReporter::new() };
-        readiness.set(false).await;
-        readiness
-    }
-
-    /// Says whether the node can serve.
-    pub async fn set(&self, ready: bool) {
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in HEALTH_NAMES {
-            self.reporter.set_service_status(name, status).await;
-        }
-    }
-}
-
-/// Serves `api` on `listener` until `shutdown`, then lets running requests end within [`ServerLimits::grace`].
+/// Serves `api` on `listener` until `shutdown`, then lets running requests end within ten seconds.
+///
+/// Health and reflection need no key. Health says SERVING while the node is a member and not stopping.
 pub async fn serve(
     listener: TcpListener,
     api: ApiServices,
-    bounds: ServerLimits,
+    keyring: Arc<Keyring>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let key = RequireKey::new(api.keyring);
+    let key = RequireKey::new(keyring);
+    let reporter = HealthReporter::new();
+    let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+    let reporting = report_health(reporter, api.services.membership(), shutdown.clone());
     let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
-        .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
-        .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
     let schema = SchemaServiceServer::new(Schema::new(api.services)).max_decoding_message_size(limits::MESSAGE_BYTES);
     let cluster = ClusterServiceServer::new(Cluster::new(api.cluster));
 
-    // Every name that this server does not know answers UNIMPLEMENTED before a key is asked for; it says nothing about data.
     let router = Server::builder()
-        .max_concurrent_streams(bounds.streams_per_connection)
-        .http2_keepalive_interval(Some(bounds.keepalive_interval))
-        .http2_keepalive_timeout(Some(bounds.keepalive_timeout))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(RequestIdLayer)
-        .add_service(tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(api.readiness.reporter.clone()),
-        ))
+        .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(permissions, key.clone()))
@@ -128,19 +90,39 @@ pub async fn serve(
         .add_service(InterceptedService::new(cluster, key));
 
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stopping = shutdown.clone();
-    let serving = router.serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
+    let serving = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     let overdue = async {
-        shutdown.cancelled().await;
-        api.readiness.set(false).await;
-        tokio::time::sleep(bounds.grace).await;
+        tokio::join!(reporting, shutdown.cancelled());
+        tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
         ended = serving => Ok(ended?),
         () = overdue => {
-            tracing::warn!(grace = ?bounds.grace, "requests were still running when the time to end them was over");
+            tracing::warn!(grace = ?GRACE, "requests were still running when the time to end them was over");
             Ok(())
         }
+    }
+}
+
+/// Says what load balancers need to know: requests are welcome once the node is a member, and no more once it stops. Ends
+/// after `shutdown`.
+async fn report_health(reporter: HealthReporter, mut membership: watch::Receiver<bool>, shutdown: CancellationToken) {
+    report(&reporter, ServingStatus::NotServing).await;
+    let is_member = tokio::select! {
+        // An error means that the services are gone, and with them the server.
+        member = membership.wait_for(|member| *member) => member.is_ok(),
+        () = shutdown.cancelled() => false,
+    };
+    if is_member {
+        report(&reporter, ServingStatus::Serving).await;
+    }
+    shutdown.cancelled().await;
+    report(&reporter, ServingStatus::NotServing).await;
+}
+
+async fn report(reporter: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        reporter.set_service_status(name, status).await;
     }
 }
 

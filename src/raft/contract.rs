@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::{CommandBody, Outcome};
 use crate::model::{Error, ErrorCode, Revision};
 
 /// A command that was committed and applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// Its log index: the zookie of the write.
     pub revision: Revision,
@@ -17,7 +18,7 @@ pub struct Applied {
 }
 
 /// Why a proposal gave no outcome.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ProposeError {
     /// It surely did not enter the log. Trying again is safe.
     #[error("nothing was written: {0}")]

@@ -18,6 +18,8 @@ mod replica;
 mod snapshot;
 mod state_machine;
 mod status;
+#[cfg(test)]
+mod storage_suite;
 mod types;
 
 pub use command::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};

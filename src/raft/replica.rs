@@ -196,11 +196,11 @@ impl Replica {
         self.raft.trigger().snapshot().await.map_err(|error| error.to_string())?;
         let left = deadline.saturating_duration_since(Instant::now());
         let covers = move |snapshot: Option<u64>| snapshot.is_some_and(|index| index >= target);
-        let built = self.raft.wait(Some(left)).metrics(
-            move |metrics| covers(metrics.snapshot.as_ref().map(|id| id.index)),
-            "a snapshot of what is applied",
-        );
-        let metrics = built.await.map_err(|error| error.to_string())?;
+        let built = move |metrics: &openraft::metrics::RaftMetrics<super::types::TypeConfig>| {
+            covers(metrics.snapshot.as_ref().map(|id| id.index))
+        };
+        let metrics = self.raft.wait(Some(left)).metrics(built, "a snapshot of what is applied").await;
+        let metrics = metrics.map_err(|error| error.to_string())?;
         let upto = metrics.snapshot.map_or(0, |id| id.index);
         self.raft.trigger().purge_log(upto).await.map_err(|error| error.to_string())
     }

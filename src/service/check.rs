@@ -88,3 +88,94 @@ impl Services {
         self.pool.run(call.deadline, evaluate).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UpdateKind;
+    use crate::service::testing::{LINEAGE, SCHEMA, TestNode, call, key, update};
+    use crate::service::{Services, WriteTuples, testing};
+
+    fn item(text: &str) -> CheckItem {
+        let key = key(text);
+        CheckItem { resource: key.resource, permission: key.relation, subject: key.subject }
+    }
+
+    async fn with_tuples(texts: &[&str]) -> (Arc<TestNode>, Arc<Services>) {
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        for text in texts {
+            let updates = vec![update(UpdateKind::Touch, text)];
+            services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        }
+        (node, services)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_about_the_state_that_it_names() {
+        let (node, services) = with_tuples(&["document:a#viewer@user:b"]).await;
+        let at = |index| {
+            let revision = crate::model::Revision::new(index);
+            Consistency::AtExactSnapshot(Zookie { lineage: LINEAGE, shard: 0, revision }.encode())
+        };
+        let granted = node.applied().index();
+        for (index, expected) in [(granted, Decision::Allowed), (granted - 1, Decision::Denied)] {
+            let answer = services.check(call(), &at(index), item("document:a#view@user:b")).await.expect("answers");
+            assert_eq!((answer.decision, answer.zookie.revision.index()), (expected, index));
+        }
+        let future = services.check(call(), &at(granted + 1), item("document:a#view@user:b")).await;
+        assert_eq!(future.expect_err("not there yet").code, ErrorCode::ZookieFromFuture);
+    }
+
+    #[tokio::test]
+    async fn a_bulk_check_keeps_order_and_errors_apart() {
+        let (_, services) = with_tuples(&["document:a#viewer@user:b", "document:a#owner@user:c"]).await;
+        let mut items = vec![
+            item("document:a#view@user:b"),
+            item("document:a#absent@user:b"),
+            item("document:a#owner@user:b"),
+            item("folder:a#view@user:b"),
+            item("document:a#view@user:c"),
+            item("document:a#view@user:*"),
+        ];
+        let expected = [
+            Ok(Decision::Allowed),
+            Err(ErrorCode::UnknownRelation),
+            Ok(Decision::Denied),
+            Err(ErrorCode::UnknownDefinition),
+            Ok(Decision::Allowed),
+            Err(ErrorCode::WildcardNotAllowed),
+        ];
+        // More than one part.
+        let rounds = ITEMS_AT_ONCE / items.len() + 2;
+        items = items.iter().cycle().take(rounds * expected.len()).cloned().collect();
+        let answer = services.check_bulk(call(), &Consistency::FullyConsistent, items).await.expect("answers");
+        let found: Vec<_> = answer.decisions.into_iter().map(|decision| decision.map_err(|error| error.code)).collect();
+        assert_eq!(found, expected.iter().cycle().take(rounds * expected.len()).cloned().collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_bulk_check_is_bounded() {
+        let (_, services) = with_tuples(&[]).await;
+        let items = vec![item("document:a#view@user:b"); limits::CHECKS_PER_BULK + 1];
+        let error = services.check_bulk(call(), &Consistency::default(), items).await.expect_err("too many");
+        assert_eq!(error.code, ErrorCode::TooManyChecks);
+        let none = services.check_bulk(call(), &Consistency::default(), Vec::new()).await.expect("nothing to answer");
+        assert!(none.decisions.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_no_member_answers_nothing() {
+        let services = Services::new(testing::limits());
+        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b")).await;
+        assert_eq!(error.expect_err("no member").code, ErrorCode::Unavailable);
+        assert!(!*services.membership().borrow());
+    }
+
+    #[tokio::test]
+    async fn a_check_needs_a_name_that_the_schema_has() {
+        let (_, services) = TestNode::start();
+        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b")).await;
+        assert_eq!(error.expect_err("no schema").code, ErrorCode::UnknownDefinition);
+    }
+}

@@ -13,7 +13,7 @@ mod schema;
 mod schema_cache;
 mod services;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tuples;
 
 pub use crate::engine::CheckItem;

@@ -81,3 +81,62 @@ impl Services {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UpdateKind;
+    use crate::service::WriteTuples;
+    use crate::service::testing::{SCHEMA, TestNode, call, schema_change, update};
+
+    #[tokio::test]
+    async fn a_schema_is_read_as_it_was_written() {
+        let (_, services) = TestNode::start();
+        assert_eq!(services.read_schema(call()).await.expect_err("none").code, ErrorCode::SchemaNotFound);
+        let written = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let read = services.read_schema(call()).await.expect("written");
+        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written));
+        services.write_schema(call(), String::new()).await.expect("no tuple is in the way");
+        assert_eq!(services.read_schema(call()).await.expect_err("removed").code, ErrorCode::SchemaNotFound);
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_is_not_valid_is_refused() {
+        let (node, services) = TestNode::start();
+        let cases = [
+            ("definition user {", ErrorCode::SchemaParse),
+            ("definition user { permission view = absent }", ErrorCode::SchemaType),
+        ];
+        for (text, code) in cases {
+            assert_eq!(services.write_schema(call(), text.to_owned()).await.expect_err(text).code, code, "{text}");
+        }
+        let long = " ".repeat(limits::SCHEMA_BYTES + 1);
+        assert_eq!(services.write_schema(call(), long).await.expect_err("long").code, ErrorCode::InvalidArgument);
+        assert_eq!(node.applied().index(), 0, "nothing was proposed");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_would_orphan_tuples_names_one_of_them() {
+        let (_, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let updates = vec![update(UpdateKind::Touch, "document:a#viewer@user:b")];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        let smaller = SCHEMA.replace("viewer: user | user:* |", "viewer: user:* |");
+        let error = services.write_schema(call(), smaller.clone()).await.expect_err("in use");
+        assert_eq!(error.code, ErrorCode::SchemaInUse);
+        assert!(error.message.contains("document:a#viewer@user:b"), "{error}");
+        let updates = vec![update(UpdateKind::Delete, "document:a#viewer@user:b")];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        services.write_schema(call(), smaller).await.expect("not in use any more");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_comes_second_is_judged_against_the_first() {
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let first = format!("{SCHEMA} definition folder {{ relation parent: user }}");
+        node.others.lock().push_back(schema_change(&node, &first));
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("judged anew");
+        assert_eq!(services.read_schema(call()).await.expect("written").text.as_ref(), SCHEMA);
+    }
+}

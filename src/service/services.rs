@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use crate::consistency::{Requirement, ViewSource, Zookie};
@@ -32,6 +34,7 @@ pub struct Call {
 /// answers everything with `Unavailable` until [`Services::attach`].
 pub struct Services {
     member: OnceLock<Member>,
+    is_member: watch::Sender<bool>,
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
@@ -49,6 +52,7 @@ impl Services {
     pub fn new(limits: ServiceLimits) -> Self {
         Self {
             member: OnceLock::new(),
+            is_member: watch::Sender::new(false),
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
@@ -60,12 +64,13 @@ impl Services {
     pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>) {
         // A second call would come from the same node; the first parts stay in place.
         let _ = self.member.set(Member { views, log });
+        self.is_member.send_replace(true);
     }
 
-    /// Whether [`Services::attach`] was called.
+    /// Whether [`Services::attach`] was called, now and from now on.
     #[must_use]
-    pub fn is_member(&self) -> bool {
-        self.member.get().is_some()
+    pub fn membership(&self) -> watch::Receiver<bool> {
+        self.is_member.subscribe()
     }
 
     /// How long a request may take where the client does not say.

@@ -24,17 +24,16 @@ impl LogStore {
         let mode = IteratorMode::From(&start, Direction::Forward);
         let mut entries = Vec::new();
         let mut size = 0;
+        let mut expected = None;
         for item in self.inner.db.iterator_cf_opt(&self.inner.family(keys::ENTRIES), read_options, mode) {
             let (key, value) = item.map_err(io::Error::other)?;
-            let expected = from + entries.len() as u64;
-            if keys::index_of(&key) != Some(expected) {
-                // A hole below the end means that the start of the range was purged or the log is damaged; openraft
-                // judges which from the length.
-                break;
+            let index = keys::index_of(&key).ok_or_else(|| damaged("a key that is no index".into()))?;
+            // The start of the range may have been purged; after its first entry a log has no holes.
+            if expected.is_some_and(|expected| expected != index) {
+                return Err(damaged(format!("entry {index} follows a hole")));
             }
-            let entry = codec::decode(&value)
-                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("log entry {expected}: {e}")))?;
-            entries.push(entry);
+            expected = Some(index + 1);
+            entries.push(codec::decode(&value).map_err(|error| damaged(format!("entry {index}: {error}")))?);
             size += value.len();
             if size >= bytes {
                 break;
@@ -42,6 +41,10 @@ impl LogStore {
         }
         Ok(entries)
     }
+}
+
+fn damaged(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the log is damaged: {what}"))
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {

@@ -10,7 +10,6 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use openraft::RaftLogReader;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
@@ -24,7 +23,7 @@ use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 impl LogStore {
     fn write(&self, batch: WriteBatch) -> io::Result<()> {
         self.inner.flusher.check()?;
-        self.inner.db.write(&batch).map_err(io::Error::other)
+        self.inner.db.write(batch).map_err(io::Error::other)
     }
 
     fn last_entry(&self) -> io::Result<Option<Entry>> {

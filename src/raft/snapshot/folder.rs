@@ -15,7 +15,7 @@ use super::files::{Receiving, SnapshotFiles};
 use crate::raft::apply::AppliedState;
 use crate::raft::codec;
 use crate::raft::types::{Snapshot, SnapshotMeta};
-use crate::store::{FileEntry, MetaKey, RocksStore, StoreError};
+use crate::store::{FileEntry, RocksStore, StoreError};
 
 /// The snapshots of one node.
 pub(in crate::raft) struct SnapshotFolder {
@@ -72,9 +72,9 @@ impl SnapshotFolder {
         let number = self.take_number();
         let path = self.root.join(folder_name(number));
         let checkpoint = store.checkpoint(&path).map_err(io::Error::other)?;
-        let state = match store.checkpoint_meta(&path, MetaKey::Applied).map_err(io::Error::other)? {
+        let state = match &checkpoint.applied {
             None => AppliedState::default(),
-            Some(record) => codec::decode(&record).map_err(|e| {
+            Some(record) => codec::decode(record).map_err(|e| {
                 io::Error::other(StoreError::Corrupt { place: "applied state of a checkpoint", what: e.to_string() })
             })?,
         };

@@ -3,5 +3,5 @@
 mod files;
 mod folder;
 
-pub(super) use files::{Receiving, SnapshotFiles};
+pub(super) use files::SnapshotFiles;
 pub(super) use folder::SnapshotFolder;

@@ -4,6 +4,8 @@ mod cursor;
 mod delete;
 mod guard;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use delete::{DeleteAnswer, DeleteTuples};

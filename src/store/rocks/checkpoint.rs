@@ -14,7 +14,8 @@ use crate::model::Revision;
 
 use super::super::StoreError;
 use super::files;
-use super::generation::{Database, engine, open_read_only, read_applied};
+use super::generation::{Database, engine, open_read_only, read_applied, read_meta};
+use super::keys::MetaRecord;
 use super::options::StoreOptions;
 
 const PLACE: &str = "checkpoint";
@@ -24,6 +25,8 @@ const PLACE: &str = "checkpoint";
 pub struct CheckpointInfo {
     /// The revision that it is the state of.
     pub revision: Revision,
+    /// The [`MetaKey::Applied`](crate::store::MetaKey::Applied) record in it.
+    pub applied: Option<Vec<u8>>,
     /// Its files, in order of name.
     pub files: Vec<FileEntry>,
 }
@@ -47,7 +50,10 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     let building = building_path(into)?;
     files::remove_folder(&building)?;
     Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&building)).map_err(engine)?;
-    let revision = read_applied(&open_read_only(&building, store, &Cache::new_lru_cache(1 << 20))?)?;
+    let (revision, applied) = {
+        let checkpoint = open_read_only(&building, store, &Cache::new_lru_cache(1 << 20))?;
+        (read_applied(&checkpoint)?, read_meta(&checkpoint, MetaRecord::Applied)?)
+    };
     remove_diagnostics(&building)?;
     let mut entries = Vec::new();
     for name in files::names(&building)? {
@@ -57,7 +63,7 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     }
     files::sync_folder(&building)?;
     files::rename(&building, into)?;
-    Ok(CheckpointInfo { revision, files: entries })
+    Ok(CheckpointInfo { revision, applied, files: entries })
 }
 
 fn building_path(into: &Path) -> Result<PathBuf, StoreError> {

@@ -31,6 +31,9 @@ const STEPS_BEFORE_SEEK: u32 = 8;
 
 type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
 
+/// What is done with each live tuple: its names, when it was written, and what limits it.
+type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> + 'a;
+
 /// Whether the keys asked for lie in one group of the bloom filter, or in several.
 #[derive(Clone, Copy)]
 enum Span {
@@ -58,7 +61,7 @@ impl RocksView {
         order: ScanOrder,
         (within, span): (&Prefix, Span),
         from: &[u8],
-        visit: &mut dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         let revision = self.pin.revision();
         let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
@@ -211,7 +214,7 @@ fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix,
     let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
     let subject_relation = subject.and_then(|s| match &s.relation {
         SubjectRelationFilter::Any => None,
-        SubjectRelationFilter::Direct => Some(""),
+        SubjectRelationFilter::Direct | SubjectRelationFilter::Concrete => Some(""),
         SubjectRelationFilter::Relation(name) => Some(name.as_str()),
     });
     let resource_type = filter.resource_type.as_ref().map(|name| name.as_str());
@@ -241,6 +244,9 @@ fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
         let relation_fits = match &subject.relation {
             SubjectRelationFilter::Any => true,
             SubjectRelationFilter::Direct => names.subject_relation.is_empty(),
+            SubjectRelationFilter::Concrete => {
+                names.subject_relation.is_empty() && names.subject_id != crate::model::ObjectId::WILDCARD
+            }
             SubjectRelationFilter::Relation(wanted) => wanted.as_str() == names.subject_relation,
         };
         subject.subject_type.as_str() == names.subject_type
