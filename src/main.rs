@@ -9,10 +9,15 @@ use quorate::cli::{self, Cli};
 /// is not enough for the deepest; what is not used of this costs only address space.
 const STACK_BYTES: usize = 16 << 20;
 
+/// Fewest threads of the runtime.
+const MIN_THREADS: usize = 4;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()
-    {
+    // The log is applied on these threads and may wait for the disk: on a small machine, too, others must go on meanwhile.
+    let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().worker_threads(threads).thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start threads: {error}");

@@ -95,6 +95,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::DepthExceeded => (Code::FailedPrecondition, Authzed(R::MaximumDepthExceeded)),
         ErrorCode::AlreadyExists => (Code::AlreadyExists, Authzed(R::AttemptToRecreateRelationship)),
         ErrorCode::SchemaNotFound => (Code::NotFound, Own("SCHEMA_NOT_FOUND")),
+        ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),
         ErrorCode::Conflict => (Code::Aborted, Authzed(R::SerializationFailure)),
         ErrorCode::Unauthenticated => (Code::Unauthenticated, Own("UNAUTHENTICATED")),
         ErrorCode::PermissionDenied => (Code::PermissionDenied, Own("PERMISSION_DENIED")),

@@ -66,6 +66,8 @@ pub enum ErrorCode {
     SchemaNotFound,
     /// Concurrent schema changes kept the write from being judged; nothing was written.
     Conflict,
+    /// The node is not in the state that the operation is for: a member where none is wanted, or none where one is.
+    WrongState,
     /// No credentials.
     Unauthenticated,
     /// Wrong credentials.

@@ -15,8 +15,11 @@ use super::lifecycle::Node;
 use crate::api::{self, ApiServices};
 use crate::config::NodeConfig;
 use crate::raft::{NodeAddress, PeerServer};
-use crate::security::Keyring;
+use crate::security::{Keyring, KeyringError};
 use crate::service::{ServiceLimits, Services};
+
+/// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
+const PEER_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a node did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum ServeError {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] IdentityError),
+    /// The clients' keys.
+    #[error("client.keys: {0}")]
+    Keys(#[from] KeyringError),
     /// An address is taken or not ours.
     #[error("cannot listen on {address} for {purpose}: {source}")]
     Listen {
@@ -59,7 +65,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
     let services = Arc::new(Services::new(limits));
-    let keyring = Arc::new(Keyring::new(&config.client.keys));
+    let keyring = Arc::new(Keyring::new(&config.client.keys)?);
     let peers = PeerServer::default();
     let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone()));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
@@ -83,7 +89,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         replica.shutdown().await;
     }
     stop_peers.cancel();
-    let peers_ended = peer_server.await;
+    let peers_ended = tokio::time::timeout(PEER_GRACE, peer_server).await.unwrap_or(Ok(Ok(())));
     if let Some(fault) = fault {
         return Err(fault);
     }

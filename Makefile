@@ -1,0 +1,60 @@
+# The commands of the project. `make run` is the first one to try; `make test` is what CI calls.
+
+# RocksDB is a quarter of an hour of C++. Cargo compiles it again whenever CC or CXX changes, so every target here sets
+# both to the same value; and with ccache a second profile, or a second checkout, takes the objects of the first. Whoever
+# calls cargo by hand does well to export the same two. A compiler named in the environment is left alone.
+# (The variables are expanded anew for each recipe, since `packages` may install ccache on the way.)
+ifeq ($(origin CC),default)
+export CC = $(shell command -v ccache >/dev/null && echo "ccache cc" || echo cc)
+endif
+ifeq ($(origin CXX),default)
+export CXX = $(shell command -v ccache >/dev/null && echo "ccache c++" || echo c++)
+endif
+
+# Where cargo builds to; respected everywhere when it comes from the environment.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+# Arguments of `quorate dev`: make run ARGS="--nodes 5 --no-example"
+ARGS ?=
+# How many relationships `make test-import` loads.
+IMPORT_SIZE ?= 1000000
+
+.NOTPARALLEL:
+.PHONY: run build test test-rust test-clients test-import fmt clean packages packages-test
+
+## run: build, then start three nodes on this machine and show what to do with them
+run: build
+	@exec "$(CARGO_TARGET_DIR)/release/quorate" dev $(ARGS)
+
+## build: the release binary
+build: packages
+	cargo build --release --locked
+
+## test: formatting, lints, all tests, and the official clients against a live cluster
+test: packages-test test-rust test-clients
+
+test-rust: packages-test
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked
+
+test-clients: packages-test
+	cargo build --locked
+	tests/clients/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
+test-import: packages
+	QUORATE_IMPORT_SIZE=$(IMPORT_SIZE) cargo test --locked --release --test integration -- --nocapture import::
+
+## fmt: format the sources
+fmt:
+	cargo fmt
+
+clean:
+	cargo clean
+
+packages:
+	@.ci/packages build
+
+packages-test:
+	@.ci/packages test

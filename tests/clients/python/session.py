@@ -1,0 +1,310 @@
+"""The official Python client against a live cluster: a small session on several nodes, and a comparison of the messages that
+the cluster describes by reflection with those of the official package.
+
+Environment: QUORATE_ENDPOINTS (addresses of the nodes, with commas), QUORATE_KEY.
+"""
+
+import os
+import sys
+import traceback
+
+import grpc
+from authzed.api.v1 import (
+    CheckBulkPermissionsRequest,
+    CheckBulkPermissionsRequestItem,
+    CheckPermissionRequest,
+    CheckPermissionResponse,
+    Consistency,
+    DeleteRelationshipsRequest,
+    ObjectReference,
+    ReadRelationshipsRequest,
+    ReadSchemaRequest,
+    Relationship,
+    RelationshipFilter,
+    RelationshipUpdate,
+    SubjectReference,
+    SyncClient,
+    WriteRelationshipsRequest,
+    WriteSchemaRequest,
+)
+from authzed.api.v1.permission_service_pb2_grpc import PermissionsServiceStub
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pool import Default as official_pool
+from google.rpc import error_details_pb2, status_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpcutil import insecure_bearer_token_credentials
+
+ENDPOINTS = os.environ["QUORATE_ENDPOINTS"].split(",")
+KEY = os.environ["QUORATE_KEY"]
+ALLOWED = CheckPermissionResponse.PERMISSIONSHIP_HAS_PERMISSION
+DENIED = CheckPermissionResponse.PERMISSIONSHIP_NO_PERMISSION
+
+SCHEMA = """
+definition pyuser {}
+
+definition pydoc {
+    relation writer: pyuser
+    relation reader: pyuser
+    permission edit = writer
+    permission view = reader + edit
+}
+"""
+
+
+def client(node, key=KEY):
+    return SyncClient(ENDPOINTS[node], insecure_bearer_token_credentials(key))
+
+
+def obj(text):
+    object_type, object_id = text.split(":")
+    return ObjectReference(object_type=object_type, object_id=object_id)
+
+
+def subject(text):
+    return SubjectReference(object=obj(text))
+
+
+def update(operation, resource, relation, who):
+    relationship = Relationship(resource=obj(resource), relation=relation, subject=subject(who))
+    return RelationshipUpdate(operation=operation, relationship=relationship)
+
+
+def touch(*triples):
+    operation = RelationshipUpdate.Operation.OPERATION_TOUCH
+    return WriteRelationshipsRequest(updates=[update(operation, *triple) for triple in triples])
+
+
+def check(resource, permission, who, consistency=None):
+    return CheckPermissionRequest(
+        resource=obj(resource), permission=permission, subject=subject(who), consistency=consistency
+    )
+
+
+def refusal(call):
+    """The code and the ErrorInfo reason with which `call` is refused."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                for detail in status_pb2.Status.FromString(value).details:
+                    info = error_details_pb2.ErrorInfo()
+                    if detail.Unpack(info):
+                        assert info.domain == "authzed.com", info
+                        return error.code(), info.reason
+        return error.code(), None
+    raise AssertionError("it was not refused")
+
+
+def test_schema_goes_in_and_comes_out():
+    written = client(0).WriteSchema(WriteSchemaRequest(schema=SCHEMA))
+    assert written.written_at.token
+    read = client(1).ReadSchema(ReadSchemaRequest())
+    assert "definition pydoc" in read.schema_text, read.schema_text
+    assert read.read_at.token
+
+
+def test_a_zookie_holds_on_every_node():
+    written = client(0).WriteRelationships(
+        touch(("pydoc:one", "writer", "pyuser:emilia"), ("pydoc:one", "reader", "pyuser:beatrice"))
+    )
+    fresh = Consistency(at_least_as_fresh=written.written_at)
+    exact = Consistency(at_exact_snapshot=written.written_at)
+    for node in range(len(ENDPOINTS)):
+        for consistency in (fresh, exact, Consistency(fully_consistent=True)):
+            for who, permission, expected in (
+                ("pyuser:emilia", "view", ALLOWED),
+                ("pyuser:emilia", "edit", ALLOWED),
+                ("pyuser:beatrice", "view", ALLOWED),
+                ("pyuser:beatrice", "edit", DENIED),
+                ("pyuser:nobody", "view", DENIED),
+            ):
+                answer = client(node).CheckPermission(check("pydoc:one", permission, who, consistency))
+                assert answer.permissionship == expected, (node, who, permission, answer)
+                assert answer.checked_at.token
+
+
+def test_bulk_checks_keep_their_order():
+    asked = [("pyuser:emilia", "edit"), ("pyuser:beatrice", "edit"), ("pyuser:beatrice", "view")]
+    items = [
+        CheckBulkPermissionsRequestItem(resource=obj("pydoc:one"), permission=permission, subject=subject(who))
+        for who, permission in asked
+    ]
+    request = CheckBulkPermissionsRequest(items=items, consistency=Consistency(fully_consistent=True))
+    answer = client(2).CheckBulkPermissions(request)
+    assert [pair.item.permissionship for pair in answer.pairs] == [ALLOWED, DENIED, ALLOWED], answer
+    assert [pair.request.permission for pair in answer.pairs] == [permission for _, permission in asked]
+
+
+def test_relationships_are_read_page_by_page():
+    client(1).WriteRelationships(touch(*((f"pydoc:page{n}", "reader", "pyuser:ann") for n in range(5))))
+    found, cursor = [], None
+    while True:
+        request = ReadRelationshipsRequest(
+            relationship_filter=RelationshipFilter(resource_type="pydoc", optional_resource_id_prefix="page"),
+            consistency=Consistency(fully_consistent=True),
+            optional_limit=2,
+            optional_cursor=cursor,
+        )
+        rows = list(client(2).ReadRelationships(request))
+        if not rows:
+            break
+        found += [row.relationship.resource.object_id for row in rows]
+        cursor = rows[-1].after_result_cursor
+    assert found == [f"page{n}" for n in range(5)], found
+
+
+def test_deleting_is_seen_elsewhere():
+    deleted = client(1).DeleteRelationships(
+        DeleteRelationshipsRequest(relationship_filter=RelationshipFilter(resource_type="pydoc", optional_resource_id="one"))
+    )
+    assert deleted.relationships_deleted_count == 2, deleted
+    fresh = Consistency(at_least_as_fresh=deleted.deleted_at)
+    answer = client(2).CheckPermission(check("pydoc:one", "view", "pyuser:emilia", fresh))
+    assert answer.permissionship == DENIED, answer
+
+
+def test_errors_carry_their_reasons():
+    c = client(1)
+    create = RelationshipUpdate.Operation.OPERATION_CREATE
+    existing = WriteRelationshipsRequest(updates=[update(create, "pydoc:page0", "reader", "pyuser:ann")])
+    for call, code, reason in (
+        (lambda: c.WriteRelationships(existing), grpc.StatusCode.ALREADY_EXISTS, "ATTEMPT_TO_RECREATE_RELATIONSHIP"),
+        (
+            lambda: c.WriteRelationships(touch(("pydoc:one", "view", "pyuser:ann"))),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "CANNOT_UPDATE_PERMISSION",
+        ),
+        (
+            lambda: c.CheckPermission(check("nothing:one", "view", "pyuser:ann")),
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "UNKNOWN_DEFINITION",
+        ),
+        (
+            lambda: c.CheckPermission(check("pydoc:one", "print", "pyuser:ann")),
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "UNKNOWN_RELATION_OR_PERMISSION",
+        ),
+        (
+            lambda: c.WriteSchema(WriteSchemaRequest(schema="definition {")),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "SCHEMA_PARSE_ERROR",
+        ),
+    ):
+        assert refusal(call) == (code, f"ERROR_REASON_{reason}"), (reason, refusal(call))
+
+
+def test_keys_are_looked_at():
+    request = check("pydoc:one", "view", "pyuser:ann")
+    assert refusal(lambda: client(0, key="wrong").CheckPermission(request))[0] == grpc.StatusCode.PERMISSION_DENIED
+    with grpc.insecure_channel(ENDPOINTS[0]) as channel:
+        keyless = PermissionsServiceStub(channel)
+        assert refusal(lambda: keyless.CheckPermission(request))[0] == grpc.StatusCode.UNAUTHENTICATED
+
+
+def served_files():
+    """What the cluster describes by reflection: the files of its authzed services, by name. No key is needed."""
+    with grpc.insecure_channel(ENDPOINTS[1]) as channel:
+        # The package has the messages of v1alpha only, which are those of v1 under another name.
+        call = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+
+        def ask(**question):
+            (answer,) = call(iter([reflection_pb2.ServerReflectionRequest(**question)]))
+            assert not answer.HasField("error_response"), answer
+            return answer
+
+        services = [s.name for s in ask(list_services="").list_services_response.service]
+        wanted = [name for name in services if name.startswith("authzed.api.v1.")]
+        assert len(wanted) >= 2, services
+        files, pending = {}, [{"file_containing_symbol": name} for name in wanted]
+        while pending:
+            for data in ask(**pending.pop()).file_descriptor_response.file_descriptor_proto:
+                file = descriptor_pb2.FileDescriptorProto.FromString(data)
+                if file.name not in files:
+                    files[file.name] = file
+                    pending += [{"file_by_filename": name} for name in file.dependency if name not in files]
+        return files
+
+
+def shape(messages, enums, prefix):
+    """Every message and enum with all that decides its wire format, by full name."""
+    shapes = {}
+    for message in messages:
+        name = f"{prefix}.{message.name}"
+        oneofs = [oneof.name for oneof in message.oneof_decl]
+        shapes[name] = sorted(
+            (
+                field.number,
+                field.name,
+                field.type,
+                field.label,
+                field.type_name,
+                field.proto3_optional,
+                oneofs[field.oneof_index] if field.HasField("oneof_index") else None,
+            )
+            for field in message.field
+        )
+        shapes.update(shape(message.nested_type, message.enum_type, name))
+    for enum in enums:
+        shapes[f"{prefix}.{enum.name}"] = sorted((value.number, value.name) for value in enum.value)
+    return shapes
+
+
+def test_served_messages_equal_the_official_ones():
+    official = official_pool()
+    compared = 0
+    for file in served_files().values():
+        if file.package != "authzed.api.v1":
+            continue
+        for name, served in shape(file.message_type, file.enum_type, file.package).items():
+            theirs = official_shape(official, name)
+            assert served == theirs, f"{name}\n  served:   {served}\n  official: {theirs}"
+            compared += 1
+        for service in file.service:
+            theirs = official.FindServiceByName(f"{file.package}.{service.name}").methods_by_name
+            for method in service.method:
+                other = descriptor_pb2.MethodDescriptorProto()
+                theirs[method.name].CopyToProto(other)
+                assert signature(method) == signature(other), (service.name, method.name)
+                compared += 1
+    assert compared > 40, f"only {compared} things were compared"
+
+
+def signature(method):
+    return method.input_type, method.output_type, method.client_streaming, method.server_streaming
+
+
+def official_shape(pool, name):
+    """The shape of the message or enum that the official package has under this name."""
+    package, short = name.rsplit(".", 1)
+    try:
+        message = descriptor_pb2.DescriptorProto()
+        pool.FindMessageTypeByName(name).CopyToProto(message)
+        return shape([message], [], package)[name]
+    except KeyError:
+        enum = descriptor_pb2.EnumDescriptorProto()
+        pool.FindEnumTypeByName(name).CopyToProto(enum)
+        return shape([], [enum], package)[name]
+
+
+def main():
+    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+    failed = 0
+    for name, test in tests:  # In the order of the file: they build on one another.
+        try:
+            test()
+            print(f"python: {name.removeprefix('test_').replace('_', ' ')} ... ok", flush=True)
+        except Exception:
+            failed += 1
+            print(f"python: {name.removeprefix('test_').replace('_', ' ')} ... FAILED", flush=True)
+            traceback.print_exc()
+    print(f"python: {len(tests) - failed} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+//! The command line against a live cluster: exit codes, messages, JSON.
+
+use std::fs;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::harness::{Cluster, KEY, Ran, SCHEMA, run, run_at, touch, turn};
+
+const SHORT: Duration = Duration::from_secs(10);
+
+/// Exit codes, as the help names them.
+const DONE: Option<i32> = Some(0);
+const FAILED: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(2);
+const DENIED: Option<i32> = Some(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_say_what_happened_by_their_exit_codes() {
+    let cluster = Cluster::form(3).await;
+    let at = async |args: &[&str]| run_at(&cluster, 1, args).await;
+    let tuple = "document:readme#viewer@user:emil";
+
+    assert_eq!(at(&["relationship", "touch", tuple]).await.code, DONE);
+    let again = at(&["relationship", "create", tuple]).await;
+    assert_eq!(again.code, FAILED, "{again:?}");
+    assert!(again.err.contains("error:") && again.err.contains("exists"), "{again:?}");
+
+    let check = ["permission", "check", "document:readme", "view", "user:emil", "--consistency", "full"];
+    let allowed = at(&check).await;
+    assert_eq!(allowed.code, DONE, "{allowed:?}");
+    assert!(allowed.out.contains("allowed"), "{allowed:?}");
+    let denied = at(&["permission", "check", "document:readme", "edit", "user:emil", "--consistency", "full"]).await;
+    assert_eq!(denied.code, DENIED, "{denied:?}");
+    assert!(denied.out.contains("denied"), "{denied:?}");
+    let unknown = at(&["permission", "check", "document:readme", "print", "user:emil"]).await;
+    assert_eq!(unknown.code, FAILED, "a question that has no answer is no denial: {unknown:?}");
+    assert!(unknown.err.contains("print"), "{unknown:?}");
+
+    // The zookie of a write, as JSON gives it, on another node.
+    let written = at(&["relationship", "touch", "document:readme#owner@user:ann", "--json"]).await;
+    let zookie = written.json()["zookie"].as_str().expect("a write gives a zookie").to_owned();
+    let with_zookie = ["permission", "check", "document:readme", "edit", "user:ann", "--zookie", &zookie, "--json"];
+    let on_other = run_at(&cluster, 2, &with_zookie).await;
+    assert_eq!(on_other.code, DONE, "{on_other:?}");
+    assert!(on_other.json()["zookie"].is_string(), "{on_other:?}");
+    let damaged = at(&["permission", "check", "document:readme", "edit", "user:ann", "--zookie", "damaged"]).await;
+    assert_eq!(damaged.code, FAILED, "{damaged:?}");
+
+    let rows = at(&["relationship", "read", "--resource-type", "document", "--json"]).await;
+    let parsed: Vec<serde_json::Value> = rows.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(parsed.len(), 2, "{rows:?}");
+    let schema = at(&["schema", "read", "--json"]).await;
+    assert!(schema.json()["schema"].as_str().is_some_and(|text| text.contains("definition document")), "{schema:?}");
+    assert_eq!(at(&["relationship", "delete", tuple]).await.code, DONE);
+    assert_eq!(at(&check).await.code, DENIED);
+
+    let status = at(&["cluster", "status", "--json"]).await;
+    assert_eq!(status.code, DONE, "{status:?}");
+    assert!(status.json().is_object() || status.json().is_array(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemas_go_in_and_come_out_as_they_were() {
+    let cluster = Cluster::form(1).await;
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("schema.zed");
+    fs::write(&file, SCHEMA).unwrap();
+    let path = file.to_str().expect("a plain path");
+    assert_eq!(run_at(&cluster, 0, &["schema", "write", path]).await.code, DONE);
+    let read = run_at(&cluster, 0, &["schema", "read"]).await;
+    assert_eq!(read.out.trim(), SCHEMA.trim());
+
+    fs::write(&file, "definition user {}\ndefinition document {\n    relation viewer user\n}\n").unwrap();
+    let refused = run_at(&cluster, 0, &["schema", "write", path]).await;
+    assert_eq!(refused.code, FAILED, "{refused:?}");
+    assert!(refused.err.contains('3'), "the error names the line: {refused:?}");
+    let missing = run_at(&cluster, 0, &["schema", "write", "/nowhere/schema.zed"]).await;
+    assert_ne!(missing.code, DONE);
+    assert!(missing.err.contains("/nowhere/schema.zed"), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_connection_is_said() {
+    let cluster = Cluster::form(1).await;
+    cluster.client(0).write([touch("document:readme#viewer@user:emil")]).await.unwrap();
+    let address = cluster.nodes[0].client_address.clone();
+    let check = async |more: &[&str]| -> Ran {
+        let mut args = vec!["permission", "check", "document:readme", "view", "user:emil"];
+        args.extend(more);
+        run(&args, SHORT).await
+    };
+    let wrong = check(&["--endpoint", &address, "--key", "wrong"]).await;
+    assert_eq!(wrong.code, FAILED, "{wrong:?}");
+    assert!(wrong.err.contains("key"), "it names the key as the reason: {wrong:?}");
+    let missing = check(&["--endpoint", &address]).await;
+    assert_ne!(missing.code, DONE, "{missing:?}");
+    assert!(missing.err.contains("key"), "{missing:?}");
+    let nobody = check(&["--endpoint", "127.0.0.1:9", "--key", KEY]).await;
+    assert_eq!(nobody.code, FAILED, "{nobody:?}");
+    assert!(nobody.err.contains("127.0.0.1:9"), "it names the address: {nobody:?}");
+    // The first endpoint that serves is used.
+    let second = check(&["--endpoint", &format!("127.0.0.1:9,{address}"), "--key", KEY]).await;
+    assert_eq!(second.code, DONE, "{second:?}");
+    for ran in [wrong, missing, nobody] {
+        assert!(!ran.err.contains("panicked") && !ran.err.contains("RUST_BACKTRACE"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mistakes_on_the_command_line_are_usage_errors() {
+    let _turn = turn().await;
+    let mistyped = run(&["permission", "check", "document:1", "view", "user:a", "--consistncy", "full"], SHORT).await;
+    assert_eq!(mistyped.code, USAGE, "{mistyped:?}");
+    assert!(mistyped.err.contains("--consistency"), "it guesses what was meant: {mistyped:?}");
+    let misnamed = run(&["permision", "check"], SHORT).await;
+    assert_eq!(misnamed.code, USAGE);
+    assert!(misnamed.err.contains("permission"), "{misnamed:?}");
+    for args in [
+        &["permission", "check", "document", "view", "user:a", "--key", "k"][..],
+        &["relationship", "touch"],
+        &["serve"],
+    ] {
+        let ran = run(args, SHORT).await;
+        assert_eq!(ran.code, USAGE, "{args:?}: {ran:?}");
+        assert!(!ran.err.is_empty());
+    }
+    let help = run(&["permission", "check", "--help"], SHORT).await;
+    assert_eq!(help.code, DONE);
+    assert!(help.out.contains("Example"), "{help:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_effective_configuration_is_shown_without_keys() {
+    let _turn = turn().await;
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("quorate.toml");
+    let path = file.to_str().expect("a plain path");
+    fs::write(&file, "data_dir = \"/data\"\n[client]\nkeys = [\"secret-key\"]\nlisten = \"127.0.0.1:7001\"\n").unwrap();
+    let shown = run(&["serve", "--config", path, "--client-listen", "127.0.0.1:7002", "--print-config"], SHORT).await;
+    assert_eq!(shown.code, DONE, "{shown:?}");
+    assert!(shown.out.contains("127.0.0.1:7002"), "a flag wins over the file: {shown:?}");
+    assert!(!shown.out.contains("secret-key") && !shown.err.contains("secret-key"), "{shown:?}");
+    shown.out.parse::<toml::Table>().expect("what is shown is TOML");
+
+    fs::write(&file, "data_dir = \"/data\"\nlisen = 1\n[client]\nkeys = [\"k\"]\n").unwrap();
+    let refused = run(&["serve", "--config", path], SHORT).await;
+    assert_eq!(refused.code, USAGE, "{refused:?}");
+    assert!(refused.err.contains("lisen"), "it names the key that it does not know: {refused:?}");
+}

@@ -1,0 +1,85 @@
+//! What was acknowledged stays: through `kill -9` of each node in turn under load, and of all nodes at once.
+
+use crate::harness::{Cluster, Load, SETTLE_LIMIT, eventually, fully, say};
+
+/// Writers at each node.
+const WRITERS_EACH: usize = 2;
+/// Writes that must be acknowledged between two faults, so that every fault meets work.
+const BETWEEN_FAULTS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_each_node_in_turn_loses_no_acknowledged_write() {
+    let mut cluster = Cluster::form(3).await;
+    let clients = cluster.clients();
+    let mut load = Load::start(&clients, WRITERS_EACH);
+    load.progress(BETWEEN_FAULTS).await;
+    // The leader last as well: it may have changed by then, so each node is killed, and whoever leads at the end again.
+    for round in 0..4 {
+        let victim = if round < 3 { round } else { cluster.leader().await };
+        cluster.nodes[victim].kill();
+        load.progress(BETWEEN_FAULTS).await; // The two others go on.
+        assert_eq!(cluster.nodes[victim].start().await, "member");
+        for client in &clients {
+            load.verify(client).await;
+        }
+        load.progress(BETWEEN_FAULTS).await;
+    }
+    load.stop().await;
+    cluster.assert_same_state().await;
+    for client in &clients {
+        load.verify_exactly(client).await;
+    }
+    say(&format!("each node killed in turn: {}", load.summary()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_all_nodes_at_once_loses_no_acknowledged_write() {
+    let mut cluster = Cluster::form(3).await;
+    let clients = cluster.clients();
+    let mut load = Load::start(&clients, WRITERS_EACH);
+    load.progress(3 * BETWEEN_FAULTS).await;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    for node in &mut cluster.nodes {
+        assert_eq!(node.ready().await, "member");
+    }
+    load.progress(BETWEEN_FAULTS).await; // The same writers find the same addresses again.
+    load.stop().await;
+    cluster.assert_same_state().await;
+    for client in &clients {
+        load.verify_exactly(client).await;
+    }
+    say(&format!("all nodes killed at once: {}", load.summary()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_and_start_keeps_everything() {
+    let mut cluster = Cluster::form(3).await;
+    let clients = cluster.clients();
+    let mut load = Load::start(&clients, WRITERS_EACH);
+    load.progress(BETWEEN_FAULTS).await;
+    load.stop().await;
+    let before = cluster.assert_same_state().await;
+    for node in &mut cluster.nodes {
+        let status = node.stop().await;
+        assert!(status.success(), "{} was asked to stop: {status}", node.name);
+    }
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    for node in &mut cluster.nodes {
+        assert_eq!(node.ready().await, "member");
+    }
+    for client in &clients {
+        let read = eventually("the cluster serves again", SETTLE_LIMIT, async || {
+            client.check("document:none#view@user:nobody", fully()).await
+        });
+        assert!(!read.await.allowed);
+        load.verify_exactly(client).await;
+    }
+    assert!(cluster.assert_same_state().await >= before);
+}

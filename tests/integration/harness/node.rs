@@ -1,0 +1,166 @@
+//! One node: a process of the binary under test, its configuration file, its data and its logs.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::client::{Client, KEY};
+use super::faults::Fault;
+use super::wait::eventually;
+
+/// The longest that a node may take from the start of its process until it accepts connections.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// The longest that a clean stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// The binary under test.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    // What the caller's environment sets is no part of a test.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUORATE_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What differs from the defaults; `None` leaves the default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) snapshot_after_entries: Option<u64>,
+    pub(crate) keep_entries: Option<u64>,
+    pub(crate) request_timeout_ms: Option<u64>,
+}
+
+/// A node process and what belongs to it. Dropping it kills the process.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) data: PathBuf,
+    pub(crate) client_address: String,
+    pub(crate) peer_address: String,
+    config: PathBuf,
+    home: PathBuf,
+    process: Option<Child>,
+}
+
+impl Node {
+    /// Writes the configuration; starts nothing.
+    pub(crate) fn prepare(home: &Path, name: &str, client: String, peer: String, settings: &Settings) -> Self {
+        let home = home.join(name);
+        fs::create_dir_all(&home).expect("the test's folder is writable");
+        let data = home.join("data");
+        let config = home.join("quorate.toml");
+        let mut text = format!("data_dir = {data:?}\n");
+        let mut raft = String::from("[raft]\n");
+        if let Some(entries) = settings.snapshot_after_entries {
+            writeln!(raft, "snapshot_after_entries = {entries}").expect("writing to a string");
+        }
+        if let Some(entries) = settings.keep_entries {
+            writeln!(raft, "keep_entries = {entries}").expect("writing to a string");
+        }
+        let mut limits = String::from("[limits]\n");
+        if let Some(ms) = settings.request_timeout_ms {
+            writeln!(limits, "request_timeout_ms = {ms}").expect("writing to a string");
+        }
+        write!(text, "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}")
+            .expect("writing to a string");
+        fs::write(&config, text).expect("the test's folder is writable");
+        Self { name: name.to_owned(), data, client_address: client, peer_address: peer, config, home, process: None }
+    }
+
+    /// Starts the process and waits until it accepts connections. The state that it names: `waiting` or `member`.
+    pub(crate) async fn start(&mut self) -> String {
+        self.spawn();
+        self.ready().await
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.process.is_none(), "{} runs already", self.name);
+        let out = File::create(self.out_path()).expect("the test's folder is writable");
+        // The log goes on over restarts: what happened before a kill is often why something fails after it.
+        let log =
+            OpenOptions::new().append(true).create(true).open(self.log_path()).expect("the test's folder is writable");
+        let mut command = binary();
+        command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config);
+        // A pipe that ends when this process ends, however it does: no node is left behind.
+        let process = command.stdin(Stdio::piped()).stdout(out).stderr(log).spawn();
+        self.process = Some(process.expect("the binary under test starts"));
+    }
+
+    /// Waits until the process that was spawned accepts connections.
+    pub(crate) async fn ready(&mut self) -> String {
+        let (name, out) = (self.name.clone(), self.out_path());
+        let process = self.process.as_mut().expect("it was spawned");
+        eventually(&format!("{name} is ready"), START_LIMIT, async || {
+            let ended = process.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "{name} ended instead of starting: {ended:?}");
+            let text = fs::read_to_string(&out).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("ready ")).map(str::to_owned);
+            line.and_then(|line| Some(line.split_once("state=")?.1.trim().to_owned())).ok_or(text)
+        })
+        .await
+    }
+
+    /// Whether a process was started and not taken away since.
+    pub(crate) fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Does something to the running process.
+    pub(crate) fn inflict(&self, fault: Fault) {
+        fault.inflict(self.process.as_ref().expect("it runs").id());
+    }
+
+    /// `kill -9`, and the end of the process.
+    pub(crate) fn kill(&mut self) {
+        self.inflict(Fault::Kill);
+        self.process.take().expect("it runs").wait().expect("a killed child ends");
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.inflict(Fault::Terminate);
+        self.ended().await
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("it runs");
+        eventually(&format!("{} stops", self.name), STOP_LIMIT, async || {
+            process.try_wait().expect("a child can be asked").ok_or("it still runs")
+        })
+        .await
+    }
+
+    /// A new client of this node.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.client_address)
+    }
+
+    /// All that the node logged, over all its processes.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home.join("log")
+    }
+
+    fn out_path(&self) -> PathBuf {
+        self.home.join("out")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Both fail only when it is gone already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Integration tests: real node processes on loopback, killed, paused and restarted, spoken to over the public API only.
+//!
+//! At most one cluster runs at a time (`harness::Cluster` takes turns), since a small machine with three nodes on it is busy
+//! enough and elections are timed. Nothing waits by sleeping: what a test waits for it asks for, within a bound.
+//! Must not know the product's inside: apart from the generated clients, nothing of the library is used.
+
+mod harness;
+
+mod api_errors;
+mod cli;
+mod conformance;
+mod dev;
+mod durability;
+mod forwarding;
+mod group_commit;
+mod identity;
+mod import;
+mod main_job;
+mod power_cut;
+mod snapshot;
+mod zookies;
