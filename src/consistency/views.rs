@@ -78,7 +78,8 @@ impl ReplicaViews {
             Ok(Err(_)) => Err(Error::new(ErrorCode::Unavailable, "this node is stopping")),
             Err(_) => {
                 let at = self.applied.borrow().revision;
-                let message = format!("this node has applied revision {at} and did not reach {revision} before the deadline");
+                let message =
+                    format!("this node has applied revision {at} and did not reach {revision} before the deadline");
                 Err(Error::new(ErrorCode::Unavailable, message))
             }
         }

@@ -51,7 +51,8 @@ impl Admin {
     }
 
     fn replica(&self) -> Result<&Arc<Replica>, Error> {
-        let none = || Error::new(ErrorCode::WrongState, "this node is not a member of a cluster: init or join it first");
+        let none =
+            || Error::new(ErrorCode::WrongState, "this node is not a member of a cluster: init or join it first");
         self.node.replica().ok_or_else(none)
     }
 }
@@ -61,7 +62,10 @@ impl ClusterAdmin for Admin {
         self.form().boxed()
     }
 
-    fn join(&self, peers: Vec<String>) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
+    fn join(
+        &self,
+        peers: Vec<String>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
         async move {
             if peers.is_empty() {
                 return Err(Error::new(ErrorCode::InvalidArgument, "name the peer address of at least one member"));

@@ -109,7 +109,11 @@ impl DataDir {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return if databases.contains(&true) { Err(IdentityError::Leftover(self.path.clone())) } else { Ok(None) };
+                return if databases.contains(&true) {
+                    Err(IdentityError::Leftover(self.path.clone()))
+                } else {
+                    Ok(None)
+                };
             }
             Err(source) => return Err(failed(&path)(source)),
         };
@@ -193,7 +197,9 @@ mod tests {
     fn a_damaged_identity_is_refused() {
         let dir = member_dir();
         let data = DataDir::open(dir.path()).unwrap();
-        for text in ["", "format = 2\nlineage = \"1\"\nnode_id = 1\norigin = \"init\"\n", "format = 1\nlineage = \"x\"\n"] {
+        for text in
+            ["", "format = 2\nlineage = \"1\"\nnode_id = 1\norigin = \"init\"\n", "format = 1\nlineage = \"x\"\n"]
+        {
             fs::write(dir.path().join("identity"), text).unwrap();
             assert!(matches!(data.identity(), Err(IdentityError::Damaged { .. })), "{text:?}");
         }

@@ -44,9 +44,7 @@ impl Proposer {
     pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
         let command = Command { op_id, proposed_at: now(), body };
         match self.raft.client_write(command).await {
-            Ok(response) => {
-                Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data }))
-            }
+            Ok(response) => Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data })),
             // Refused before it was appended.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 let leader = forward.leader_id.zip(forward.leader_node);
@@ -59,7 +57,9 @@ impl Proposer {
 
     async fn attempt(&self, op_id: u128, body: &CommandBody, deadline: Instant) -> Result<Attempt, ProposeError> {
         let Some((leader, address)) = self.leader.wait(deadline).await else {
-            return Err(ProposeError::NotProposed("no leader was elected in time; is a majority of the nodes up?".into()));
+            return Err(ProposeError::NotProposed(
+                "no leader was elected in time; is a majority of the nodes up?".into(),
+            ));
         };
         let left = deadline.saturating_duration_since(Instant::now());
         if leader == self.peers.me().node_id {
@@ -77,7 +77,9 @@ impl Proposer {
             Err(CallError::Lost { address, reason }) => {
                 Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
             }
-            Err(CallError::NotSent { .. } | CallError::Refused { .. }) => Ok(Err(Rejection::NotLeader { leader: None })),
+            Err(CallError::NotSent { .. } | CallError::Refused { .. }) => {
+                Ok(Err(Rejection::NotLeader { leader: None }))
+            }
         }
     }
 

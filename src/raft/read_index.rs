@@ -69,7 +69,8 @@ impl ReadIndex {
 }
 
 fn unconfirmed(reason: &str) -> Error {
-    let message = format!("no quorum confirmed the leader before the deadline, so a linearizable read has no answer: {reason}");
+    let message =
+        format!("no quorum confirmed the leader before the deadline, so a linearizable read has no answer: {reason}");
     Error::new(ErrorCode::Unavailable, message)
 }
 

@@ -67,8 +67,10 @@ pub enum ReplicaError {
     #[error("snapshots: {0}")]
     Snapshots(std::io::Error),
     /// The data is not that of this node.
-    #[error("{what} belongs to {found}, not to {expected}: the data of two nodes was mixed, or part of it was removed. \
-             Restore it, or remove the whole data directory and join as a new node")]
+    #[error(
+        "{what} belongs to {found}, not to {expected}: the data of two nodes was mixed, or part of it was removed. \
+             Restore it, or remove the whole data directory and join as a new node"
+    )]
     Foreign {
         /// Which part.
         what: &'static str,

@@ -90,7 +90,8 @@ impl Folder {
     /// Takes the folder, which is created if it does not exist.
     pub(super) fn open(path: &Path, nodes: Option<u16>, base_port: Option<u16>) -> Result<Self, Failure> {
         let about = |problem: String| Failure::new(format!("{} {problem}", path.display()));
-        let failed = |error: io::Error| about(format!("cannot be used: {error}")).hint("name another folder with --dir");
+        let failed =
+            |error: io::Error| about(format!("cannot be used: {error}")).hint("name another folder with --dir");
         fs::create_dir_all(path).map_err(failed)?;
         // Children are given paths, and messages are read elsewhere: none of them relative.
         let path = path.canonicalize().map_err(failed)?;

@@ -48,8 +48,8 @@ impl NodeProcess {
     /// Starts the node. If it ends unasked, `exits` is told.
     pub(super) fn start(place: NodePlace, key: &str, exits: mpsc::Sender<Exited>) -> Result<Self, Failure> {
         let number = place.number;
-        let mut child = spawn(&place, key)
-            .map_err(|error| Failure::new(format!("cannot start node {number}: {error}")))?;
+        let mut child =
+            spawn(&place, key).map_err(|error| Failure::new(format!("cannot start node {number}: {error}")))?;
         let stdout = child.stdout.take().expect("standard output was asked for as a pipe");
         let (listens, listening) = oneshot::channel();
         tokio::spawn(follow(stdout, listens));

@@ -14,9 +14,7 @@ use crate::model::TupleKey;
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
 use crate::wire::authzed::v1::consistency::Requirement;
 use crate::wire::authzed::v1::relationship_update::Operation;
-use crate::wire::authzed::v1::{
-    CheckPermissionRequest, Consistency, ReadSchemaRequest, WriteSchemaRequest, ZedToken,
-};
+use crate::wire::authzed::v1::{CheckPermissionRequest, Consistency, ReadSchemaRequest, WriteSchemaRequest, ZedToken};
 
 const CALL: Duration = Duration::from_secs(20);
 /// What the example's check asks for.

@@ -34,7 +34,9 @@ impl LogStore {
         let mut entries = self.inner.db.iterator_cf_opt(&self.inner.family(keys::ENTRIES), read_options, mode);
         let Some(item) = entries.next() else { return Ok(None) };
         let (_, value) = item.map_err(io::Error::other)?;
-        codec::decode(&value).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("last entry: {e}")))
+        codec::decode(&value)
+            .map(Some)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("last entry: {e}")))
     }
 }
 

@@ -38,7 +38,10 @@ impl Kind {
         ];
         let known = ALL.into_iter().find(|kind| *kind as u32 == envelope.kind);
         known.ok_or_else(|| {
-            Status::unimplemented(format!("message kind {} is not known to this version: upgrade this node", envelope.kind))
+            Status::unimplemented(format!(
+                "message kind {} is not known to this version: upgrade this node",
+                envelope.kind
+            ))
         })
     }
 }

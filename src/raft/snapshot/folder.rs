@@ -130,7 +130,8 @@ fn meta_name(number: u64) -> String {
 fn number_of(path: &Path) -> io::Result<u64> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let number = name.strip_prefix("snapshot-").and_then(|digits| digits.parse().ok());
-    number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no snapshot folder", path.display())))
+    number
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no snapshot folder", path.display())))
 }
 
 fn read_meta(root: &Path, number: &str) -> io::Result<Kept> {
