@@ -36,20 +36,6 @@ impl Admin {
         Self { node }
     }
 
-    async fn form(&self) -> Result<ClusterFormed, Error> {
-        let Some(_transition) = self.node.transition() else { return Err(busy()) };
-        if let Some(replica) = self.node.replica() {
-            return Err(member_already(replica));
-        }
-        // Never 0, which stands for "none" between nodes.
-        let lineage = rand::random::<u64>().max(1);
-        let node_id = 1;
-        self.node.become_member(Membership { lineage, node_id }, Origin::Init).await.map_err(internal)?;
-        let replica = self.node.replica().expect("the node has just become a member");
-        replica.read_index().get(Instant::now() + FORMING).await?;
-        Ok(ClusterFormed { lineage, node_id })
-    }
-
     fn replica(&self) -> Result<&Arc<Replica>, Error> {
         let none =
             || Error::new(ErrorCode::WrongState, "this node is not a member of a cluster: init or join it first");
@@ -59,7 +45,9 @@ impl Admin {
 
 impl ClusterAdmin for Admin {
     fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>> {
-        self.form().boxed()
+        // In a task of its own: a caller that hangs up must not leave a cluster half made.
+        let forming = tokio::spawn(form(Arc::clone(&self.node)));
+        async move { forming.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))? }.boxed()
     }
 
     fn join(
@@ -97,6 +85,20 @@ impl ClusterAdmin for Admin {
         }
         .boxed()
     }
+}
+
+async fn form(node: Arc<Node>) -> Result<ClusterFormed, Error> {
+    let Some(_transition) = node.transition() else { return Err(busy()) };
+    if let Some(replica) = node.replica() {
+        return Err(member_already(replica));
+    }
+    // Never 0, which stands for "none" between nodes.
+    let lineage = rand::random::<u64>().max(1);
+    let node_id = Membership::FIRST_NODE_ID;
+    node.become_member(Membership { lineage, node_id }, Origin::Init).await.map_err(internal)?;
+    let replica = node.replica().expect("the node has just become a member");
+    replica.read_index().get(Instant::now() + FORMING).await?;
+    Ok(ClusterFormed { lineage, node_id })
 }
 
 type Reports = mpsc::Sender<Result<JoinProgress, Error>>;

@@ -33,6 +33,11 @@ pub struct Membership {
     pub node_id: u64,
 }
 
+impl Membership {
+    /// The id of the node that a cluster begins with.
+    pub const FIRST_NODE_ID: u64 = 1;
+}
+
 /// What a replica needs to know of its node.
 #[derive(Debug, Clone)]
 pub struct ReplicaOptions {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::apply::Applier;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
-use super::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
+use super::types::{LogId, StoredMembership, Snapshot, SnapshotMeta, TypeConfig};
 use crate::model::Revision;
 use crate::store::{RocksStore, StoreError};
 
@@ -68,7 +68,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotFiles;
     type SnapshotBuilder = Builder;
 
-    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), io::Error> {
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
         let state = self.applier.state();
         Ok((state.last, state.membership.clone()))
     }

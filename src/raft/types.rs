@@ -21,7 +21,7 @@ openraft::declare_raft_types!(
 
 pub(super) type Entry = <TypeConfig as openraft::RaftTypeConfig>::Entry;
 pub(super) type LogId = LogIdOf<TypeConfig>;
-pub(super) type Membership = StoredMembershipOf<TypeConfig>;
+pub(super) type StoredMembership = StoredMembershipOf<TypeConfig>;
 pub(super) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 pub(super) type Snapshot = SnapshotOf<TypeConfig, SnapshotFiles>;
 pub(super) type SnapshotMeta = SnapshotMetaOf<TypeConfig>;

@@ -11,7 +11,7 @@ use openraft::EntryPayload;
 use super::judge;
 use super::state::AppliedState;
 use crate::model::{Revision, StoreId, Tuple, TupleKey, TupleUpdate, UpdateKind};
-use crate::raft::types::{Entry, Membership};
+use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
 use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
 
@@ -70,7 +70,7 @@ impl<S: StateStore> Applier<S> {
             EntryPayload::Blank => Outcome::Done,
             EntryPayload::Normal(command) => self.command(store, batch, at, command)?,
             EntryPayload::Membership(membership) => {
-                self.state.membership = Membership::new(Some(entry.log_id), membership.clone());
+                self.state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 Outcome::Done
             }
         };

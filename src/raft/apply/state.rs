@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, TimestampMs};
-use crate::raft::types::{LogId, Membership};
+use crate::raft::Membership;
+use crate::raft::types::{LogId, StoredMembership};
 
 /// Written in the same batch as the effects of the entries that it covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +12,7 @@ pub(in crate::raft) struct AppliedState {
     /// The last applied entry.
     pub last: Option<LogId>,
     /// The membership in force at that entry.
-    pub membership: Membership,
+    pub membership: StoredMembership,
     /// `H(i) = blake3(H(i-1), entry, outcome)`. Nodes that agree up to an index have the same value there.
     pub chain: [u8; 32],
     /// The largest leader time seen in an entry. Never goes back.
@@ -21,9 +22,6 @@ pub(in crate::raft) struct AppliedState {
 }
 
 impl AppliedState {
-    /// The id of the node that a cluster begins with.
-    pub(in crate::raft) const FIRST_NODE_ID: u64 = 1;
-
     /// The revision of the last applied entry.
     pub(in crate::raft) fn revision(&self) -> Revision {
         self.last.as_ref().map_or(Revision::ZERO, |id| Revision::new(id.index))
@@ -34,10 +32,10 @@ impl Default for AppliedState {
     fn default() -> Self {
         Self {
             last: None,
-            membership: Membership::default(),
+            membership: StoredMembership::default(),
             chain: [0; 32],
             cluster_time: TimestampMs(0),
-            next_node_id: Self::FIRST_NODE_ID + 1,
+            next_node_id: Membership::FIRST_NODE_ID + 1,
         }
     }
 }

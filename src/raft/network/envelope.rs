@@ -60,7 +60,8 @@ impl PeerIdentity {
     pub(super) fn check(self, envelope: &Envelope) -> Result<(), Status> {
         if envelope.lineage != self.lineage && envelope.lineage != 0 {
             return Err(Status::failed_precondition(format!(
-                "this node belongs to cluster {:016x} and the message is from cluster {:016x}: check the peer addresses",
+                "this node belongs to cluster {:016x} and the message is from another cluster, {:016x}: check the peer \
+                 addresses",
                 self.lineage, envelope.lineage
             )));
         }
