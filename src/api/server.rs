@@ -32,7 +32,7 @@ const HEALTH_NAMES: [&str; 3] = ["", "authzed.api.v1.PermissionsService", "authz
 
 /// Requests at the same time on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
-/// A quiet connection is asked for a sign of life this often, and closed without one after the second time.
+/// A quiet connection is asked for a sign of life this often, and closed if it gives none within the second time.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long running requests may take to end after the node is told to stop.
@@ -74,7 +74,10 @@ pub async fn serve(
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
-    let schema = SchemaServiceServer::new(Schema::new(api.services)).max_decoding_message_size(limits::MESSAGE_BYTES);
+    let schema = SchemaServiceServer::new(Schema::new(api.services))
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
     let cluster = ClusterServiceServer::new(Cluster::new(api.cluster));
 
     let router = Server::builder()

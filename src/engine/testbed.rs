@@ -115,6 +115,21 @@ impl SchemaText {
     }
 }
 
+/// Groups in groups.
+pub(super) fn groups() -> SchemaText {
+    SchemaText::with_users().definition("group").relation("member", "user group#member")
+}
+
+/// Folders in folders, seen by viewers who are not banned there.
+pub(super) fn guarded_folders() -> SchemaText {
+    SchemaText::with_users()
+        .definition("folder")
+        .relation("parent", "folder")
+        .relation("viewer", "user")
+        .relation("banned", "user")
+        .permission("view", minus(or([computed("viewer"), any("parent", "view")]), computed("banned")))
+}
+
 /// A view of the memory store that shows `tuples`.
 pub(super) fn stored(tuples: impl IntoIterator<Item = Tuple>) -> Arc<dyn ReadView> {
     let store = MemoryStore::new();

@@ -71,9 +71,9 @@ pub async fn request_promotion(
                 Ok(Err(Rejection::NotConfirmed(reason))) => reason,
                 Err(error) => error.to_string(),
             },
-            Err(error @ (CallError::NotSent { .. } | CallError::Refused { .. } | CallError::Lost { .. })) => {
-                error.to_string()
-            }
+            // Not a passing fault: that node is of another cluster, or of none.
+            Err(error @ CallError::Refused { .. }) => return Err(error.to_string()),
+            Err(error @ (CallError::NotSent { .. } | CallError::Lost { .. })) => error.to_string(),
         };
         if Instant::now() + PAUSE >= deadline {
             return Err(failure);

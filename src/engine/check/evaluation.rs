@@ -1,6 +1,6 @@
 //! The walk over members that need nesting: a node at a time, depth first, with the bookkeeping of [`Memo`] around each.
 //!
-//! Invariant: an error ends the whole check and leaves the evaluation without anything half known.
+//! Invariant: an error ends the whole check, half way; the evaluation is dropped and what it found out with it.
 
 use std::ops::ControlFlow;
 

@@ -11,6 +11,8 @@ mod objects;
 mod reader;
 mod request;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod tests;
 
 pub use request::{CheckItem, CheckOutcome, check, check_bulk};

@@ -29,7 +29,7 @@ enum Write {
 
 /// Tuples that are close to one another in every part.
 fn universe() -> Vec<String> {
-    let subjects = ["user:a", "user:*", "group:a", "group:a#mem", "group:ab#member"];
+    let subjects = ["user:a", "user:*", "group:a", "group:a#mem", "group:ab#member", "group:b"];
     let mut tuples = Vec::new();
     for resource in ["doc:a", "doc:ab", "doc:b", "docs:a"] {
         for relation in ["view", "viewer"] {
