@@ -94,12 +94,12 @@ impl Folder {
             |error: io::Error| about(format!("cannot be used: {error}")).hint("name another folder with --dir");
         fs::create_dir_all(path).map_err(failed)?;
         // Children are given paths, and messages are read elsewhere: none of them relative.
-        let path = path.canonicalize().map_err(failed)?;
+        let path = std::path::absolute(path).map_err(failed)?;
         let recorded = read_record(&path).map_err(about)?;
         if recorded.is_none()
             && let Some(foreign) = foreign_entry(&path).map_err(failed)?
         {
-            return Err(about(format!("holds files of something else ({foreign})"))
+            return Err(about(format!("holds files that `quorate dev` did not make ({foreign})"))
                 .hint("name an empty or a new folder with --dir"));
         }
         let lock = lock(&path).map_err(about)?;

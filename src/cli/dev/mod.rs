@@ -90,11 +90,11 @@ async fn make_ready(folder: &Folder, args: &DevArgs, nodes: &mut Nodes) -> Resul
         formation::form(&places, &args.key, folder.path()).await?;
         tour::walk(&places, &args.key, args.no_example).await
     };
-    tokio::select! {
+    let example = tokio::select! {
         done = work => done?,
         exited = nodes.exits.recv() => return Err(nodes.explain_early_exit(exited)),
-    }
-    tour::print_next_steps(&places, &args.key, args.no_example)?;
+    };
+    tour::print_next_steps(&places, &args.key, example)?;
     print_line("cluster ready")
 }
 
@@ -179,7 +179,9 @@ impl Nodes {
             let Some(exited) = exited else { break };
             left -= 1;
             eprintln!("{}", self.describe(&exited));
-            eprintln!("{left} nodes go on; Ctrl-C and `quorate dev` bring it back with its data");
+            if left > 0 {
+                eprintln!("the other nodes go on; Ctrl-C and `quorate dev` bring it back, with its data");
+            }
         }
         Err(Failure::new("all nodes ended by themselves"))
     }

@@ -26,6 +26,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What is shown of a log.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 12;
+const TAIL_LINE_CHARS: usize = 300;
+/// openraft tells its whole state at every start; what this product itself says would drown in it.
+const QUIET_LOG: &str = "info,openraft=warn";
 
 /// A node ended without being asked to.
 #[derive(Debug)]
@@ -103,6 +106,9 @@ fn spawn(place: &NodePlace, key: &str) -> io::Result<Child> {
             command.env_remove(name);
         }
     }
+    if std::env::var_os("QUORATE_LOG").is_none() {
+        command.env("QUORATE_LOG", QUIET_LOG);
+    }
     command
         .env("QUORATE_KEYS", key) // Not an argument: those are for everyone to see.
         .stdin(Stdio::piped())
@@ -168,7 +174,7 @@ pub(super) fn tail(log: &Path) -> String {
     };
     let lines: Vec<_> = text.lines().collect();
     let first = lines.len().saturating_sub(TAIL_LINES);
-    lines[first..].iter().map(|line| format!("{line}\n")).collect()
+    lines[first..].iter().map(|line| line.chars().take(TAIL_LINE_CHARS).chain(['\n']).collect::<String>()).collect()
 }
 
 #[cfg(test)]

@@ -20,19 +20,23 @@ const CALL: Duration = Duration::from_secs(20);
 /// What the example's check asks for.
 const PERMISSION: &str = "view";
 
-/// Loads the example where there is no schema yet, and shows a write and a check.
-pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> Result<(), Failure> {
+/// Loads the example where there is no schema yet, and shows a write and a check. Says whether the example is there; where
+/// it is not, the data is someone's own, and nothing is written to it.
+pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> Result<bool, Failure> {
     let (Some(first), Some(last)) = (places.first(), places.last()) else {
-        return Ok(());
+        return Ok(false);
     };
     if no_example {
-        return Ok(());
+        return Ok(false);
     }
     let node = connect(first, key)?;
     match schema(&node).await? {
         None => load_example(&node).await?,
         Some(text) if is_example(&text) => print_line("The example is there already, and all data with it")?,
-        Some(_) => return print_line("There is a schema already; the example is left out"),
+        Some(_) => {
+            print_line("There is a schema of your own; the example is left out")?;
+            return Ok(false);
+        }
     }
     let zookie = touch(&node, &[example::shown()]).await?;
     print_line(format_args!("Wrote {} on node {} ({})", example::SHOWN, first.number, first.client))?;
@@ -44,7 +48,7 @@ pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> R
         last.number, last.client
     ))?;
     if allowed {
-        return Ok(());
+        return Ok(true);
     }
     Err(Failure::new("a check that was given the zookie of a write did not see the write; this must never happen")
         .hint("please keep the folder and report it"))
@@ -108,7 +112,7 @@ fn connect(place: &NodePlace, key: &str) -> Result<Connection, Failure> {
 }
 
 /// What to type next. The commands can be pasted as they are.
-pub(super) fn print_next_steps(places: &[NodePlace], key: &str, no_example: bool) -> Result<(), Failure> {
+pub(super) fn print_next_steps(places: &[NodePlace], key: &str, example: bool) -> Result<(), Failure> {
     let endpoints: Vec<_> = places.iter().map(|place| place.client.to_string()).collect();
     let (first, all) = (endpoints.first().map_or("", String::as_str), endpoints.join(","));
     let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
@@ -120,7 +124,7 @@ Try this in another terminal:
   {program} cluster status
   {program} schema read"
     ))?;
-    if !no_example {
+    if example {
         print_line(format_args!(
             "  {program} relationship read --resource-type document
   {program} permission check document:roadmap view user:ada      allowed: she owns the folder
