@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::apply::Applier;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
-use super::types::{LogId, StoredMembership, Snapshot, SnapshotMeta, TypeConfig};
+use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::model::Revision;
 use crate::store::{RocksStore, StoreError};
 

@@ -43,9 +43,9 @@ fn schema_rows() -> Vec<Row> {
             .write_schema("definition user {")),
         row!("a schema with an unknown type", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
             .write_schema("definition document { relation viewer: nobody }")),
-        row!("a schema with a caveat", Unimplemented, "UNSUPPORTED", |c| c
+        row!("a schema with a caveat", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c
             .write_schema("caveat tall(height int) { height > 2 }\ndefinition user {}")),
-        row!("a schema with expiration", Unimplemented, "UNSUPPORTED", |c| c.write_schema(
+        row!("a schema with expiration", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c.write_schema(
             "use expiration\ndefinition user {}\ndefinition document { relation viewer: user with expiration }"
         )),
         row!("a schema without a type in use", InvalidArgument, "SCHEMA_TYPE_ERROR", |c| c
