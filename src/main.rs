@@ -1,6 +1,7 @@
 //! The `quorate` binary: a runtime, and the command in it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use quorate::cli::{self, Cli};
@@ -11,6 +12,9 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// Fewest threads of the runtime.
 const MIN_THREADS: usize = 4;
+
+/// For what still runs when the command is done.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -25,7 +29,8 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(cli::run(cli));
-    // Nothing that is still waiting, for standard input for example, may hold up the end.
-    runtime.shutdown_background();
+    // The databases must be closed before the process ends: the end of a C++ program takes its locks apart, and a thread
+    // that still uses them would crash. But nothing that never returns may hold up the end for ever.
+    runtime.shutdown_timeout(SHUTDOWN_PATIENCE);
     code
 }

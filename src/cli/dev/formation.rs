@@ -48,6 +48,9 @@ pub(super) async fn form(places: &[NodePlace], key: &str, folder: &Path) -> Resu
     let leader = wait_for_leader(&settled, key, folder).await?;
     let mut peers: Vec<_> = settled.iter().map(|place| place.peer.to_string()).collect();
     for at in to_join {
+        if said[at].state() == State::Waiting {
+            mention_lost_member(settled[0], &places[at], key).await?;
+        }
         join(&places[at], &peers, key).await?;
         peers.push(places[at].peer.to_string());
     }
@@ -77,6 +80,19 @@ fn plan(said: &[StatusResponse]) -> Result<Plan, String> {
         return Err("no node has a vote".to_owned());
     }
     Ok(Plan::Complete(missing))
+}
+
+/// A node without data at the address of a member: its folder was removed. It comes back, but only as another member.
+async fn mention_lost_member(settled: &NodePlace, place: &NodePlace, key: &str) -> Result<(), Failure> {
+    let peer = place.peer.to_string();
+    for lost in status(settled, key).await?.members.iter().filter(|member| member.peer_address == peer) {
+        let (number, node_id) = (place.number, lost.node_id);
+        print_line(format_args!(
+            "Node {number} has lost its data: node id {node_id} keeps its vote but will never answer, and node {number} joins \
+             under a new id"
+        ))?;
+    }
+    Ok(())
 }
 
 async fn join(place: &NodePlace, peers: &[String], key: &str) -> Result<(), Failure> {

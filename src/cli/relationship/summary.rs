@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use super::retry::Sent;
 use crate::cli::lines::Batch;
 
+/// What takes longer counts as this.
+const LONGEST_LATENCY_US: u64 = 3_600_000_000;
+
 /// Figures of the batches that are in.
 pub(super) struct Summary {
     relationships: u64,
@@ -24,7 +27,8 @@ pub(super) struct Summary {
 impl Summary {
     /// Nothing is in yet; the first `skipped` lines are not looked at.
     pub(super) fn new(skipped: u64) -> Self {
-        let latency = Histogram::new(3).expect("3 significant digits are within what a histogram takes");
+        let latency =
+            Histogram::new_with_bounds(1, LONGEST_LATENCY_US, 3).expect("1 to an hour, to 3 digits, is a histogram");
         Self {
             relationships: 0,
             repeated: 0,
