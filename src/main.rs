@@ -6,22 +6,17 @@ use std::time::Duration;
 use clap::Parser;
 use quorate::cli::{self, Cli};
 
-/// Checks are evaluated recursively on the runtime's threads, as deep as the limit on depth allows. The default of 2 MiB
-/// is not enough for the deepest; what is not used of this costs only address space.
-const STACK_BYTES: usize = 16 << 20;
-
 /// Fewest threads of the runtime.
 const MIN_THREADS: usize = 4;
-
 /// For what still runs when the command is done.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // The log is applied on these threads and may wait for the disk: on a small machine, too, others must go on meanwhile.
+    // Their stacks can be small: checks are evaluated on threads of their own.
     let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match builder.enable_all().worker_threads(threads).thread_stack_size(STACK_BYTES).build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(threads).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start threads: {error}");

@@ -4,6 +4,7 @@
 //! standard output; progress, hints and errors are on standard error.
 
 mod args;
+mod call_error;
 mod cluster;
 mod connection;
 mod consistency;

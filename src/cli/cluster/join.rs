@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::connection::{CallError, ConnectionArgs};
+use crate::cli::call_error::CallError;
+use crate::cli::connection::ConnectionArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{print_line, progress};
 use crate::wire::quorate::v1::JoinRequest;

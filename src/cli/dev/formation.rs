@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::POLL;
 use super::folder::NodePlace;
+use crate::cli::call_error::CallError;
 use crate::cli::cluster::state_name;
-use crate::cli::connection::{CallError, Connection};
+use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::cli::output::print_line;
 use crate::wire::quorate::v1::join_progress::Stage;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::connection::{CallError, ConnectionArgs};
+use crate::cli::call_error::CallError;
+use crate::cli::connection::ConnectionArgs;
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{Output, is_terminal, table};

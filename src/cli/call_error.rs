@@ -1,0 +1,270 @@
+//! What a failed call means for the one who made it: whether it may be made again, whether its outcome is known, and what
+//! a person is told.
+//!
+//! The rule is decided here, once: a read may be sent again; a write only when it surely did not take effect.
+
+use tonic::{Code, ConnectError, Status};
+use tonic_types::StatusExt;
+
+use super::failure::Failure;
+
+/// Whether a call changes anything: it decides what an unanswered call means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It only reads.
+    Read,
+    /// It writes.
+    Write,
+}
+
+/// How far a failed call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// There was no connection to send it on.
+    NotSent,
+    /// The server answered with an error.
+    Answered,
+    /// It was sent, and no answer came back.
+    Lost,
+}
+
+/// A status that a server sent has no source; one made on this side has what went wrong as its source.
+fn delivery(status: &Status) -> Delivery {
+    let mut source = std::error::Error::source(status);
+    if source.is_none() {
+        return Delivery::Answered;
+    }
+    while let Some(error) = source {
+        if error.is::<ConnectError>() {
+            return Delivery::NotSent;
+        }
+        source = error.source();
+    }
+    Delivery::Lost
+}
+
+/// A call that failed on every node that could be asked.
+#[derive(Debug)]
+pub(super) struct CallError {
+    effect: Effect,
+    delivery: Delivery,
+    endpoint: String,
+    status: Status,
+}
+
+impl CallError {
+    /// What `status` means for a call of this `effect` to `endpoint`.
+    pub(super) fn new(effect: Effect, endpoint: &str, status: Status) -> Self {
+        Self { effect, delivery: delivery(&status), endpoint: endpoint.to_owned(), status }
+    }
+
+    /// An error in the middle of a stream of answers.
+    pub(super) fn in_stream(status: Status) -> Self {
+        Self::new(Effect::Read, "the node", status)
+    }
+
+    /// The reason that the server gave, without its prefix: `UNKNOWN_DEFINITION`.
+    pub(super) fn reason(&self) -> Option<String> {
+        let info = self.status.get_details_error_info()?;
+        Some(info.reason.strip_prefix("ERROR_REASON_").unwrap_or(&info.reason).to_owned())
+    }
+
+    /// Whether there is no such thing, as before the first schema was written.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status.code() == Code::NotFound
+    }
+
+    /// Whether nothing changed by this call, so that it can be made elsewhere.
+    pub(super) fn another_may_answer(&self) -> bool {
+        match (self.delivery, self.effect) {
+            (Delivery::NotSent, _) => true,
+            // A server that says UNAVAILABLE did nothing: that is its contract.
+            (Delivery::Answered, _) => self.status.code() == Code::Unavailable,
+            (Delivery::Lost, Effect::Read) => !self.timed_out(),
+            (Delivery::Lost, Effect::Write) => false,
+        }
+    }
+
+    /// Whether the same call may succeed later. For calls that may be repeated whatever became of them.
+    pub(super) fn is_transient(&self) -> bool {
+        self.delivery != Delivery::Answered
+            || self.outcome_unknown()
+            || matches!(
+                self.status.code(),
+                Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded
+            )
+    }
+
+    fn timed_out(&self) -> bool {
+        matches!(self.status.code(), Code::DeadlineExceeded | Code::Cancelled)
+    }
+
+    /// Whether a write may have taken effect although the call failed.
+    fn outcome_unknown(&self) -> bool {
+        if self.effect == Effect::Read {
+            return false;
+        }
+        match self.delivery {
+            Delivery::NotSent => false,
+            Delivery::Lost => true,
+            // A deadline without a reason was noticed by something that did not know what the write had come to.
+            Delivery::Answered => match self.reason() {
+                Some(reason) => reason == "OUTCOME_UNKNOWN",
+                None => self.timed_out(),
+            },
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let said = match error.status.message() {
+            "" => error.status.code().description(),
+            message => message,
+        };
+        let endpoint = &error.endpoint;
+        match error.delivery {
+            Delivery::NotSent => {
+                return Self::new(format!("no node answers at {endpoint}"))
+                    .hint("is the node running? name others with --endpoint or QUORATE_ENDPOINT");
+            }
+            Delivery::Lost if error.outcome_unknown() => {
+                return Self::unknown(format!(
+                    "{endpoint} did not answer ({said}); whether the write took effect is not known (OUTCOME_UNKNOWN)"
+                ))
+                .hint(UNKNOWN_HINT);
+            }
+            Delivery::Lost => {
+                return Self::new(format!("{endpoint} did not answer: {said}"))
+                    .hint("try again, with a longer --timeout or another --endpoint");
+            }
+            Delivery::Answered => {}
+        }
+        let reason = error.reason();
+        let message = match &reason {
+            Some(reason) => format!("{said} ({reason})"),
+            None => format!("{said} ({})", code_name(error.status.code())),
+        };
+        if error.outcome_unknown() {
+            return Self::unknown(message).hint(UNKNOWN_HINT);
+        }
+        let failure = Self::new(message);
+        match hint(error.status.code(), reason.as_deref()) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+const UNKNOWN_HINT: &str = "the write may still take effect: read with --consistency full to see; a touch or a delete can \
+                            simply be repeated";
+
+fn hint(code: Code, reason: Option<&str>) -> Option<&'static str> {
+    match (code, reason) {
+        (Code::Unauthenticated, _) => Some("pass the cluster's key with --key or QUORATE_KEY"),
+        (Code::PermissionDenied, _) => {
+            Some("this key is not one of the node's: see [client] keys in its configuration")
+        }
+        (_, Some("UNKNOWN_DEFINITION" | "UNKNOWN_RELATION_OR_PERMISSION" | "INVALID_SUBJECT_TYPE")) => {
+            Some("`quorate schema read` shows what the schema allows")
+        }
+        (_, Some("ATTEMPT_TO_RECREATE_RELATIONSHIP")) => {
+            Some("`quorate relationship touch` writes whether or not it exists")
+        }
+        (Code::NotFound, _) => Some("is there a schema? `quorate schema write FILE` writes one"),
+        (Code::Unavailable, _) => {
+            Some("`quorate cluster status` shows whether there is a leader; try again, or another --endpoint")
+        }
+        (Code::ResourceExhausted, _) => Some("the node is busy: try again a little later"),
+        (Code::DeadlineExceeded, _) => Some("try again, with a longer --timeout"),
+        (Code::OutOfRange, _) => Some("use a newer zookie, or `--consistency fresh`"),
+        _ => None,
+    }
+}
+
+fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for (at, letter) in format!("{code:?}").char_indices() {
+        if at > 0 && letter.is_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
+    use super::super::failure::Exit;
+    use super::*;
+
+    fn answered(effect: Effect, code: Code, reason: Option<&str>) -> CallError {
+        let status = match reason {
+            None => Status::new(code, "said"),
+            Some(reason) => {
+                let details = ErrorDetails::with_error_info(reason, "authzed.com", HashMap::new());
+                Status::with_error_details(code, "said", details)
+            }
+        };
+        CallError::new(effect, "a:1", status)
+    }
+
+    fn local(effect: Effect, source: impl Error + Send + Sync + 'static) -> CallError {
+        let status = Status::from_error(Box::new(source));
+        CallError::new(effect, "a:1", status)
+    }
+
+    #[test]
+    fn a_write_is_sent_elsewhere_only_when_it_surely_had_no_effect() {
+        let refused = || ConnectError(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        let broken = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for (error, elsewhere) in [
+            (local(Effect::Write, refused()), true),
+            (local(Effect::Read, refused()), true),
+            (local(Effect::Write, broken()), false),
+            (local(Effect::Read, broken()), true),
+            (answered(Effect::Write, Code::Unavailable, None), true),
+            (answered(Effect::Write, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), false),
+            (answered(Effect::Read, Code::PermissionDenied, None), false),
+            (answered(Effect::Write, Code::AlreadyExists, None), false),
+        ] {
+            assert_eq!(error.another_may_answer(), elsewhere, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_exits_with_4_and_everything_else_with_1() {
+        let broken = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let late = || tonic::TimeoutExpired(());
+        for (error, exit) in [
+            (answered(Effect::Write, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), Exit::Unknown),
+            (answered(Effect::Write, Code::Unknown, Some("ERROR_REASON_OUTCOME_UNKNOWN")), Exit::Unknown),
+            (answered(Effect::Write, Code::DeadlineExceeded, None), Exit::Unknown),
+            (answered(Effect::Write, Code::DeadlineExceeded, Some("DEADLINE_EXCEEDED")), Exit::Failed),
+            (answered(Effect::Read, Code::DeadlineExceeded, None), Exit::Failed),
+            (answered(Effect::Write, Code::Unavailable, None), Exit::Failed),
+            (local(Effect::Write, broken()), Exit::Unknown),
+            (local(Effect::Read, broken()), Exit::Failed),
+            (local(Effect::Write, late()), Exit::Unknown),
+            (local(Effect::Read, late()), Exit::Failed),
+        ] {
+            let text = format!("{error:?}");
+            assert_eq!(Failure::from(error).exit(), exit, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_message_is_the_servers_with_its_reason() {
+        let error = answered(Effect::Read, Code::FailedPrecondition, Some("ERROR_REASON_UNKNOWN_DEFINITION"));
+        assert_eq!(error.reason().as_deref(), Some("UNKNOWN_DEFINITION"));
+        assert_eq!(Failure::from(error).message(), "said (UNKNOWN_DEFINITION)");
+        let error = answered(Effect::Read, Code::PermissionDenied, None);
+        assert_eq!(Failure::from(error).message(), "said (PERMISSION_DENIED)");
+    }
+}
