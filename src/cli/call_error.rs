@@ -197,6 +197,8 @@ fn code_name(code: Code) -> String {
 mod tests {
     use std::error::Error;
 
+    use std::collections::HashMap;
+
     use tonic_types::ErrorDetails;
 
     use super::super::failure::Exit;
@@ -206,7 +208,7 @@ mod tests {
         let status = match reason {
             None => Status::new(code, "said"),
             Some(reason) => {
-                let details = ErrorDetails::with_error_info(reason, "authzed.com", [] as [(String, String); 0]);
+                let details = ErrorDetails::with_error_info(reason, "authzed.com", HashMap::new());
                 Status::with_error_details(code, "said", details)
             }
         };
