@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 
+use futures::{Stream, TryStreamExt, stream};
 use openraft::RaftLogReader;
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 
@@ -47,22 +48,46 @@ fn damaged(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the log is damaged: {what}"))
 }
 
+/// First index of a range, and the one after its last.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let from = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(index) => index.saturating_add(1),
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    (from, end)
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + Send>(
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, io::Error> {
-        let from = match range.start_bound() {
-            Bound::Included(index) => *index,
-            Bound::Excluded(index) => index + 1,
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(index) => index.saturating_add(1),
-            Bound::Excluded(index) => *index,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (from, end) = bounds(&range);
         if from >= end { Ok(Vec::new()) } else { self.read(from, end, usize::MAX) }
+    }
+
+    /// In pieces: what a node has to apply after a restart may be far more than fits into memory.
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + Send
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let (from, end) = bounds(&range);
+        let pieces = stream::try_unfold((self.clone(), from), move |(log, from)| async move {
+            if from >= end {
+                return Ok(None);
+            }
+            let piece = log.read(from, end, READ_BYTES)?;
+            let Some(last) = piece.last() else { return Ok(None) };
+            let next = last.log_id.index + 1;
+            Ok::<_, io::Error>(Some((stream::iter(piece.into_iter().map(Ok)), (log, next))))
+        });
+        Box::pin(pieces.try_flatten())
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
