@@ -202,12 +202,10 @@ impl<R: BufRead> Iterator for Batches<R> {
 mod tests {
     use super::*;
 
-    fn batches(
-        text: &[u8],
-        size: usize,
-        repeats: Repeats,
-        skip: u64,
-    ) -> (Vec<(Vec<String>, u64, u64)>, Option<String>) {
+    /// The keys of a batch, its first line and its last.
+    type Read = (Vec<String>, u64, u64);
+
+    fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Read>, Option<String>) {
         let (mut good, mut bad) = (Vec::new(), None);
         for batch in Batches::new(text, size, repeats, skip) {
             match batch {

@@ -89,6 +89,11 @@ impl DataDir {
     /// Makes the directory where it is missing, and takes it.
     pub(super) fn open(path: &Path) -> Result<Self, IdentityError> {
         fs::create_dir_all(path).map_err(failed(path))?;
+        // The directory itself must outlive a power cut, not only what is in it.
+        let parent = path.canonicalize().map_err(failed(path))?.parent().map(Path::to_owned);
+        if let Some(parent) = parent {
+            File::open(&parent).and_then(|dir| dir.sync_all()).map_err(failed(&parent))?;
+        }
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
         match lock.try_lock() {

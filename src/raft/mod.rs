@@ -8,6 +8,8 @@ mod apply;
 mod codec;
 mod command;
 mod contract;
+#[cfg(test)]
+mod crash_tests;
 mod leader;
 mod log;
 mod membership;

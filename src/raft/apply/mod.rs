@@ -6,6 +6,8 @@
 mod applier;
 mod judge;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(super) use applier::Applier;
 pub(super) use state::AppliedState;

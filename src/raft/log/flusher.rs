@@ -111,7 +111,7 @@ fn run(shared: &Shared, mut sync: impl FnMut() -> Result<(), String>) {
             shared.queue.lock().failure.get_or_insert_with(|| reason.clone());
         }
         for done in batch {
-            done(outcome.as_ref().map(|()| ()).map_err(|reason| poisoned(reason)));
+            done(outcome.clone().map_err(|reason| poisoned(&reason)));
         }
     }
 }

@@ -39,6 +39,9 @@ impl SnapshotFolder {
     /// Opens or creates the folder, and clears what a crash left in it.
     pub(in crate::raft) fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
+        if let Some(parent) = root.parent() {
+            File::open(parent)?.sync_all()?;
+        }
         let mut kept: Vec<Kept> = Vec::new();
         let mut names = Vec::new();
         for entry in fs::read_dir(root)? {

@@ -68,6 +68,8 @@ impl Node {
         write!(text, "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}")
             .expect("writing to a string");
         fs::write(&config, text).expect("the test's folder is writable");
+        // A power cut is about what the node flushes; its operator wrote the configuration long before.
+        File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
         Self { name: name.to_owned(), data, client_address: client, peer_address: peer, config, home, process: None }
     }
 

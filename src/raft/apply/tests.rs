@@ -1,0 +1,245 @@
+//! Apply on both stores: the same log gives the same outcomes, the same state and the same hash chain, however it was cut
+//! into calls, and each kind of command does what it says.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use openraft::EntryPayload;
+use openraft::impls::leader_id_std::LeaderId;
+use openraft::vote::RaftLeaderId;
+use proptest::prelude::*;
+
+use super::{AppliedState, Applier};
+use crate::model::{
+    ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple,
+    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+};
+use crate::raft::types::{Entry, LogId};
+use crate::raft::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
+use crate::store::{ChangeRecord, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
+
+const STORE: StoreId = StoreId::DEFAULT;
+
+fn key(resource: u8, subject: u8) -> TupleKey {
+    TupleKey {
+        resource: ObjectRef::new("document", &format!("d{resource}")).unwrap(),
+        relation: RelationName::new("viewer").unwrap(),
+        subject: SubjectRef::new("user", &format!("u{subject}"), "").unwrap(),
+    }
+}
+
+fn on_document(resource: u8) -> TupleFilter {
+    TupleFilter { resource_id: Some(key(resource, 0).resource.object_id), ..TupleFilter::default() }
+}
+
+fn entry(index: u64, body: CommandBody) -> Entry {
+    // Leader times that go back and forth: apply must not care.
+    let proposed_at = TimestampMs(1000 + index * 7 % 5);
+    let command = Command { op_id: u128::from(index), proposed_at, body };
+    let leader_id = LeaderId::new(1, 1).to_committed();
+    Entry { log_id: LogId { leader_id, index }, payload: EntryPayload::Normal(command) }
+}
+
+fn write(schema: u64, preconditions: Vec<Precondition>, updates: Vec<(UpdateKind, TupleKey)>) -> CommandBody {
+    let update = |(kind, key)| TupleUpdate { kind, tuple: Tuple::unqualified(key) };
+    CommandBody::WriteTuples(WriteTuples {
+        store: STORE,
+        schema_revision: Revision::new(schema),
+        preconditions,
+        updates: updates.into_iter().map(update).collect(),
+        metadata_json: String::new(),
+    })
+}
+
+fn delete(resource: u8, limit: u64, allow_partial: bool) -> CommandBody {
+    let (filter, preconditions) = (on_document(resource), Vec::new());
+    let metadata_json = String::new();
+    CommandBody::DeleteTuples(DeleteTuples { store: STORE, preconditions, filter, limit, allow_partial, metadata_json })
+}
+
+fn schema(replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
+    let (replaces, text) = (replaces.map(Revision::new), "definition user {}".to_owned());
+    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, text })
+}
+
+/// Everything a reader could see, and everything replicated beside it.
+#[derive(Debug, PartialEq)]
+struct Dump {
+    tuples: Vec<TupleRow>,
+    changes: Vec<(Revision, ChangeRecord)>,
+    record: Option<Vec<u8>>,
+}
+
+fn dump<S: StateStore>(store: &S) -> Dump {
+    let (mut tuples, mut changes) = (Vec::new(), Vec::new());
+    let view = store.view(STORE, store.applied()).unwrap();
+    let take = &mut |row| {
+        tuples.push(row);
+        ControlFlow::Continue(())
+    };
+    view.scan(&TupleFilter::default(), None, take).unwrap();
+    let take = &mut |revision, change| {
+        changes.push((revision, change));
+        ControlFlow::Continue(())
+    };
+    store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap() }
+}
+
+/// Applies `log` to `store` in calls of `cut` entries.
+fn apply<S: StateStore>(store: &Arc<S>, log: &[Entry], cut: usize) -> Vec<Outcome> {
+    let mut applier = Applier::open(Arc::clone(store)).unwrap();
+    log.chunks(cut).flat_map(|entries| applier.apply(entries).unwrap()).collect()
+}
+
+fn rocks() -> (tempfile::TempDir, Arc<RocksStore>) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = RocksStore::open(dir.path(), StoreOptions::default()).unwrap();
+    (dir, Arc::new(store))
+}
+
+fn outcomes(bodies: Vec<CommandBody>) -> Vec<Outcome> {
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let memory = Arc::new(MemoryStore::new());
+    let (_dir, durable) = rocks();
+    let outcomes = apply(&memory, &log, 1);
+    assert_eq!(outcomes, apply(&durable, &log, log.len()));
+    assert_eq!(dump(&*memory), dump(&*durable));
+    outcomes
+}
+
+#[test]
+fn updates_do_what_they_say_and_a_refused_write_changes_nothing() {
+    use UpdateKind::{Create, Delete, Touch};
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        write(1, vec![], vec![(Create, key(1, 1)), (Touch, key(1, 2))]),
+        write(1, vec![], vec![(Touch, key(1, 3)), (Create, key(1, 1))]),
+        write(1, vec![], vec![(Delete, key(1, 1)), (Delete, key(9, 9))]),
+        write(1, vec![], vec![(Create, key(1, 1))]),
+        write(7, vec![], vec![(Touch, key(1, 4))]),
+        delete(1, 10, false),
+    ]);
+    let expected = [
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Refused(Refusal::AlreadyExists { key: key(1, 1) }),
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Refused(Refusal::SchemaChanged { current: Some(Revision::new(1)) }),
+        // The tuples of the refused writes are not among them.
+        Outcome::Deleted { count: 2, partial: false },
+    ];
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
+    use PreconditionKind::{MustMatch, MustNotMatch};
+    let condition = |kind, document| Precondition { kind, filter: on_document(document) };
+    let touch = |document| vec![(UpdateKind::Touch, key(document, 1))];
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        write(1, vec![condition(MustMatch, 1)], touch(1)),
+        write(1, vec![], touch(1)),
+        write(1, vec![condition(MustMatch, 1), condition(MustNotMatch, 2)], touch(2)),
+        write(1, vec![condition(MustMatch, 1), condition(MustNotMatch, 2)], touch(3)),
+    ]);
+    let refused = |position| Outcome::Refused(Refusal::PreconditionFailed { position });
+    assert_eq!(outcomes, [Outcome::Done, refused(0), Outcome::Done, Outcome::Done, refused(1)]);
+}
+
+#[test]
+fn deletion_by_filter_keeps_its_limit() {
+    let touch = |subject| write(1, vec![], vec![(UpdateKind::Touch, key(1, subject))]);
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        touch(1),
+        touch(2),
+        touch(3),
+        delete(1, 2, false),
+        delete(1, 2, true),
+        delete(1, 2, true),
+        delete(1, 2, false),
+    ]);
+    let expected = [
+        Outcome::Refused(Refusal::TooManyDeletes { limit: 2 }),
+        Outcome::Deleted { count: 2, partial: true },
+        Outcome::Deleted { count: 1, partial: false },
+        Outcome::Deleted { count: 0, partial: false },
+    ];
+    assert_eq!(outcomes[4..], expected);
+}
+
+#[test]
+fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        schema(None, vec![]),
+        write(1, vec![], vec![(UpdateKind::Touch, key(1, 1))]),
+        schema(Some(1), vec![on_document(2), on_document(1)]),
+        schema(Some(1), vec![on_document(2)]),
+    ]);
+    let expected = [
+        Outcome::Done,
+        Outcome::Refused(Refusal::SchemaChanged { current: Some(Revision::new(1)) }),
+        Outcome::Done,
+        Outcome::Refused(Refusal::WouldOrphan { position: 1, example: key(1, 1) }),
+        Outcome::Done,
+    ];
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn node_ids_are_never_handed_out_twice() {
+    let admit = || CommandBody::AdmitNode(NodeAddress::default());
+    let outcomes = outcomes(vec![admit(), admit(), admit()]);
+    assert_eq!(outcomes, [2, 3, 4].map(|node_id| Outcome::Admitted { node_id }));
+}
+
+#[test]
+fn cluster_time_never_goes_back() {
+    let store = Arc::new(MemoryStore::new());
+    let mut applier = Applier::open(store).unwrap();
+    let mut last = AppliedState::default().cluster_time;
+    for index in 1..20 {
+        applier.apply(&[entry(index, schema(None, vec![]))]).unwrap();
+        assert!(applier.state().cluster_time >= last);
+        last = applier.state().cluster_time;
+    }
+}
+
+fn any_body() -> impl Strategy<Value = CommandBody> {
+    let kind = prop_oneof![Just(UpdateKind::Create), Just(UpdateKind::Touch), Just(UpdateKind::Delete)];
+    let updates = prop::collection::vec((kind, (0..4u8, 0..4u8).prop_map(|(r, s)| key(r, s))), 0..4);
+    let condition = (any::<bool>(), 0..4u8).prop_map(|(must, document)| Precondition {
+        kind: if must { PreconditionKind::MustMatch } else { PreconditionKind::MustNotMatch },
+        filter: on_document(document),
+    });
+    let conditions = prop::collection::vec(condition, 0..2);
+    prop_oneof![
+        8 => (1..3u64, conditions, updates).prop_map(|(schema, conditions, updates)| write(schema, conditions, updates)),
+        2 => (0..4u8, 0..4u64, any::<bool>()).prop_map(|(document, limit, partial)| delete(document, limit, partial)),
+        1 => (prop::option::of(1..3u64), prop::collection::vec((0..4u8).prop_map(on_document), 0..2))
+            .prop_map(|(replaces, guards)| schema(replaces, guards)),
+        1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn the_same_log_gives_the_same_bytes(bodies in prop::collection::vec(any_body(), 1..40), cut in 1..9usize) {
+        let bodies = std::iter::once(schema(None, vec![])).chain(bodies);
+        let log: Vec<_> = bodies.zip(1..).map(|(body, index)| entry(index, body)).collect();
+        let (one, many) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+        let (_dir, durable) = rocks();
+        let expected = apply(&one, &log, 1);
+        prop_assert_eq!(&expected, &apply(&many, &log, cut));
+        prop_assert_eq!(&expected, &apply(&durable, &log, log.len()));
+        let state = dump(&*one);
+        prop_assert_eq!(&state, &dump(&*many));
+        prop_assert_eq!(&state, &dump(&*durable));
+    }
+}
