@@ -205,7 +205,10 @@ mod tests {
     /// The keys of a batch, its first line and its last.
     type Read = (Vec<String>, u64, u64);
 
-    fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Read>, Option<String>) {
+    /// What the lines say, the first line and the last.
+    type Shown = (Vec<String>, u64, u64);
+
+    fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Shown>, Option<String>) {
         let (mut good, mut bad) = (Vec::new(), None);
         for batch in Batches::new(text, size, repeats, skip) {
             match batch {
@@ -252,8 +255,9 @@ mod tests {
 
     #[test]
     fn skipped_lines_are_not_judged() {
-        let text = format!("nonsense\n\n{}\n", doc(1));
+        let text = format!("\nnonsense\n{}\n", doc(1));
         assert_eq!(batches(text.as_bytes(), 10, Repeats::Keep, 2), (vec![(vec![doc(1)], 3, 3)], None));
+        assert!(batches(text.as_bytes(), 10, Repeats::Keep, 1).1.is_some(), "one line too few is skipped");
         assert_eq!(batches(text.as_bytes(), 10, Repeats::Keep, 99), (vec![], None));
     }
 
