@@ -205,10 +205,7 @@ mod tests {
     /// The keys of a batch, its first line and its last.
     type Read = (Vec<String>, u64, u64);
 
-    /// What the lines say, the first line and the last.
-    type Shown = (Vec<String>, u64, u64);
-
-    fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Shown>, Option<String>) {
+    fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Read>, Option<String>) {
         let (mut good, mut bad) = (Vec::new(), None);
         for batch in Batches::new(text, size, repeats, skip) {
             match batch {
