@@ -252,8 +252,9 @@ mod tests {
 
     #[test]
     fn skipped_lines_are_not_judged() {
-        let text = format!("nonsense\n\n{}\n", doc(1));
+        let text = format!("\nnonsense\n{}\n", doc(1));
         assert_eq!(batches(text.as_bytes(), 10, Repeats::Keep, 2), (vec![(vec![doc(1)], 3, 3)], None));
+        assert!(batches(text.as_bytes(), 10, Repeats::Keep, 1).1.is_some(), "one line too few is skipped");
         assert_eq!(batches(text.as_bytes(), 10, Repeats::Keep, 99), (vec![], None));
     }
 

@@ -48,6 +48,17 @@ impl ClusterView {
         None
     }
 
+    /// Who leads, as the asked node has it: it may not have noticed yet that the leader is gone.
+    fn leader(&self) -> String {
+        let id = self.asked.leader_id;
+        let answers = self.rows().any(|(member, said)| member.node_id == id && said.is_some());
+        match id {
+            0 => "no leader is known".to_owned(),
+            _ if answers => format!("node {id} leads"),
+            _ => format!("node {id} led when last heard of, and does not answer"),
+        }
+    }
+
     /// For people.
     pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let asked = &self.asked;
@@ -55,11 +66,7 @@ impl ClusterView {
             output.line("This node waits: it is not a member of any cluster.")?;
             return output.line("Make it the first of a new one with `quorate cluster init`, or let it join one.");
         }
-        let leader = match asked.leader_id {
-            0 => "no leader is known".to_owned(),
-            id => format!("node {id} leads"),
-        };
-        output.line(format_args!("cluster {}, term {}: {leader}", asked.lineage, asked.term))?;
+        output.line(format_args!("cluster {}, term {}: {}", asked.lineage, asked.term, self.leader()))?;
         let mut rows =
             table(&["NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "APPLIED", "LAG", "SNAPSHOT", "HASH"]);
         let committed = self.committed();
@@ -168,6 +175,15 @@ mod tests {
         assert_eq!(view(vec![Some(said(1, 10, "aa")), Some(said(2, 10, "aa"))]).divergence(), None);
         let problem = view(vec![Some(said(1, 10, "aa")), None, Some(said(3, 10, "bb"))]).divergence().unwrap();
         assert!(problem.contains("nodes 1 and 3 differ at log index 10"), "{problem}");
+    }
+
+    #[test]
+    fn a_leader_that_does_not_answer_is_not_called_one() {
+        for (leader_id, expected) in [(0, "no leader"), (1, "node 1 leads"), (2, "does not answer")] {
+            let mut view = view(vec![Some(said(1, 10, "aa")), None]);
+            view.asked.leader_id = leader_id;
+            assert!(view.leader().contains(expected), "{leader_id}: {}", view.leader());
+        }
     }
 
     #[test]
