@@ -15,13 +15,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// openraft tells of every heartbeat that a stopped node does not answer; what matters of it is logged by the node itself.
+const DEFAULT_FILTER: &str = "info,openraft=error";
+
 section! {
     /// What is logged, and how.
     #[derive(Debug)]
     LogSection, LogOverrides, "log" {
-        /// What is logged: a level, or `target=level` pairs with commas [default: info]
+        /// What is logged: a level, or `target=level` pairs with commas [default: info,openraft=error]
         #[arg(value_name = "FILTER")]
-        filter: String = "info".to_owned(), "log", "QUORATE_LOG";
+        filter: String = DEFAULT_FILTER.to_owned(), "log", "QUORATE_LOG";
         /// How log lines look [default: text]
         #[arg(value_name = "FORMAT")]
         format: LogFormat = LogFormat::Text, "log-format", "QUORATE_LOG_FORMAT";

@@ -28,6 +28,28 @@ impl LeaderWatch {
         Some((leader, address))
     }
 
+    /// Logs who leads, each time that changes, for as long as the replica lives.
+    pub(super) async fn log_changes(mut self, node_id: u64) {
+        let mut logged = None;
+        loop {
+            let (leader, term) = {
+                let metrics = self.metrics.borrow_watched();
+                (metrics.current_leader, metrics.vote.leader_id.term)
+            };
+            if logged != Some(leader) {
+                match leader {
+                    Some(leader) if leader == node_id => tracing::info!(node_id, term, "this node leads"),
+                    Some(leader) => tracing::info!(node_id, leader, term, "this node follows"),
+                    None => tracing::warn!(node_id, term, "no leader is known"),
+                }
+                logged = Some(leader);
+            }
+            if self.metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The leader, as soon as there is one; `None` when there is none before `deadline`.
     pub(super) async fn wait(&self, deadline: Instant) -> Option<(u64, NodeAddress)> {
         let mut metrics = self.metrics.clone();

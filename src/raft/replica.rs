@@ -139,6 +139,7 @@ impl Replica {
             .await
             .map_err(|error| ReplicaError::Start(error.to_string()))?;
         let leader = LeaderWatch::new(raft.server_metrics());
+        tokio::spawn(leader.clone().log_changes(node_id));
         let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader);
