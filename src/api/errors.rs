@@ -92,7 +92,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::UnknownRelation => (Code::FailedPrecondition, Authzed(R::UnknownRelationOrPermission)),
         ErrorCode::UnknownCaveat => (Code::FailedPrecondition, Authzed(R::UnknownCaveat)),
         ErrorCode::PreconditionFailed => (Code::FailedPrecondition, Authzed(R::WriteOrDeletePreconditionFailure)),
-        ErrorCode::DepthExceeded => (Code::FailedPrecondition, Authzed(R::MaximumDepthExceeded)),
+        ErrorCode::DepthExceeded => (Code::ResourceExhausted, Authzed(R::MaximumDepthExceeded)),
         ErrorCode::AlreadyExists => (Code::AlreadyExists, Authzed(R::AttemptToRecreateRelationship)),
         ErrorCode::SchemaNotFound => (Code::NotFound, Own("SCHEMA_NOT_FOUND")),
         ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),

@@ -59,7 +59,8 @@ pub enum ServeError {
 
 /// Serves `api` on `listener` until `shutdown`, then lets running requests end within ten seconds.
 ///
-/// Health and reflection need no key. Health says SERVING while the node is a member and not stopping.
+/// Health and reflection need no key. Health says SERVING once the node has caught up with its cluster, until it
+/// stops.
 pub async fn serve(
     listener: TcpListener,
     api: ApiServices,
@@ -69,7 +70,7 @@ pub async fn serve(
     let key = RequireKey::new(keyring);
     let reporter = HealthReporter::new();
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let reporting = report_health(reporter, api.services.membership(), shutdown.clone());
+    let reporting = report_health(reporter, api.services.readiness(), shutdown.clone());
     let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -107,16 +108,17 @@ pub async fn serve(
     }
 }
 
-/// Says what load balancers need to know: requests are welcome once the node is a member, and no more once it stops. Ends
+/// Says what load balancers need to know: requests are welcome once the node has caught up with
+/// its cluster, and no more once it stops. Ends
 /// after `shutdown`.
-async fn report_health(reporter: HealthReporter, mut membership: watch::Receiver<bool>, shutdown: CancellationToken) {
+async fn report_health(reporter: HealthReporter, mut readiness: watch::Receiver<bool>, shutdown: CancellationToken) {
     report(&reporter, ServingStatus::NotServing).await;
-    let is_member = tokio::select! {
+    let is_ready = tokio::select! {
         // An error means that the services are gone, and with them the server.
-        member = membership.wait_for(|member| *member) => member.is_ok(),
+        ready = readiness.wait_for(|ready| *ready) => ready.is_ok(),
         () = shutdown.cancelled() => false,
     };
-    if is_member {
+    if is_ready {
         report(&reporter, ServingStatus::Serving).await;
     }
     shutdown.cancelled().await;

@@ -398,6 +398,7 @@ async fn a_node_that_waits_says_so_and_serves_once_it_is_a_member() {
 
     let node = Arc::new(TestNode::default());
     services.attach(node.clone(), node);
+    services.mark_ready();
     server.schema().write_schema(wire::WriteSchemaRequest { schema: SCHEMA.to_owned() }).await.expect("a member");
     for _ in 0..100 {
         if server.health(ready).await == ServingStatus::Serving {

@@ -26,7 +26,7 @@ impl LimitsSection {
             return Err(invalid("limits.request_timeout_ms", problem));
         }
         for (key, value, most) in [
-            ("limits.concurrent_evaluations", self.concurrent_evaluations, 4_096),
+            ("limits.concurrent_evaluations", self.concurrent_evaluations, 1_024),
             ("limits.waiting_writes", self.waiting_writes, 1_000_000),
         ] {
             if !(1..=most).contains(&value) {

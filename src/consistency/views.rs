@@ -16,12 +16,16 @@ use crate::store::{ReadView, RocksStore, StateStore};
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long one try to catch up may take before it is logged and made anew.
+const CATCH_UP_TRY: Duration = Duration::from_secs(10);
+
 /// Gives the views of one node's replica.
 pub struct ReplicaViews {
     store: Arc<RocksStore>,
     applied: watch::Receiver<AppliedMark>,
     read_index: ReadIndex,
     lineage: u64,
+    caught_up: watch::Sender<bool>,
 }
 
 impl ReplicaViews {
@@ -33,7 +37,40 @@ impl ReplicaViews {
             applied: replica.applied(),
             read_index: replica.read_index().clone(),
             lineage: replica.lineage(),
+            caught_up: watch::Sender::new(false),
         }
+    }
+
+    /// Waits until this node has applied everything that was committed when it started, as a quorum confirms. A node that
+    /// was away knows nothing of what it missed, and its latest state may be days old: until then it gives no view whose
+    /// freshness is its own to judge.
+    pub async fn catch_up(&self) {
+        loop {
+            let deadline = Instant::now() + CATCH_UP_TRY;
+            let caught_up = match self.read_index.get(deadline).await {
+                Ok(confirmed) => self.applied_at_least(confirmed, deadline).await,
+                Err(error) => Err(error),
+            };
+            match caught_up {
+                Ok(revision) => {
+                    tracing::info!(%revision, "caught up with the cluster");
+                    self.caught_up.send_replace(true);
+                    return;
+                }
+                Err(error) => tracing::info!(%error, "not caught up with the cluster yet"),
+            }
+        }
+    }
+
+    async fn wait_until_caught_up(&self, deadline: Instant) -> Result<(), Error> {
+        let mut caught_up = self.caught_up.subscribe();
+        let waited = tokio::time::timeout_at(deadline.into(), caught_up.wait_for(|done| *done)).await;
+        if matches!(waited, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let message =
+            "this node has just started and has not caught up with its cluster yet; try another node, or later";
+        Err(Error::new(ErrorCode::Unavailable, message))
     }
 
     /// The revision to read at: never below what the requirement demands.
@@ -48,7 +85,10 @@ impl ReplicaViews {
                 self.reached(revision, deadline).await?;
                 Ok(revision)
             }
-            Requirement::MinimizeLatency => Ok(self.applied.borrow().revision),
+            Requirement::MinimizeLatency => {
+                self.wait_until_caught_up(deadline).await?;
+                Ok(self.applied.borrow().revision)
+            }
         }
     }
 

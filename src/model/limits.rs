@@ -17,6 +17,9 @@ pub const READ_LIMIT: usize = 1000;
 /// Tuples that one delete without a limit may remove; more need a limit and several requests, so that one log entry never
 /// holds up the others for long.
 pub const DELETES_PER_ENTRY: usize = 100_000;
+/// Ways that the arrows of one schema lead, summed over its arrows: the kinds of subject on the left side of each. Bounds what
+/// a small text can make the evaluator prepare.
+pub const ARROW_TARGETS: usize = 100_000;
 /// Largest schema text, in bytes.
 pub const SCHEMA_BYTES: usize = 4 << 20;
 /// Deepest nesting of operators or parentheses in a permission. Whoever walks a rewrite by recursion rests on it.

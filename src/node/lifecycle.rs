@@ -101,7 +101,13 @@ impl Node {
         }
         self.peers.serve_for(Arc::clone(&replica));
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
-        self.services.attach(Arc::new(ReplicaViews::new(&replica)), log);
+        let views = Arc::new(ReplicaViews::new(&replica));
+        self.services.attach(Arc::clone(&views) as _, log);
+        let services = Arc::clone(&self.services);
+        tokio::spawn(async move {
+            views.catch_up().await;
+            services.mark_ready();
+        });
         let first = self.replica.set(replica).is_ok();
         assert!(first, "transitions are serialized and a member never becomes one again");
         Ok(())

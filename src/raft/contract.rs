@@ -39,17 +39,6 @@ pub enum ProposeError {
     },
 }
 
-impl ProposeError {
-    /// Whether the same proposal can be sent again without doing anything twice.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::NotProposed(_) | Self::Overloaded => true,
-            Self::Unknown(_) | Self::TooLarge { .. } => false,
-        }
-    }
-}
-
 impl From<ProposeError> for Error {
     fn from(error: ProposeError) -> Self {
         let code = match &error {

@@ -32,18 +32,32 @@ pub struct Proposer {
     raft: Raft,
     peers: Arc<Peers>,
     leader: LeaderWatch,
-    in_flight: Semaphore,
+    /// A permit for each proposal that Raft, or the leader for this node, still works on.
+    in_flight: Arc<Semaphore>,
 }
 
 impl Proposer {
     pub(super) fn new(raft: Raft, peers: Arc<Peers>, leader: LeaderWatch, in_flight: usize) -> Self {
-        Self { raft, peers, leader, in_flight: Semaphore::new(in_flight) }
+        Self { raft, peers, leader, in_flight: Arc::new(Semaphore::new(in_flight)) }
     }
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
     pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
+        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            return Ok(Err(ProposeError::Overloaded));
+        };
         let command = Command { op_id, proposed_at: now(), body };
-        match self.raft.client_write(command).await {
+        let raft = self.raft.clone();
+        // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
+        let written = tokio::spawn(async move {
+            let written = raft.client_write(command).await;
+            drop(permit);
+            written
+        });
+        let Ok(written) = written.await else {
+            return Ok(Err(ProposeError::Unknown("this node is stopping".into())));
+        };
+        match written {
             Ok(response) => Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data })),
             // Refused before it was appended.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
@@ -67,6 +81,7 @@ impl Proposer {
             let late = || Ok(Err(ProposeError::Unknown("no majority confirmed it before the deadline".into())));
             return Ok(tokio::time::timeout(left, proposal).await.unwrap_or_else(|_| late()));
         }
+        let _permit = self.in_flight.try_acquire().map_err(|_| ProposeError::Overloaded)?;
         let payload = codec::encode(&(op_id, body));
         let sent = self.peers.call(Rpc::Propose, &address.peer, leader, Kind::Propose, payload, left).await;
         match sent {
@@ -88,7 +103,6 @@ impl Proposer {
         if bytes > COMMAND_BYTES {
             return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
         }
-        let _permit = self.in_flight.try_acquire().map_err(|_| ProposeError::Overloaded)?;
         let op_id: u128 = rand::random();
         loop {
             match self.attempt(op_id, &body, deadline).await? {

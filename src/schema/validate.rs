@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{RelationName, TypeName};
+use crate::model::{RelationName, TypeName, limits};
 
 use super::{AllowedSubject, Definition, Member, Relation, Rewrite, Schema};
 
@@ -27,6 +27,7 @@ pub(super) struct Fault {
 /// Tells `report` of every broken rule. Nothing is collected: a hostile text can break a rule with every few bytes.
 pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
     let wildcards = wildcard_reach(schema);
+    let mut arrow_targets = 0;
     for definition in schema.definitions.values() {
         for (name, member) in &definition.members {
             let mut report_part = |part: Option<usize>, message: String| {
@@ -38,6 +39,16 @@ pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
                 }
                 Member::Permission(permission) => {
                     for (index, leaf) in permission.rewrite.leaves().into_iter().enumerate() {
+                        let within = arrow_targets <= limits::ARROW_TARGETS;
+                        arrow_targets += targets_of(definition, leaf);
+                        if within && arrow_targets > limits::ARROW_TARGETS {
+                            let most = limits::ARROW_TARGETS;
+                            let message = format!(
+                                "the arrows of this schema lead more than {most} ways; let relations on the left of arrows \
+                                 allow fewer kinds of subject"
+                            );
+                            report_part(Some(index), message);
+                        }
                         if let Some(message) = leaf_fault(&wildcards, definition, leaf) {
                             report_part(Some(index), message);
                         }
@@ -46,6 +57,15 @@ pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
             }
         }
         alias_circles(definition, report);
+    }
+}
+
+/// How many kinds of subject an arrow has on its left.
+fn targets_of(definition: &Definition, leaf: &Rewrite) -> usize {
+    let Rewrite::Arrow { tupleset, .. } = leaf else { return 0 };
+    match definition.members.get(tupleset) {
+        Some(Member::Relation(relation)) => relation.allowed.len(),
+        Some(Member::Permission(_)) | None => 0,
     }
 }
 

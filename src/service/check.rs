@@ -169,7 +169,7 @@ mod tests {
         let services = Services::new(testing::limits());
         let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b")).await;
         assert_eq!(error.expect_err("no member").code, ErrorCode::Unavailable);
-        assert!(!*services.membership().borrow());
+        assert!(!*services.readiness().borrow());
     }
 
     #[tokio::test]

@@ -16,8 +16,6 @@ use crate::model::{Error, ErrorCode};
 
 /// For each evaluation that runs, so many may wait.
 const WAITING_FOR_EACH_RUNNING: usize = 64;
-/// Most threads of one pool, whatever is configured.
-const MOST_THREADS: usize = 1024;
 /// The engine's default budget fits 16 MiB; the rest is for what calls it. Untouched stack costs no memory.
 const STACK_BYTES: usize = 24 << 20;
 
@@ -34,7 +32,7 @@ pub(super) struct EvaluationPool {
 impl EvaluationPool {
     /// A pool that runs `concurrent` evaluations at a time.
     pub(super) fn new(concurrent: usize) -> Self {
-        let threads = concurrent.clamp(1, MOST_THREADS);
+        let threads = concurrent.max(1);
         let (queue, jobs) = mpsc::channel::<Job>();
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {

@@ -34,7 +34,7 @@ pub struct Call {
 /// answers everything with `Unavailable` until [`Services::attach`].
 pub struct Services {
     member: OnceLock<Member>,
-    is_member: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
@@ -52,7 +52,7 @@ impl Services {
     pub fn new(limits: ServiceLimits) -> Self {
         Self {
             member: OnceLock::new(),
-            is_member: watch::Sender::new(false),
+            ready: watch::Sender::new(false),
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
@@ -64,13 +64,17 @@ impl Services {
     pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>) {
         // A second call would come from the same node; the first parts stay in place.
         let _ = self.member.set(Member { views, log });
-        self.is_member.send_replace(true);
     }
 
-    /// Whether [`Services::attach`] was called, now and from now on.
+    /// Says that requests are welcome from now on: the node has caught up with its cluster.
+    pub fn mark_ready(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Whether [`Services::mark_ready`] was called, now and from now on.
     #[must_use]
-    pub fn membership(&self) -> watch::Receiver<bool> {
-        self.is_member.subscribe()
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// How long a request may take where the client does not say.

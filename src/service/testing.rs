@@ -52,6 +52,7 @@ impl TestNode {
         let node = Arc::new(Self::default());
         let services = Arc::new(Services::new(limits()));
         services.attach(node.clone(), node.clone());
+        services.mark_ready();
         (node, services)
     }
 

@@ -98,11 +98,14 @@ pub enum ScanOrder {
 }
 
 impl ScanOrder {
-    /// The order that answers `filter` with the narrower scan: by subject only where the resource type is open and the
-    /// subject is given.
+    /// The order that answers `filter` with the narrower scan: by subject where that is fixed to one object and the resource
+    /// is not, or where only the subject is given at all.
     #[must_use]
     pub fn for_filter(filter: &TupleFilter) -> Self {
-        if filter.resource_type.is_none() && filter.subject.is_some() { Self::BySubject } else { Self::ByResource }
+        let Some(subject) = &filter.subject else { return Self::ByResource };
+        let resource_is_open = filter.resource_id.is_none() && filter.resource_id_prefix.is_none();
+        let narrower = filter.resource_type.is_none() || (subject.subject_id.is_some() && resource_is_open);
+        if narrower { Self::BySubject } else { Self::ByResource }
     }
 }
 

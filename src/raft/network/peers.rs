@@ -4,7 +4,7 @@
 //! a heartbeat. A connection on which a call timed out is dropped: after a partition the next call begins with a fresh one
 //! instead of waiting for TCP's backoff.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -53,11 +53,13 @@ pub(in crate::raft) enum CallError {
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
     channels: Mutex<BTreeMap<(Rpc, String), Channel>>,
+    /// The addresses at which the last call failed.
+    failing: Mutex<BTreeSet<String>>,
 }
 
 impl Peers {
     pub(in crate::raft) fn new(me: PeerIdentity) -> Self {
-        Self { me, channels: Mutex::default() }
+        Self { me, channels: Mutex::default(), failing: Mutex::default() }
     }
 
     /// Who this node is.
@@ -117,14 +119,30 @@ impl Peers {
     ) -> Result<T, CallError> {
         let outcome = tokio::time::timeout(timeout, call).await;
         let error = match outcome {
-            Ok(Ok(reply)) => return Ok(reply.into_inner()),
+            Ok(Ok(reply)) => {
+                self.note(address, None);
+                return Ok(reply.into_inner());
+            }
             Ok(Err(status)) => classify(address, &status),
             Err(_) => CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") },
         };
+        self.note(address, Some(&error));
         if !matches!(error, CallError::Refused { .. }) {
             self.channels.lock().remove(&(rpc, address.to_owned()));
         }
         Err(error)
+    }
+
+    /// Logs when an address begins to fail and when it answers again, and not each call in between.
+    fn note(&self, address: &str, error: Option<&CallError>) {
+        let mut failing = self.failing.lock();
+        match error {
+            Some(error) if failing.insert(address.to_owned()) => {
+                tracing::warn!(address, %error, "a node does not answer");
+            }
+            None if failing.remove(address) => tracing::info!(address, "a node answers again"),
+            Some(_) | None => {}
+        }
     }
 
     fn client(&self, rpc: Rpc, address: &str) -> Result<PeerServiceClient<Channel>, CallError> {

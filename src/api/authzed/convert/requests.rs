@@ -60,18 +60,17 @@ fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple, Error> {
         subject: to_subject(relationship.subject)?,
     };
     let qualifiers = Qualifiers {
-        // A caveat without a name is how some clients say that there is none.
-        caveat: relationship
-            .optional_caveat
-            .filter(|caveat| !caveat.caveat_name.is_empty())
-            .map(to_caveat)
-            .transpose()?,
+        caveat: relationship.optional_caveat.map(to_caveat).transpose()?,
         expires_at: relationship.optional_expires_at.map(to_timestamp).transpose()?,
     };
     Ok(Tuple { key, qualifiers })
 }
 
 fn to_caveat(caveat: wire::ContextualizedCaveat) -> Result<CaveatUse, Error> {
+    // Dropping it would turn a condition into an unconditional grant.
+    if caveat.caveat_name.is_empty() {
+        return Err(invalid("optional_caveat.caveat_name is empty; name the caveat, or leave optional_caveat out"));
+    }
     Ok(CaveatUse { context_json: to_json_text(caveat.context.as_ref())?, name: caveat.caveat_name })
 }
 
@@ -237,7 +236,7 @@ mod tests {
 
         let mut unnamed = relationship();
         unnamed.optional_caveat = caveat("");
-        assert!(to_tuple(Some(unnamed)).expect("valid").qualifiers.is_empty());
+        assert_eq!(to_tuple(Some(unnamed)).expect_err("a caveat of no name").code, ErrorCode::InvalidArgument);
     }
 
     #[test]

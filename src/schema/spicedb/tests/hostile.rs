@@ -155,3 +155,17 @@ proptest! {
         }
     }
 }
+
+/// Each arrow leads to every type that its left side allows, so a text of some kilobytes can ask for millions of ways.
+#[test]
+fn arrows_that_lead_too_many_ways_are_refused() {
+    let names: Vec<_> = (0..1000).map(|n| format!("type{n:04}")).collect();
+    let arrows = |count: usize| {
+        let definitions: String = names.iter().map(|name| format!("definition {name} {{}}\n")).collect();
+        let sum = vec!["all->view"; count].join(" + ");
+        format!("{definitions}definition doc {{\n relation all: {}\n permission view = {sum}\n}}", names.join(" | "))
+    };
+    assert!(parse(&arrows(100)).is_ok());
+    let error = parse(&arrows(101)).expect_err("too many ways");
+    assert!(error.message.contains("100000 ways"), "{error}");
+}
