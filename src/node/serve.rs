@@ -21,6 +21,9 @@ use crate::service::{ServiceLimits, Services};
 /// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
 const PEER_GRACE: Duration = Duration::from_secs(2);
 
+/// How long the replica may take to stop. It waits for the disk, which may be the fault that stops the node.
+const REPLICA_GRACE: Duration = Duration::from_secs(10);
+
 /// Why a node did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -85,8 +88,10 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     // Clients first, then the replica they use, then the listener that the others reach it by.
     stop_api.cancel();
     let api_ended = api_server.await;
-    if let Some(replica) = node.replica() {
-        replica.shutdown().await;
+    if let Some(replica) = node.replica()
+        && tokio::time::timeout(REPLICA_GRACE, replica.shutdown()).await.is_err()
+    {
+        tracing::warn!("the replica did not stop in time; what it acknowledged is on disk all the same");
     }
     stop_peers.cancel();
     let peers_ended = tokio::time::timeout(PEER_GRACE, peer_server).await.unwrap_or(Ok(Ok(())));

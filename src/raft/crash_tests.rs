@@ -109,10 +109,11 @@ async fn truncation_and_purge_reach_the_disk_in_order_with_later_appends() {
     let mut log = open(&dir);
     append(&mut log, 0..=9).await.await.unwrap();
     log.truncate_after(Some(log_id(6))).await.unwrap();
+    assert_eq!(indexes(&mut cut(&dir, "truncated")).await, [0, 1, 2, 3, 4, 5, 6]);
     log.purge(log_id(2)).await.unwrap();
-    // Neither is synced by itself: a cut now shows the log before them, or after, and no mixture.
-    let found = indexes(&mut cut(&dir, "between")).await;
-    assert!(found == (0..=9).collect::<Vec<_>>() || found == (3..=6).collect::<Vec<_>>(), "{found:?}");
+    // A purge is not synced by itself: a cut now shows the log before it, or after, and no mixture.
+    let found = indexes(&mut cut(&dir, "purged")).await;
+    assert!(found == (0..=6).collect::<Vec<_>>() || found == (3..=6).collect::<Vec<_>>(), "{found:?}");
     append(&mut log, 7..=8).await.await.unwrap();
     let mut image = cut(&dir, "after");
     assert_eq!(indexes(&mut image).await, [3, 4, 5, 6, 7, 8]);
@@ -149,12 +150,19 @@ async fn a_state_that_outran_the_log_is_taken_up() {
     let dir = tempfile::tempdir().unwrap();
     Replica::format(dir.path(), NODE, &StoreOptions::default()).unwrap();
     append(&mut open(&dir), 0..=3).await.await.unwrap();
-    apply(&state(&dir), 9);
+    {
+        let store = state(&dir);
+        apply(&store, 2);
+        SnapshotFolder::open(&dir.path().join("snapshots")).unwrap().build(&store).unwrap();
+        apply_more(&store, 3..=9);
+    }
     let replica = Replica::open(options(&dir)).await.unwrap();
     let begun = replica.raft().wait(Some(Duration::from_secs(10)));
     begun.metrics(|metrics| metrics.last_log_index == Some(9), "the log goes on after the state").await.unwrap();
     let status = replica.status();
     assert_eq!((status.applied.revision.index(), status.last_log, status.purged), (9, 9, 9));
+    // The log is gone up to there, so a follower behind it needs a snapshot that reaches as far.
+    assert_eq!(replica.snapshots().current().unwrap().meta.last_log_id, Some(log_id(9)));
     replica.shutdown().await;
 }
 

@@ -85,6 +85,19 @@ pub async fn request_promotion(
 impl Replica {
     /// On the leader: makes `node_id` a learner, waits until it has caught up, and makes it a voter.
     pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress) -> Result<(), Rejection> {
+        let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
+        if let Some(known) = known.filter(|known| known.address != address) {
+            if known.voter {
+                let message = format!(
+                    "node {node_id} is a voter at {} and cannot move to {} yet: start it at its old addresses",
+                    known.address.peer, address.peer
+                );
+                return Err(Rejection::NotConfirmed(message));
+            }
+            // It joined before at addresses that were wrong; openraft keeps what it was first told.
+            let gone = ChangeMembers::RemoveNodes(BTreeSet::from([node_id]));
+            self.raft().change_membership(gone, true).await.map_err(rejection)?;
+        }
         self.raft().add_learner(node_id, address, true).await.map_err(rejection)?;
         let voter = ChangeMembers::AddVoterIds(BTreeSet::from([node_id]));
         self.raft().change_membership(voter, true).await.map_err(rejection)?;

@@ -5,6 +5,7 @@
 //! API.
 
 mod apply;
+mod blocking;
 mod codec;
 mod command;
 mod contract;

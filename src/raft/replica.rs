@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftMetrics;
+use openraft::storage::RaftLogStorage;
 use openraft::{Config, SnapshotPolicy};
 use tokio::sync::watch;
 
@@ -19,10 +21,15 @@ use super::read_index::{self, ReadIndex};
 use super::snapshot::SnapshotFolder;
 use super::state_machine::{AppliedMark, StateMachine};
 use super::status::ReplicaStatus;
-use super::types::Raft;
+use super::types::{Raft, TypeConfig};
 use super::{CommandBody, NodeAddress, Outcome};
 use crate::model::Revision;
 use crate::store::{MetaKey, RocksStore, StateBatch, StateStore, StoreError, StoreOptions};
+
+type Metrics = RaftMetrics<TypeConfig>;
+
+/// How long to wait for a snapshot before asking for it again.
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(500);
 
 /// Which cluster a node belongs to, and as whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +138,7 @@ impl Replica {
         let machine = StateMachine::open(Arc::clone(&store), Arc::clone(&snapshots))?;
         let applied = machine.watch();
         let counters = log.counters();
+        cover_state(&log, &machine, &store, &snapshots).await?;
         let config = raft_config(&options)?;
         let append_timeout = options.election_timeout.1;
         let snapshot_timeout = Duration::from_millis(config.install_snapshot_timeout);
@@ -199,16 +207,24 @@ impl Replica {
     /// Makes a snapshot of what is applied now, and purges the log that it covers.
     pub async fn snapshot(&self, deadline: Instant) -> Result<(), String> {
         let target = self.applied.borrow().revision.index();
-        self.raft.trigger().snapshot().await.map_err(|error| error.to_string())?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let covers = move |snapshot: Option<u64>| snapshot.is_some_and(|index| index >= target);
-        let built = move |metrics: &openraft::metrics::RaftMetrics<super::types::TypeConfig>| {
-            covers(metrics.snapshot.as_ref().map(|id| id.index))
+        if target == 0 {
+            return Err("nothing is applied yet, so there is nothing to make a snapshot of".into());
+        }
+        let upto = loop {
+            // Asked again each time: a request is dropped while another snapshot is being made, which may cover less.
+            self.raft.trigger().snapshot().await.map_err(|error| error.to_string())?;
+            let built = move |metrics: &Metrics| metrics.snapshot.as_ref().is_some_and(|id| id.index >= target);
+            match self.raft.wait(Some(SNAPSHOT_RETRY)).metrics(built, "a snapshot of what is applied").await {
+                Ok(metrics) => break metrics.snapshot.map_or(0, |id| id.index),
+                Err(error) if Instant::now() >= deadline => return Err(error.to_string()),
+                Err(_) => {}
+            }
         };
-        let metrics = self.raft.wait(Some(left)).metrics(built, "a snapshot of what is applied").await;
-        let metrics = metrics.map_err(|error| error.to_string())?;
-        let upto = metrics.snapshot.map_or(0, |id| id.index);
-        self.raft.trigger().purge_log(upto).await.map_err(|error| error.to_string())
+        self.raft.trigger().purge_log(upto).await.map_err(|error| error.to_string())?;
+        let purged = move |metrics: &Metrics| metrics.purged.as_ref().is_some_and(|id| id.index >= upto);
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.raft.wait(Some(left)).metrics(purged, "the log to be purged").await.map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     /// Waits until the replica fails, and says why. A replica that was shut down has not failed.
@@ -221,8 +237,9 @@ impl Replica {
                     other => Some(other.to_string()),
                 };
             }
+            // A clean stop says so before it ends; whoever ends without a word has panicked.
             if metrics.changed().await.is_err() {
-                return None;
+                return Some("the replica ended unexpectedly".into());
             }
         }
     }
@@ -263,6 +280,26 @@ impl Replica {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Makes a snapshot where the state is ahead of the log. openraft then purges the log up to the state, and a follower that is
+/// further behind can only be helped by a snapshot that reaches as far.
+async fn cover_state(
+    log: &LogStore,
+    machine: &StateMachine,
+    store: &Arc<RocksStore>,
+    snapshots: &Arc<SnapshotFolder>,
+) -> Result<(), ReplicaError> {
+    let end = log.clone().get_log_state().await.map_err(ReplicaError::Snapshots)?;
+    let covered = snapshots.current().and_then(|snapshot| snapshot.meta.last_log_id);
+    let applied = machine.last_applied();
+    if covered >= applied || (applied <= end.last_log_id && covered >= end.last_purged_log_id) {
+        return Ok(());
+    }
+    let (store, snapshots) = (Arc::clone(store), Arc::clone(snapshots));
+    let built = tokio::task::spawn_blocking(move || snapshots.build(&store)).await;
+    built.map_err(|error| ReplicaError::Start(error.to_string()))?.map_err(ReplicaError::Snapshots)?;
+    Ok(())
 }
 
 fn log_dir(dir: &Path) -> PathBuf {
@@ -308,6 +345,9 @@ fn raft_config(options: &ReplicaOptions) -> Result<Config, ReplicaError> {
         election_timeout_max: millis(options.election_timeout.1),
         // A node that was cut off must not depose a healthy leader when it comes back (Raft dissertation, section 9.6).
         enable_pre_vote: Some(true),
+        // A leader that was killed may have lost entries that followers already have. It must not go on in the same term: it
+        // would give the same log ids to other entries.
+        enable_leader_restore: Some(false),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_after_entries),
         max_in_snapshot_log_to_keep: options.keep_entries,
         // A snapshot is one stream; this bounds all of it.

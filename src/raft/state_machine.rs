@@ -8,6 +8,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
 use super::apply::Applier;
+use super::blocking;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::model::Revision;
@@ -44,6 +45,11 @@ impl StateMachine {
     /// Follows what is applied.
     pub(super) fn watch(&self) -> watch::Receiver<AppliedMark> {
         self.applied.subscribe()
+    }
+
+    /// The last applied entry.
+    pub(super) fn last_applied(&self) -> Option<LogId> {
+        self.applier.state().last
     }
 
     fn publish(&self) {
@@ -84,7 +90,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 let Some(Some(next)) = entries.next().now_or_never() else { break };
                 chunk.push(next?);
             }
-            self.apply_chunk(chunk)?;
+            blocking::run(|| self.apply_chunk(chunk))?;
         }
         Ok(())
     }

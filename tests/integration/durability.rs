@@ -83,3 +83,27 @@ async fn a_clean_stop_and_start_keeps_everything() {
     }
     assert!(cluster.assert_same_state().await >= before);
 }
+
+/// A killed leader may have lost the end of its log while followers have it. If it went on in the same term, it would give
+/// log ids that they know to other entries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_comes_back_at_once_leads_in_a_new_term() {
+    let mut cluster = Cluster::form(3).await;
+    for _ in 0..3 {
+        let leader = cluster.leader().await;
+        let term = cluster.status(leader).await.term;
+        cluster.nodes[leader].kill();
+        assert_eq!(cluster.nodes[leader].start().await, "member");
+        let later = eventually("somebody leads in a later term", SETTLE_LIMIT, async || {
+            let leader = cluster.leader().await;
+            let status = cluster.status(leader).await;
+            if status.term > term {
+                Ok(status.term)
+            } else {
+                Err(format!("node {leader} leads in term {}", status.term))
+            }
+        })
+        .await;
+        assert!(later > term);
+    }
+}

@@ -11,7 +11,7 @@ use rocksdb::{
 use super::flusher::{Flusher, LogCounters};
 use super::keys::{self, Record};
 use crate::raft::codec::{self, CodecError};
-use crate::raft::types::Vote;
+use crate::raft::types::{LogId, Vote};
 
 /// Why the log could not be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,15 @@ pub enum LogError {
         what: &'static str,
         /// What is wrong with it.
         source: CodecError,
+    },
+    /// Entries are missing in the middle.
+    #[error(
+        "the log has a hole before entry {index}: the disk lost data that it had reported as written. This node cannot go \
+             on; remove its data directory and join as a new node"
+    )]
+    Hole {
+        /// The first entry after it.
+        index: u64,
     },
     /// The flush thread did not start.
     #[error("log flush thread: {0}")]
@@ -56,7 +65,25 @@ impl LogStore {
         let inner = Inner { flusher, db, counters, vote: Mutex::new(None) };
         let store = Self { inner: Arc::new(inner) };
         *store.inner.vote.lock() = store.record(Record::Vote, "vote")?;
+        store.check_for_holes()?;
         Ok(store)
+    }
+
+    /// Refuses a log that lacks entries in its middle: a node that went on from it would acknowledge by its last entry what
+    /// it does not have.
+    fn check_for_holes(&self) -> Result<(), LogError> {
+        let purged: Option<LogId> = self.record(Record::Purged, "purge mark")?;
+        let mut expected = purged.map(|id| id.index + 1);
+        let mut keys = self.inner.db.raw_iterator_cf(&self.inner.family(keys::ENTRIES));
+        keys.seek(keys::entry(0));
+        while let Some(index) = keys.key().and_then(keys::index_of) {
+            if expected.is_some_and(|expected| expected != index) {
+                return Err(LogError::Hole { index });
+            }
+            expected = Some(index + 1);
+            keys.next();
+        }
+        Ok(keys.status()?)
     }
 
     /// Counters since the log was opened.

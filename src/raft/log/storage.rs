@@ -2,7 +2,7 @@
 //!
 //! Invariants (`L` is the log on disk):
 //! - `append` makes entries readable on return, and its callback runs only after an fsync that covers them.
-//! - `save_vote` returns only after an fsync that covers the vote, and goes through the same queue as appends.
+//! - `save_vote` and `truncate_after` return only after an fsync that covers them, and go through the same queue as appends.
 //! - Votes, appends, truncations and purges reach the write-ahead log in the order in which openraft asked for them, so that
 //!   a crash keeps a prefix of that order.
 //! - `L` has no holes: a truncation is one range, a purge writes its mark and its range in one batch.
@@ -24,6 +24,14 @@ impl LogStore {
     fn write(&self, batch: WriteBatch) -> io::Result<()> {
         self.inner.flusher.check()?;
         self.inner.db.write(batch).map_err(io::Error::other)
+    }
+
+    async fn write_synced(&self, batch: WriteBatch) -> io::Result<()> {
+        self.write(batch)?;
+        let (done, synced) = oneshot::channel();
+        // The receiver is gone only when the node is being torn down.
+        self.inner.flusher.submit(Box::new(move |outcome| drop(done.send(outcome))));
+        synced.await.map_err(|_| io::Error::other("the log was closed while it was being synced"))?
     }
 
     fn last_entry(&self) -> io::Result<Option<Entry>> {
@@ -56,11 +64,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let mut batch = WriteBatch::default();
         batch.put_cf(&self.inner.family(keys::META), keys::record(Record::Vote), codec::encode(vote));
-        self.write(batch)?;
-        let (done, synced) = oneshot::channel();
-        // The receiver is gone only when the node is being torn down.
-        self.inner.flusher.submit(Box::new(move |outcome| drop(done.send(outcome))));
-        synced.await.map_err(|_| io::Error::other("the log was closed while a vote was being synced"))??;
+        self.write_synced(batch).await?;
         // Published after the fsync: a reader never acts on a vote that a crash could take back.
         *self.inner.vote.lock() = Some(*vote);
         Ok(())
@@ -102,7 +106,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let first = last_log_id.map_or(0, |id| id.index + 1);
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(&self.inner.family(keys::ENTRIES), keys::entry(first).as_slice(), &keys::entries_end());
-        self.write(batch)
+        // Synced, though it is rare: a tail of another leader that comes back after a crash would contradict a snapshot that
+        // was installed meanwhile.
+        self.write_synced(batch).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {

@@ -57,15 +57,18 @@ pub(in crate::raft) struct PeerIdentity {
 
 impl PeerIdentity {
     /// Refuses what is not for this node.
-    pub(super) fn check(self, envelope: &Envelope) -> Result<(), Status> {
-        if envelope.lineage != self.lineage && envelope.lineage != 0 {
+    pub(super) fn check(self, envelope: &Envelope, kind: Kind) -> Result<(), Status> {
+        // Who wants to join belongs to no cluster yet, and knows members by their addresses alone.
+        let stranger = kind == Kind::Admit && envelope.lineage == 0;
+        let anyone = matches!(kind, Kind::Admit | Kind::Promote) && envelope.to == 0;
+        if envelope.lineage != self.lineage && !stranger {
             return Err(Status::failed_precondition(format!(
                 "this node belongs to cluster {:016x} and the message is from another cluster, {:016x}: check the peer \
                  addresses",
                 self.lineage, envelope.lineage
             )));
         }
-        if envelope.to != self.node_id && envelope.to != 0 {
+        if envelope.to != self.node_id && !anyone {
             return Err(Status::failed_precondition(format!(
                 "this node has id {} and the message is for node {}: an address was given to another node",
                 self.node_id, envelope.to

@@ -17,7 +17,7 @@ use super::envelope::{AdmitRequest, Kind, PromoteRequest};
 use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::replica::Replica;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
-use crate::raft::{CommandBody, codec};
+use crate::raft::{CommandBody, blocking, codec};
 use crate::store::FileEntry;
 use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
@@ -53,8 +53,15 @@ impl PeerServer {
     /// The replica, and which message it is, if the message is for this node at all.
     fn open(&self, envelope: &Envelope) -> Result<(&Arc<Replica>, Kind), Status> {
         let replica = self.replica()?;
-        replica.identity().check(envelope)?;
-        Ok((replica, Kind::of(envelope)?))
+        let kind = Kind::of(envelope)?;
+        replica.identity().check(envelope, kind)?;
+        Ok((replica, kind))
+    }
+
+    /// The replica, if the message is for this node and of the kind that the call is for.
+    fn open_as(&self, envelope: &Envelope, expected: Kind) -> Result<&Arc<Replica>, Status> {
+        let (replica, kind) = self.open(envelope)?;
+        if kind == expected { Ok(replica) } else { Err(unexpected(kind)) }
     }
 }
 
@@ -106,7 +113,7 @@ impl PeerService for PeerServer {
         let Some(SnapshotPart { part: Some(snapshot_part::Part::Header(header)) }) = parts.try_next().await? else {
             return Err(Status::invalid_argument("a snapshot begins with its header"));
         };
-        let (replica, _) = self.open(&header)?;
+        let replica = self.open_as(&header, Kind::Snapshot)?;
         let (vote, meta, files): (Vote, SnapshotMeta, Vec<FileEntry>) = decode(&header.payload)?;
         let failed = |error: std::io::Error| Status::internal(format!("the snapshot was not taken: {error}"));
         let mut receiving = replica.snapshots().receive(files).map_err(failed)?;
@@ -114,7 +121,7 @@ impl PeerService for PeerServer {
             let Some(snapshot_part::Part::Chunk(chunk)) = part.part else {
                 return Err(Status::invalid_argument("a snapshot has one header"));
             };
-            receiving.write(&chunk).map_err(failed)?;
+            blocking::run(|| receiving.write(&chunk)).map_err(failed)?;
         }
         let files = tokio::task::spawn_blocking(move || receiving.finish())
             .await
@@ -126,27 +133,30 @@ impl PeerService for PeerServer {
 
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
-        let (replica, _) = self.open(&envelope)?;
+        let replica = self.open_as(&envelope, Kind::Propose)?;
         let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
         Ok(reply(&replica.proposer().propose_here(op_id, body).await))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
-        let (replica, _) = self.open(request.get_ref())?;
+        let replica = self.open_as(request.get_ref(), Kind::ReadIndex)?;
         Ok(reply(&replica.read_index_here().await))
     }
 
     async fn admit(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
-        let (replica, _) = self.open(&envelope)?;
+        let replica = self.open_as(&envelope, Kind::Admit)?;
         let AdmitRequest { address } = decode(&envelope.payload)?;
         Ok(reply(&replica.admit(address, Instant::now() + FORWARDED).await))
     }
 
     async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
-        let (replica, _) = self.open(&envelope)?;
+        let replica = self.open_as(&envelope, Kind::Promote)?;
         let PromoteRequest { node_id, address } = decode(&envelope.payload)?;
-        Ok(reply(&replica.promote_here(node_id, address).await))
+        let replica = Arc::clone(replica);
+        // In a task of its own: a joining node that hangs up must not leave a membership change half done.
+        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address).await });
+        Ok(reply(&promoted.await.map_err(stopped)?))
     }
 }

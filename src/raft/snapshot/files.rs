@@ -34,9 +34,15 @@ impl Drop for Folder {
 }
 
 impl SnapshotFiles {
+    /// A folder that is removed with its last user, until [`SnapshotFiles::keep`] is called.
     pub(super) fn new(path: PathBuf, files: Vec<FileEntry>) -> Self {
-        let folder = Folder { path, obsolete: AtomicBool::new(false) };
+        let folder = Folder { path, obsolete: AtomicBool::new(true) };
         Self { folder: Arc::new(folder), files: files.into() }
+    }
+
+    /// Lets the folder stay.
+    pub(super) fn keep(&self) {
+        self.folder.obsolete.store(false, Ordering::Release);
     }
 
     /// Where the files are.

@@ -109,6 +109,7 @@ impl SnapshotFolder {
 
     fn keep(&self, kept: Kept) -> io::Result<Snapshot> {
         write_meta(&self.root, &kept)?;
+        kept.files.keep();
         let snapshot = RaftSnapshot { meta: kept.meta.clone(), snapshot: kept.files.clone() };
         let mut state = self.state.lock();
         let older = state.current.as_ref().is_none_or(|current| current.meta.last_log_id <= kept.meta.last_log_id);
@@ -143,7 +144,9 @@ fn read_meta(root: &Path, number: &str) -> io::Result<Kept> {
     let number: u64 = number.parse().map_err(|_| damaged("not a snapshot number".into()))?;
     let (meta, files): (SnapshotMeta, Vec<FileEntry>) =
         codec::decode(&fs::read(&path)?).map_err(|e| damaged(e.to_string()))?;
-    Ok(Kept { number, meta, files: SnapshotFiles::new(root.join(folder_name(number)), files) })
+    let files = SnapshotFiles::new(root.join(folder_name(number)), files);
+    files.keep();
+    Ok(Kept { number, meta, files })
 }
 
 fn write_meta(root: &Path, kept: &Kept) -> io::Result<()> {
