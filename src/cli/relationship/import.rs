@@ -28,7 +28,8 @@ Examples:
 
 One relationship a line: document:readme#viewer@user:emil
 Blank lines and lines that begin with // or # are skipped. A batch is written whole or not at all; the file as a
-whole is not one transaction. Importing a file again changes nothing.";
+whole is not one transaction. Importing a file again changes nothing.
+A batch whose outcome is unknown is sent again, which brings back what somebody deleted in between.";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
