@@ -4,7 +4,7 @@
 //! a heartbeat. A connection on which a call timed out is dropped: after a partition the next call begins with a fresh one
 //! instead of waiting for TCP's backoff.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -53,8 +53,8 @@ pub(in crate::raft) enum CallError {
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
     channels: Mutex<BTreeMap<(Rpc, String), Channel>>,
-    /// The addresses at which the last call failed.
-    failing: Mutex<BTreeSet<String>>,
+    /// The addresses at which the last call failed, and whether the other side refused it.
+    failing: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Peers {
@@ -133,15 +133,18 @@ impl Peers {
         Err(error)
     }
 
-    /// Logs when an address begins to fail and when it answers again, and not each call in between.
+    /// Logs when an address begins to fail, to refuse, and to answer again, and not each call in between.
     fn note(&self, address: &str, error: Option<&CallError>) {
         let mut failing = self.failing.lock();
-        match error {
-            Some(error) if failing.insert(address.to_owned()) => {
-                tracing::warn!(address, %error, "a node does not answer");
+        let Some(error) = error else {
+            if failing.remove(address).is_some() {
+                tracing::info!(address, "a node answers again");
             }
-            None if failing.remove(address) => tracing::info!(address, "a node answers again"),
-            Some(_) | None => {}
+            return;
+        };
+        let refused = matches!(error, CallError::Refused { .. });
+        if failing.insert(address.to_owned(), refused) != Some(refused) {
+            tracing::warn!(address, %error, "a node does not answer as a member of this cluster");
         }
     }
 
