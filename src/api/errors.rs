@@ -90,7 +90,6 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::MetadataTooLarge => (Code::InvalidArgument, Authzed(R::TransactionMetadataTooLarge)),
         ErrorCode::UnknownDefinition => (Code::FailedPrecondition, Authzed(R::UnknownDefinition)),
         ErrorCode::UnknownRelation => (Code::FailedPrecondition, Authzed(R::UnknownRelationOrPermission)),
-        ErrorCode::UnknownCaveat => (Code::FailedPrecondition, Authzed(R::UnknownCaveat)),
         ErrorCode::PreconditionFailed => (Code::FailedPrecondition, Authzed(R::WriteOrDeletePreconditionFailure)),
         ErrorCode::DepthExceeded => (Code::ResourceExhausted, Authzed(R::MaximumDepthExceeded)),
         ErrorCode::AlreadyExists => (Code::AlreadyExists, Authzed(R::AttemptToRecreateRelationship)),

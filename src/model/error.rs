@@ -54,8 +54,6 @@ pub enum ErrorCode {
     UnknownDefinition,
     /// A relation or permission that the schema does not define.
     UnknownRelation,
-    /// A caveat that the schema does not define.
-    UnknownCaveat,
     /// A precondition did not hold; nothing was written.
     PreconditionFailed,
     /// The evaluation used up its budget.

@@ -40,22 +40,6 @@ impl Schema {
         }
     }
 
-    /// Whether a check of `name` on objects of `object_type` for `subject` makes sense under this schema.
-    pub fn check_permission(
-        &self,
-        object_type: &TypeName,
-        name: &RelationName,
-        subject: &SubjectRef,
-    ) -> Result<(), Error> {
-        known_member(self.known_definition(object_type)?, name)?;
-        self.check_subject(subject)?;
-        if subject.is_wildcard() {
-            let message = "cannot perform a check on a wildcard subject: name one object";
-            return Err(Error::new(ErrorCode::WildcardNotAllowed, message).with("field", "subject.object_id"));
-        }
-        Ok(())
-    }
-
     /// Whether the types and relations that `filter` names exist. A relation without a resource type is not judged: any
     /// definition may have it.
     pub fn check_filter(&self, filter: &TupleFilter) -> Result<(), Error> {
@@ -200,26 +184,6 @@ mod tests {
         assert_eq!(details("owner", "robot:a"), "definition_name=robot");
         let error = schema().check_tuple(&key("owner", "team:a#member")).expect_err("refused");
         assert!(error.message.contains("`team#member`") && error.message.contains("`doc#owner`"), "{error}");
-    }
-
-    #[test]
-    fn checks_need_known_names_and_one_subject() {
-        use ErrorCode::{UnknownDefinition, UnknownRelation, WildcardNotAllowed};
-        let cases: &[(&str, &str, &str, Option<ErrorCode>)] = &[
-            ("doc", "view", "user:a", None),
-            ("doc", "owner", "team:a#everyone", None),
-            ("doc", "view", "team:a", None),
-            ("file", "view", "robot:a", Some(UnknownDefinition)),
-            ("doc", "absent", "robot:a", Some(UnknownRelation)),
-            ("doc", "view", "robot:a", Some(UnknownDefinition)),
-            ("doc", "view", "team:a#absent", Some(UnknownRelation)),
-            ("doc", "view", "user:*", Some(WildcardNotAllowed)),
-        ];
-        for (object_type, permission, who, expected) in cases {
-            let object_type = TypeName::new(object_type).expect("valid");
-            let result = schema().check_permission(&object_type, &name(permission), &subject(who));
-            assert_eq!(result.err().map(|e| e.code), *expected, "{object_type}#{permission}@{who}");
-        }
     }
 
     #[test]
