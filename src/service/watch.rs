@@ -30,7 +30,7 @@ const TUPLES_AT_ONCE: usize = 500;
 /// At most so many checkpoints a second.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// A reader that takes nothing for so long is given up.
-const STALLED_READER: Duration = Duration::from_secs(60);
+const STALLED_READER: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(60) };
 
 /// What to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -315,4 +315,82 @@ fn page_of(view: &dyn ReadView, filter: &TupleFilter, after: Option<&TupleKey>) 
         if page.len() < TUPLES_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::{LINEAGE, SCHEMA, TestNode, call, update};
+    use crate::service::{Services, WriteTuples};
+
+    fn from(start: WatchStart) -> Watch {
+        let kinds = WatchKinds { tuples: true, schema: false, checkpoints: false };
+        Watch { start, object_types: Vec::new(), filters: Vec::new(), kinds }
+    }
+
+    async fn write(services: &Services, text: &str) -> Zookie {
+        let updates = vec![update(UpdateKind::Touch, text)];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid")
+    }
+
+    #[tokio::test]
+    async fn more_transactions_than_are_read_at_once_are_all_told_in_order() {
+        let (_, services) = TestNode::start();
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let count = 2 * TRANSACTIONS_AT_ONCE + 3;
+        for n in 0..count {
+            write(&services, &format!("document:d{n}#viewer@user:b")).await;
+        }
+        let mut events = services.watch(call(), from(WatchStart::After(start.encode()))).await.expect("begins");
+        let mut last = start.revision;
+        for n in 0..count {
+            let event = events.recv().await.expect("goes on").expect("no error");
+            let WatchEvent::Tuples { updates, zookie, .. } = event else { panic!("not a transaction: {event:?}") };
+            assert_eq!(updates, [update(UpdateKind::Touch, &format!("document:d{n}#viewer@user:b"))]);
+            assert!(zookie.revision > last && zookie.lineage == LINEAGE);
+            last = zookie.revision;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_told_and_can_go_on() {
+        let (_, services) = TestNode::start();
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let count = 2 * MESSAGES_AHEAD;
+        for n in 0..count {
+            write(&services, &format!("document:d{n}#viewer@user:b")).await;
+        }
+        let mut events = services.watch(call(), from(WatchStart::After(start.encode()))).await.expect("begins");
+        while !events.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let mut told = Vec::new();
+        let error = loop {
+            match events.recv().await.expect("the last word comes before the end") {
+                Ok(WatchEvent::Tuples { zookie, .. }) => told.push(zookie),
+                Ok(event) => panic!("not a transaction: {event:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code, ErrorCode::ResourceExhausted);
+        assert_eq!(events.recv().await, None);
+        let resumed = WatchStart::After(told.last().expect("some were told").encode());
+        let mut events = services.watch(call(), from(resumed)).await.expect("goes on");
+        for _ in told.len()..count {
+            events.recv().await.expect("goes on").expect("no error");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watch_ends_when_its_reader_has_gone() {
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let before = Arc::strong_count(&node);
+        let events = services.watch(call(), from(WatchStart::Now)).await.expect("begins");
+        assert!(Arc::strong_count(&node) > before, "a watcher holds on to its node");
+        drop(events);
+        while Arc::strong_count(&node) > before {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -99,10 +99,8 @@ async fn a_watch_tells_what_was_asked_for() {
     let all = [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates, WatchKind::IncludeCheckpoints];
     let everything = WatchRequest { optional_update_kinds: kinds(&all), ..after(&start) };
     let only_groups = WatchRequest { optional_object_types: vec!["group".into()], ..after(&start) };
-    let only_tom = WatchRequest {
-        optional_relationship_filters: vec![filter("document:a"), filter("group:g")],
-        ..after(&start)
-    };
+    let only_tom =
+        WatchRequest { optional_relationship_filters: vec![filter("document:a"), filter("group:g")], ..after(&start) };
     let mut everything = watch(&cluster, 0, everything).await.unwrap();
     let mut groups = watch(&cluster, 0, only_groups).await.unwrap();
     let mut some = watch(&cluster, 0, only_tom).await.unwrap();
