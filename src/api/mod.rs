@@ -9,6 +9,7 @@ mod deadline;
 mod errors;
 mod request_id;
 mod server;
+mod staleness;
 #[cfg(test)]
 mod tests;
 

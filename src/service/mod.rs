@@ -12,6 +12,7 @@ mod evaluate;
 mod schema;
 mod schema_cache;
 mod services;
+mod staleness;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
@@ -25,5 +26,6 @@ pub use cluster::{
 pub use consistency_request::Consistency;
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
+pub use staleness::StalenessBound;
 pub use tuples::{DeleteAnswer, DeleteTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples};
 pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

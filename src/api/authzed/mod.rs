@@ -12,10 +12,15 @@ pub(super) use watch::Watch;
 use tonic::metadata::MetadataMap;
 
 use super::deadline::deadline;
+use super::staleness::staleness;
 use crate::model::StoreId;
 use crate::service::{Call, Services};
 
 /// What a request brings besides its message. This protocol speaks of one store.
 fn call(services: &Services, metadata: &MetadataMap) -> Call {
-    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, services.request_timeout()) }
+    Call {
+        store: StoreId::DEFAULT,
+        deadline: deadline(metadata, services.request_timeout()),
+        staleness: staleness(metadata),
+    }
 }
