@@ -68,7 +68,9 @@ pub enum CheckError {
         name: String,
     },
     /// The context stored with a tuple is no context.
-    #[error("a relationship that the answer hangs on holds a context for caveat `{caveat}` that cannot be read: {source}")]
+    #[error(
+        "a relationship that the answer hangs on holds a context for caveat `{caveat}` that cannot be read: {source}"
+    )]
     StoredContext {
         /// The caveat.
         caveat: String,

@@ -37,18 +37,14 @@ fn documents() -> SchemaText {
         .permission("not_all", minus(computed("aaa"), all("par", "aaa")))
 }
 
-const OPEN: [&str; 3] =
-    ["doc:x#aaa@user:u with if_a", "doc:x#bbb@user:u with if_b", "doc:x#ccc@user:u with if_c"];
+const OPEN: [&str; 3] = ["doc:x#aaa@user:u with if_a", "doc:x#bbb@user:u with if_b", "doc:x#ccc@user:u with if_c"];
 
 #[test]
 fn operators_carry_open_conditions_on() {
     let cases: [(&str, &[(&str, &str)]); 9] = [
         ("a_or_b", &[("{}", "a b"), (r#"{"a":false}"#, "b"), (r#"{"b":true}"#, "allowed")]),
         ("a_and_b", &[("{}", "a b"), (r#"{"a":true}"#, "b"), (r#"{"b":false}"#, "denied")]),
-        (
-            "a_less_b",
-            &[("{}", "a b"), (r#"{"a":true}"#, "b"), (r#"{"b":false}"#, "a"), (r#"{"b":true}"#, "denied")],
-        ),
+        ("a_less_b", &[("{}", "a b"), (r#"{"a":true}"#, "b"), (r#"{"b":false}"#, "a"), (r#"{"b":true}"#, "denied")]),
         ("ab_less_c", &[("{}", "a b c"), (r#"{"a":true}"#, "b c"), (r#"{"c":false}"#, "a b")]),
         (
             "a_less_bc",
@@ -128,11 +124,7 @@ fn conditions_on_the_way_count_with_those_at_its_end() {
 fn a_condition_on_everyone_is_one_on_each() {
     let tuples = ["doc:x#ccc@user:* with if_c", "doc:x#ccc@user:u with if_a", "doc:x#ccc@user:v"];
     let bench = Bench::new(documents(), &tuples);
-    bench.expect_decisions(&[
-        ("doc:x#ccc@user:u", "a c"),
-        ("doc:x#ccc@user:v", "allowed"),
-        ("doc:x#ccc@user:w", "c"),
-    ]);
+    bench.expect_decisions(&[("doc:x#ccc@user:u", "a c"), ("doc:x#ccc@user:v", "allowed"), ("doc:x#ccc@user:w", "c")]);
 }
 
 #[test]
@@ -170,7 +162,8 @@ fn an_answer_that_hangs_on_a_failed_condition_is_an_error() {
         ("doc:none#a_less_e@user:u", "denied"),
         ("doc:x#eee@user:v", "denied"),
     ]);
-    for question in ["doc:x#eee", "doc:x#a_and_e", "doc:x#a_less_e", "doc:y#a_or_e", "doc:y#a_and_e", "doc:y#a_less_e"] {
+    for question in ["doc:x#eee", "doc:x#a_and_e", "doc:x#a_less_e", "doc:y#a_or_e", "doc:y#a_and_e", "doc:y#a_less_e"]
+    {
         let result = bench.decide(&format!("{question}@user:u"));
         assert!(matches!(result, Err(CheckError::Caveat { .. })), "{question}: {result:?}");
     }

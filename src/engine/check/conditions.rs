@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::caveat::{Context, EvaluationError, Outcome};
+use crate::caveat::{Context, Outcome};
 use crate::engine::plan::Plan;
 use crate::engine::{CheckError, Circumstances};
 use crate::model::{CaveatUse, Qualifiers};
@@ -67,11 +67,12 @@ impl<'a> Conditions<'a> {
 
     /// Whether a tuple counts; `None` where it has expired, and so is not there.
     pub(super) fn judge(&mut self, qualifiers: &Qualifiers) -> Option<Verdict> {
-        if qualifiers.expires_at.is_some_and(|expires_at| expires_at <= self.circumstances.now) {
+        if qualifiers.expired(self.circumstances.now) {
             return None;
         }
         let Some(caveat) = &qualifiers.caveat else { return Some(Verdict::True) };
-        let known = self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();
+        let known =
+            self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();
         let verdict = known.unwrap_or_else(|| self.judge_anew(caveat));
         self.met_open |= verdict == Verdict::Open;
         Some(verdict)
@@ -104,8 +105,11 @@ impl<'a> Conditions<'a> {
         let Some(compiled) = self.plan.caveat(&caveat.name) else {
             return Err(CheckError::UnknownCaveat { name: caveat.name.clone() });
         };
-        let stored = Context::from_json_text(&caveat.context_json)
-            .map_err(|source| CheckError::StoredContext { caveat: caveat.name.clone(), source })?;
-        compiled.evaluate(&stored, &self.circumstances.context).map_err(|source: EvaluationError| CheckError::Caveat(source))
+        let stored = match caveat.context_json.as_str() {
+            "" => Ok(Context::new()),
+            text => Context::from_json_text(text),
+        };
+        let stored = stored.map_err(|source| CheckError::StoredContext { caveat: caveat.name.clone(), source })?;
+        Ok(compiled.evaluate(&stored, &self.circumstances.context)?)
     }
 }

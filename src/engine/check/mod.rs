@@ -17,9 +17,9 @@ mod names;
 mod objects;
 mod reader;
 mod request;
-mod session;
 #[cfg(test)]
 mod scale;
+mod session;
 #[cfg(test)]
 mod tests;
 

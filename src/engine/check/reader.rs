@@ -142,8 +142,7 @@ impl<'a> Reader<'a> {
     fn rows(&mut self, node: Node, read_row: &mut ReadRow<'_>) -> Result<ControlFlow<()>, CheckError> {
         let resource = self.resource(node);
         let relation = &self.plan.member(node.member).name;
-        let (view, objects, conditions, meter) =
-            (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
+        let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
         view.subjects(&resource, relation, &mut |row| {
             end = meter.read().and_then(|()| read_row(objects, conditions, row));
@@ -176,8 +175,7 @@ impl<'a> Reader<'a> {
                 relation: SubjectRelationFilter::Any,
             }),
         };
-        let (view, objects, conditions, meter) =
-            (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
+        let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
         view.scan(&filter, None, &mut |row| {
             let subject = &row.tuple.key.subject;

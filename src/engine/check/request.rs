@@ -12,7 +12,7 @@ use super::names::{resource_member, subject_kind};
 use super::session::SubjectChecks;
 
 /// One question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CheckItem {
     /// On what.
     pub resource: ObjectRef,
@@ -62,13 +62,13 @@ pub fn check_bulk(
     now: TimestampMs,
     budget: &Budget,
 ) -> Vec<Result<CheckOutcome, CheckError>> {
-    let mut groups: HashMap<(&SubjectRef, String), Vec<usize>> = HashMap::new();
+    let mut groups: HashMap<(&SubjectRef, &Context), Vec<usize>> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
-        groups.entry((&item.subject, item.context.to_json_text())).or_default().push(index);
+        groups.entry((&item.subject, &item.context)).or_default().push(index);
     }
     let mut results: Vec<Option<Result<CheckOutcome, CheckError>>> = items.iter().map(|_| None).collect();
-    for ((subject, _), indexes) in groups {
-        let circumstances = Circumstances { now, context: items[indexes[0]].context.clone() };
+    for ((subject, context), indexes) in groups {
+        let circumstances = Circumstances { now, context: context.clone() };
         let mut shared: Option<SubjectChecks<'_>> = None;
         for index in indexes {
             let item = &items[index];

@@ -1,9 +1,7 @@
 //! Check by example: what each operator means, what cycles and budgets do, and what is never read.
 
 use crate::caveat::Context;
-use crate::engine::testbed::{
-    Bench, SchemaText, all, and, any, computed, groups, guarded_folders, minus, or, tuple,
-};
+use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, groups, guarded_folders, minus, or, tuple};
 use crate::engine::{Budget, CheckError, CheckItem, check_bulk};
 use crate::model::TimestampMs;
 use crate::schema::Rewrite;

@@ -66,8 +66,7 @@ impl Reach {
 
     fn compute(&self, plan: &Plan, kind: SubjectKind) -> ReachSet {
         let mut set = ReachSet::empty(plan.members.len());
-        let mut queue: Vec<MemberId> =
-            member_ids(&plan.members).filter(|id| begins(plan, *id, kind, &set)).collect();
+        let mut queue: Vec<MemberId> = member_ids(&plan.members).filter(|id| begins(plan, *id, kind, &set)).collect();
         queue.retain(|id| set.insert(*id));
         while let Some(id) = queue.pop() {
             for dependent in &self.dependents[id.index()] {
