@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
-use crate::model::{Error, ErrorCode, Revision, StoreId};
-use crate::raft::{Applied, CommandBody, Propose};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
+use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
 
 /// Bounds of a node that an operator can set.
@@ -108,6 +108,11 @@ impl Services {
     /// Says that this node stops: what would go on without an end is ended.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn now(&self) -> Result<TimestampMs, Error> {
+        Ok(wall_clock().max(self.member()?.views.cluster_time()))
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

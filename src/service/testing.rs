@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
+    TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::{
     Applied, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema, WriteTuples,
@@ -43,6 +43,8 @@ pub(crate) struct TestNode {
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
     pub(crate) lags_at: Mutex<Option<Revision>>,
+    /// The largest leader time, as if it had come with the log.
+    pub(crate) cluster_time: Mutex<TimestampMs>,
     /// What becomes of the next proposal instead.
     pub(crate) fails_with: Mutex<Option<ProposeError>>,
     /// Commands of others: each proposal lets one of them in first.
@@ -202,6 +204,10 @@ impl ViewSource for TestNode {
 
     fn lineage(&self) -> u64 {
         LINEAGE
+    }
+
+    fn cluster_time(&self) -> TimestampMs {
+        *self.cluster_time.lock()
     }
 }
 
