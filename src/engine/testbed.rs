@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::model::{
-    ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey, TypeName,
+    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
@@ -268,5 +268,9 @@ impl ReadView for SortedView {
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         Ok(None)
+    }
+
+    fn counters(&self) -> Result<Vec<Counter>, StoreError> {
+        Ok(Vec::new())
     }
 }
