@@ -3,13 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
-use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
 
@@ -40,6 +40,8 @@ pub struct Services {
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    /// A permit for each import under way.
+    pub(super) imports: Semaphore,
 }
 
 /// What a node has once it is a member.
@@ -60,6 +62,7 @@ impl Services {
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
 
