@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::model::{Decision, ObjectRef, SubjectRef, Tuple, TupleKey};
-use crate::schema::{AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 
 use super::reference::{Reference, Spot, Truth};
 use super::testbed::{object, relation_name, stored, type_name};
@@ -125,7 +125,7 @@ fn schema(case: &RawCase) -> Schema {
                 // Chains, cycles and plain users are where the work is, so no schema is without them.
                 let sure = AllowedSubject::Direct(type_name(if position == 0 { name } else { "user" }));
                 let drawn = kinds.iter().map(|raw| kind(raw, position > 0));
-                let allowed = std::iter::once(sure).chain(drawn).collect();
+                let allowed = std::iter::once(sure).chain(drawn).map(Allowed::plain).collect();
                 Member::Relation(Relation { allowed })
             } else {
                 let raw = rewrites.next().expect("one rewrite a permission");
@@ -148,7 +148,7 @@ fn tuples(case: &RawCase, schema: &Schema) -> Vec<TupleKey> {
         let Some(Member::Relation(body)) = schema.member(resource.object_type.as_str(), relation.as_str()) else {
             panic!("both are relations on both types");
         };
-        let kind = other.as_ref().map_or_else(|| allowed.get(&body.allowed).clone(), |other| kind(other, true));
+        let kind = other.as_ref().map_or_else(|| allowed.get(&body.allowed).subject.clone(), |other| kind(other, true));
         let of_type = |name: &crate::model::TypeName| -> ObjectRef {
             let objects: Vec<ObjectRef> =
                 OBJECTS.iter().map(|text| object(text)).filter(|o| o.object_type == *name).collect();
@@ -193,6 +193,7 @@ fn judge(reference: &Reference, item: &CheckItem, result: &Result<CheckOutcome, 
         Ok(outcome) => match outcome.decision {
             Decision::Allowed => truth == Truth::True,
             Decision::Denied => truth == Truth::False,
+            Decision::Conditional { .. } => false,
         },
         Err(CheckError::CycleThroughExclusion { .. }) => !reference.stratified(&spot),
         Err(_) => false,

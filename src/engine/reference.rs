@@ -84,7 +84,7 @@ fn with_named_right_sides(schema: &Schema) -> Schema {
 fn name_right_sides(rewrite: &Rewrite, fresh: &mut BTreeMap<RelationName, Member>) -> Rewrite {
     let mut each = |operands: &[Rewrite]| operands.iter().map(|operand| name_right_sides(operand, fresh)).collect();
     match rewrite {
-        Rewrite::Nil | Rewrite::Computed(_) | Rewrite::Arrow { .. } => rewrite.clone(),
+        Rewrite::Nil | Rewrite::Itself | Rewrite::Computed(_) | Rewrite::Arrow { .. } => rewrite.clone(),
         Rewrite::Union(operands) => Rewrite::Union(each(operands)),
         Rewrite::Intersection(operands) => Rewrite::Intersection(each(operands)),
         Rewrite::Exclusion(left, right) => {
@@ -151,6 +151,7 @@ impl World<'_> {
     fn rewrite(&self, object: &ObjectRef, rewrite: &Rewrite, sets: &Sets, excluded: &Sets) -> Subjects {
         match rewrite {
             Rewrite::Nil => Subjects::new(),
+            Rewrite::Itself => Subjects::from([SubjectRef::direct(object.clone())]),
             Rewrite::Computed(name) => set(sets, object, name),
             Rewrite::Arrow { tupleset, target, kind } => {
                 let mut each = self
@@ -182,9 +183,7 @@ impl World<'_> {
         let member = self.schema.member(object.object_type.as_str(), relation.as_str());
         self.tuples.iter().filter(move |key| key.resource == *object && key.relation == *relation).filter_map(
             move |key| match member {
-                Some(Member::Relation(relation)) => {
-                    relation.allowed.contains(&kind(&key.subject)).then_some(&key.subject)
-                }
+                Some(Member::Relation(relation)) => relation.allows(&kind(&key.subject)).then_some(&key.subject),
                 Some(Member::Permission(_)) | None => None,
             },
         )
@@ -211,7 +210,7 @@ impl World<'_> {
 
     fn mentioned(&self, object: &ObjectRef, rewrite: &Rewrite, negated: bool, found: &mut Vec<(Spot, bool)>) {
         match rewrite {
-            Rewrite::Nil => {}
+            Rewrite::Nil | Rewrite::Itself => {}
             Rewrite::Computed(name) => found.push(((object.clone(), name.clone()), negated)),
             Rewrite::Arrow { tupleset, target, kind: _ } => {
                 let spot = (object.clone(), tupleset.clone());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{
     ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey, TypeName,
 };
-use crate::schema::{AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
 
 use super::{Budget, CheckError, CheckItem, Plan, check, check_bulk};
@@ -96,6 +96,7 @@ impl SchemaText {
                 }
                 (None, None) => AllowedSubject::Direct(type_name(kind)),
             })
+            .map(Allowed::plain)
             .collect();
         self.member(name, Member::Relation(Relation { allowed }))
     }

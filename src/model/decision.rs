@@ -7,4 +7,9 @@ pub enum Decision {
     Allowed,
     /// The subject does not have it.
     Denied,
+    /// It hangs on parameters of caveats that neither the request nor the relationships gave.
+    Conditional {
+        /// Their names, sorted, each once; never empty.
+        missing: Vec<String>,
+    },
 }

@@ -54,6 +54,18 @@ pub enum ErrorCode {
     UnknownDefinition,
     /// A relation or permission that the schema does not define.
     UnknownRelation,
+    /// A caveat that the schema does not define.
+    UnknownCaveat,
+    /// The condition of a caveat could not be judged.
+    CaveatEvaluation,
+    /// A value of a caveat's context that its parameter does not take.
+    CaveatParameterType,
+    /// The context stored with a relationship is too large.
+    RelationshipContextTooLarge,
+    /// A counter of this name exists.
+    CounterExists,
+    /// No counter has this name.
+    UnknownCounter,
     /// A precondition did not hold; nothing was written.
     PreconditionFailed,
     /// The evaluation used up its budget.

@@ -14,7 +14,7 @@ mod update;
 pub use decision::Decision;
 pub use error::{Error, ErrorCode};
 pub use filter::{SubjectFilter, SubjectRelationFilter, TupleFilter};
-pub use name::{NameError, ObjectId, RelationName, TypeName};
+pub use name::{CaveatName, NameError, ObjectId, RelationName, TypeName};
 pub use reference::{ObjectRef, SubjectRef};
 pub use revision::{Revision, StoreId};
 pub use tuple::{CaveatUse, Qualifiers, TimestampMs, Tuple, TupleKey};

@@ -94,6 +94,11 @@ name_type!(
     check_relation_name
 );
 name_type!(
+    /// The name of a caveat, with optional prefixes. At most 128 bytes.
+    CaveatName,
+    check_type_name
+);
+name_type!(
     /// The id of an object, or `*` for every object of a type where a subject may be a wildcard. At most 1024 bytes.
     ObjectId,
     check_object_id

@@ -106,8 +106,9 @@ fn removed_subjects(
     after: &Relation,
     guards: &mut Vec<Guard>,
 ) {
-    let kept: BTreeSet<&AllowedSubject> = after.allowed.iter().collect();
-    for subject in before.allowed.iter().filter(|subject| !kept.contains(subject)) {
+    let kept: BTreeSet<&AllowedSubject> = after.allowed.iter().map(|allowed| &allowed.subject).collect();
+    let removed = before.allowed.iter().map(|allowed| &allowed.subject).filter(|subject| !kept.contains(subject));
+    for subject in removed {
         guards.push(Guard {
             filter: TupleFilter { subject: Some(subjects_of(subject)), ..under(definition, name) },
             what: format!(
@@ -135,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::model::{ObjectRef, SubjectRef, TupleKey};
-    use crate::schema::spicedb;
+    use crate::schema::{Allowed, spicedb};
 
     const OLD: &str = "
         definition user {}
@@ -219,7 +220,7 @@ mod tests {
         ];
         let member = prop_oneof![
             4 => prop::collection::btree_set(kind, 1..6)
-                .prop_map(|allowed| Member::Relation(Relation { allowed: allowed.into_iter().collect() })),
+                .prop_map(|allowed| Member::Relation(Relation { allowed: allowed.into_iter().map(Allowed::plain).collect() })),
             1 => Just(Member::Permission(crate::schema::Permission { rewrite: crate::schema::Rewrite::Nil })),
         ];
         let members = prop::collection::btree_map(member_name(), member, 0..4);

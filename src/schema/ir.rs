@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{RelationName, SubjectRef, TypeName};
+use crate::model::{CaveatName, RelationName, SubjectRef, TypeName};
 
 /// A whole schema.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +39,18 @@ pub enum Member {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
     /// Allowed subjects, in the order of the text.
-    pub allowed: Vec<AllowedSubject>,
+    pub allowed: Vec<Allowed>,
+}
+
+/// A kind of subject that a relation allows, and what its tuples must carry: exactly these traits, no more and no fewer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Allowed {
+    /// The kind.
+    pub subject: AllowedSubject,
+    /// The caveat that a tuple must name.
+    pub caveat: Option<CaveatName>,
+    /// Whether a tuple must say when it expires.
+    pub expires: bool,
 }
 
 /// One kind of subject that a relation allows.
@@ -65,6 +76,8 @@ pub struct Permission {
 pub enum Rewrite {
     /// `nil`: nobody.
     Nil,
+    /// `self`: the object itself, as a subject without a relation.
+    Itself,
     /// A relation or permission of the same object.
     Computed(RelationName),
     /// `tupleset->target`: `target` on the objects that `tupleset` names.
@@ -93,11 +106,40 @@ pub enum ArrowKind {
     All,
 }
 
+impl Relation {
+    /// Whether tuples with this kind of subject can be, with whatever traits.
+    #[must_use]
+    pub fn allows(&self, kind: &AllowedSubject) -> bool {
+        self.allowed.iter().any(|allowed| allowed.subject == *kind)
+    }
+}
+
 impl Schema {
     /// The member `name` of type `object_type`.
     #[must_use]
     pub fn member(&self, object_type: &str, name: &str) -> Option<&Member> {
         self.definitions.get(object_type)?.members.get(name)
+    }
+}
+
+impl Allowed {
+    /// `subject` without traits.
+    #[must_use]
+    pub fn plain(subject: AllowedSubject) -> Self {
+        Self { subject, caveat: None, expires: false }
+    }
+}
+
+/// As in the text of a schema: `type#relation with caveat and expiration`.
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subject.fmt(f)?;
+        match (&self.caveat, self.expires) {
+            (None, false) => Ok(()),
+            (None, true) => f.write_str(" with expiration"),
+            (Some(caveat), false) => write!(f, " with {caveat}"),
+            (Some(caveat), true) => write!(f, " with {caveat} and expiration"),
+        }
     }
 }
 
@@ -142,7 +184,7 @@ impl Rewrite {
         let mut open = vec![self];
         while let Some(next) = open.pop() {
             match next {
-                Self::Nil | Self::Computed(_) | Self::Arrow { .. } => leaves.push(next),
+                Self::Nil | Self::Itself | Self::Computed(_) | Self::Arrow { .. } => leaves.push(next),
                 Self::Union(operands) | Self::Intersection(operands) => open.extend(operands.iter().rev()),
                 Self::Exclusion(base, removed) => open.extend([removed.as_ref(), base.as_ref()]),
             }

@@ -11,4 +11,4 @@ mod validate;
 mod write_check;
 
 pub use error::{SchemaError, SchemaErrorKind};
-pub use ir::{AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+pub use ir::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};

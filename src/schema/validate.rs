@@ -82,7 +82,7 @@ fn wildcard_reach(schema: &Schema) -> BTreeMap<RelationRef<'_>, RelationRef<'_>>
             let Member::Relation(relation) = member else { continue };
             let this = (&definition.name, name);
             for subject in &relation.allowed {
-                match subject {
+                match &subject.subject {
                     AllowedSubject::Direct(_) => {}
                     AllowedSubject::Wildcard(_) => open.push((this, this)),
                     AllowedSubject::Userset(t, r) => referrers.entry((t, r)).or_default().push(this),
@@ -120,7 +120,7 @@ fn check_relation(
             );
             report(Some(index), message);
         }
-        if let Some(message) = subject_fault(schema, wildcards, definition, name, subject) {
+        if let Some(message) = subject_fault(schema, wildcards, definition, name, &subject.subject) {
             report(Some(index), message);
         }
     }
@@ -180,9 +180,12 @@ fn leaf_fault(
                 })
             }
         },
-        Rewrite::Nil | Rewrite::Computed(_) | Rewrite::Union(_) | Rewrite::Intersection(_) | Rewrite::Exclusion(..) => {
-            None
-        }
+        Rewrite::Nil
+        | Rewrite::Itself
+        | Rewrite::Computed(_)
+        | Rewrite::Union(_)
+        | Rewrite::Intersection(_)
+        | Rewrite::Exclusion(..) => None,
     }
 }
 
@@ -197,6 +200,7 @@ fn alias_target<'a>(definition: &'a Definition, name: &RelationName) -> Option<&
         Member::Permission(permission) => match &permission.rewrite {
             Rewrite::Computed(target) => Some(target),
             Rewrite::Nil
+            | Rewrite::Itself
             | Rewrite::Arrow { .. }
             | Rewrite::Union(_)
             | Rewrite::Intersection(_)

@@ -6,7 +6,7 @@ use crate::model::{
     Error, ErrorCode, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey, TypeName,
 };
 
-use super::{AllowedSubject, Definition, Member, Schema};
+use super::{Allowed, AllowedSubject, Definition, Member, Schema};
 
 impl Schema {
     /// Whether `key` may be written, or deleted, under this schema.
@@ -31,7 +31,7 @@ impl Schema {
             Member::Relation(relation) => {
                 // A wildcard with a relation is no kind of subject, so it is never allowed.
                 let kind = AllowedSubject::of(&key.subject);
-                if kind.as_ref().is_some_and(|kind| relation.allowed.contains(kind)) {
+                if kind.as_ref().is_some_and(|kind| relation.allows(kind)) {
                     return Ok(());
                 }
                 let kind = kind.map_or_else(|| key.subject.to_string(), |kind| kind.to_string());
@@ -86,7 +86,7 @@ fn known_member<'a>(definition: &'a Definition, name: &RelationName) -> Result<&
     })
 }
 
-fn wrong_subject(definition: &Definition, relation: &RelationName, kind: &str, allowed: &[AllowedSubject]) -> Error {
+fn wrong_subject(definition: &Definition, relation: &RelationName, kind: &str, allowed: &[Allowed]) -> Error {
     const SHOWN: usize = 8;
     let mut list = allowed.iter().take(SHOWN).map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
     if allowed.len() > SHOWN {

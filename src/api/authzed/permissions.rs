@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{call, convert};
 use crate::api::errors::to_status;
@@ -13,8 +13,11 @@ use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
 use crate::wire::authzed::v1::{
     CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, CheckPermissionRequest, CheckPermissionResponse,
-    DeleteRelationshipsRequest, DeleteRelationshipsResponse, ReadRelationshipsRequest, ReadRelationshipsResponse,
-    WriteRelationshipsRequest, WriteRelationshipsResponse,
+    DeleteRelationshipsRequest, DeleteRelationshipsResponse, ExpandPermissionTreeRequest, ExpandPermissionTreeResponse,
+    ExportBulkRelationshipsRequest, ExportBulkRelationshipsResponse, ImportBulkRelationshipsRequest,
+    ImportBulkRelationshipsResponse, LookupResourcesRequest, LookupResourcesResponse, LookupSubjectsRequest,
+    LookupSubjectsResponse, ReadRelationshipsRequest, ReadRelationshipsResponse, WriteRelationshipsRequest,
+    WriteRelationshipsResponse,
 };
 
 /// Serves relationships and checks.
@@ -78,6 +81,47 @@ impl PermissionsService for Permissions {
         let (consistency, question) = convert::to_check(request.into_inner()).map_err(to_status)?;
         let answer = self.services.check(call, &consistency, question).await.map_err(to_status)?;
         Ok(Response::new(convert::from_check(answer)))
+    }
+
+    async fn expand_permission_tree(
+        &self,
+        _: Request<ExpandPermissionTreeRequest>,
+    ) -> Result<Response<ExpandPermissionTreeResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    type LookupResourcesStream = BoxStream<'static, Result<LookupResourcesResponse, Status>>;
+
+    async fn lookup_resources(
+        &self,
+        _: Request<LookupResourcesRequest>,
+    ) -> Result<Response<Self::LookupResourcesStream>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    type LookupSubjectsStream = BoxStream<'static, Result<LookupSubjectsResponse, Status>>;
+
+    async fn lookup_subjects(
+        &self,
+        _: Request<LookupSubjectsRequest>,
+    ) -> Result<Response<Self::LookupSubjectsStream>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn import_bulk_relationships(
+        &self,
+        _: Request<Streaming<ImportBulkRelationshipsRequest>>,
+    ) -> Result<Response<ImportBulkRelationshipsResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    type ExportBulkRelationshipsStream = BoxStream<'static, Result<ExportBulkRelationshipsResponse, Status>>;
+
+    async fn export_bulk_relationships(
+        &self,
+        _: Request<ExportBulkRelationshipsRequest>,
+    ) -> Result<Response<Self::ExportBulkRelationshipsStream>, Status> {
+        Err(Status::unimplemented("not served yet"))
     }
 
     async fn check_bulk_permissions(

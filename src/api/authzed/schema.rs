@@ -9,7 +9,11 @@ use super::convert::to_zed_token;
 use crate::api::errors::to_status;
 use crate::service::Services;
 use crate::wire::authzed::v1::schema_service_server::SchemaService;
-use crate::wire::authzed::v1::{ReadSchemaRequest, ReadSchemaResponse, WriteSchemaRequest, WriteSchemaResponse};
+use crate::wire::authzed::v1::{
+    ComputablePermissionsRequest, ComputablePermissionsResponse, DependentRelationsRequest, DependentRelationsResponse,
+    DiffSchemaRequest, DiffSchemaResponse, ReadSchemaRequest, ReadSchemaResponse, ReflectSchemaRequest,
+    ReflectSchemaResponse, WriteSchemaRequest, WriteSchemaResponse,
+};
 
 /// Serves the schema.
 pub(in crate::api) struct Schema {
@@ -31,6 +35,31 @@ impl SchemaService for Schema {
             schema_text: answer.text.as_ref().to_owned(),
             read_at: Some(to_zed_token(answer.zookie)),
         }))
+    }
+
+    async fn reflect_schema(
+        &self,
+        _: Request<ReflectSchemaRequest>,
+    ) -> Result<Response<ReflectSchemaResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn computable_permissions(
+        &self,
+        _: Request<ComputablePermissionsRequest>,
+    ) -> Result<Response<ComputablePermissionsResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn dependent_relations(
+        &self,
+        _: Request<DependentRelationsRequest>,
+    ) -> Result<Response<DependentRelationsResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn diff_schema(&self, _: Request<DiffSchemaRequest>) -> Result<Response<DiffSchemaResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
     }
 
     async fn write_schema(

@@ -108,6 +108,7 @@ impl<'a> Evaluation<'a> {
     fn expr(&mut self, expr: &'a Expr, at: Node) -> Result<bool, CheckError> {
         match expr {
             Expr::Nil => Ok(false),
+            Expr::Itself => Ok(self.knowledge.subject.is_object(self.reader.plan, at)),
             Expr::Edge(edge) => self.edge(edge, at.object),
             Expr::All(arrow) => self.all_hops(arrow, at.object),
             Expr::Union(operands) => self.operands(operands, at, true),

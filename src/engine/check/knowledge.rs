@@ -1,6 +1,6 @@
 //! What can be said of a node without reading a tuple.
 
-use crate::engine::plan::{ReachSet, SubjectKind};
+use crate::engine::plan::{Plan, ReachSet, SubjectKind};
 use crate::model::{ObjectId, ObjectRef, SubjectRef};
 
 use super::memo::Memo;
@@ -23,6 +23,12 @@ impl Subject {
     pub(super) fn new(reference: &SubjectRef, kind: SubjectKind, object: ObjectIx) -> Self {
         let everyone = ObjectRef { object_type: reference.object.object_type.clone(), object_id: ObjectId::wildcard() };
         Self { reference: reference.clone(), kind, wildcard: SubjectRef::direct(everyone), object }
+    }
+
+    /// Whether the subject is the object that `at` speaks of.
+    pub(super) fn is_object(&self, plan: &Plan, at: Node) -> bool {
+        let object_type = plan.type_id(&plan.member(at.member).object_type);
+        self.object == at.object && object_type.map(SubjectKind::Object) == Some(self.kind)
     }
 
     /// A userset is a member of itself, be it of a relation or of a permission.

@@ -84,8 +84,12 @@ impl Names {
         let mut plan = RelationPlan::default();
         let mut types = BTreeSet::new();
         for allowed in &relation.allowed {
-            match allowed {
+            match &allowed.subject {
                 AllowedSubject::Direct(name) => {
+                    // With different traits a kind can stand in the list more than once.
+                    if plan.direct.contains(&self.type_id(name)) {
+                        continue;
+                    }
                     types.insert(self.type_id(name));
                     plan.direct.push(self.type_id(name));
                 }
@@ -112,6 +116,7 @@ impl Names {
     fn rewrite(&self, schema: &Schema, object_type: &TypeName, rewrite: &Rewrite) -> Expr {
         match rewrite {
             Rewrite::Nil => Expr::Nil,
+            Rewrite::Itself => Expr::Itself,
             Rewrite::Computed(name) => Expr::Edge(Edge::Member(self.member_id(self.type_id(object_type), name))),
             Rewrite::Arrow { tupleset, target, kind } => {
                 let arrow = self.arrow(schema, object_type, tupleset, target);
@@ -146,7 +151,7 @@ impl Names {
         let hops = relation
             .allowed
             .iter()
-            .filter_map(|allowed| match allowed {
+            .filter_map(|allowed| match &allowed.subject {
                 AllowedSubject::Direct(name) => Some(hop(name, None)),
                 AllowedSubject::Userset(name, relation) => Some(hop(name, Some(relation))),
                 // A wildcard names no object to go to; a valid schema has none here.
@@ -160,7 +165,7 @@ impl Names {
 /// Cheapest first: an operand that decides early saves the others.
 fn rank(expr: &Expr) -> u8 {
     match expr {
-        Expr::Nil => 0,
+        Expr::Nil | Expr::Itself => 0,
         Expr::Edge(Edge::Member(_)) => 1,
         Expr::Edge(Edge::Arrow(_)) => 2,
         Expr::All(_) | Expr::Union(_) | Expr::Intersection(_) | Expr::Exclusion(_) => 3,
@@ -173,7 +178,9 @@ fn union(operands: Vec<Expr>) -> Expr {
         match operand {
             Expr::Nil => {}
             Expr::Union(inner) => flat.extend(inner),
-            other @ (Expr::Edge(_) | Expr::All(_) | Expr::Intersection(_) | Expr::Exclusion(_)) => flat.push(other),
+            other @ (Expr::Itself | Expr::Edge(_) | Expr::All(_) | Expr::Intersection(_) | Expr::Exclusion(_)) => {
+                flat.push(other)
+            }
         }
     }
     flat.sort_by_key(rank);
@@ -186,7 +193,9 @@ fn intersection(operands: Vec<Expr>) -> Expr {
         match operand {
             Expr::Nil => return Expr::Nil,
             Expr::Intersection(inner) => flat.extend(inner),
-            other @ (Expr::Edge(_) | Expr::All(_) | Expr::Union(_) | Expr::Exclusion(_)) => flat.push(other),
+            other @ (Expr::Itself | Expr::Edge(_) | Expr::All(_) | Expr::Union(_) | Expr::Exclusion(_)) => {
+                flat.push(other)
+            }
         }
     }
     flat.sort_by_key(rank);
@@ -209,13 +218,13 @@ fn into_body(expr: Expr) -> Body {
             let edges: Option<Box<[Edge]>> = operands.iter().map(as_edge).collect();
             edges.map_or(Body::Rewrite(Expr::Union(operands)), Body::Union)
         }
-        other @ (Expr::All(_) | Expr::Intersection(_) | Expr::Exclusion(_)) => Body::Rewrite(other),
+        other @ (Expr::Itself | Expr::All(_) | Expr::Intersection(_) | Expr::Exclusion(_)) => Body::Rewrite(other),
     }
 }
 
 fn as_edge(expr: &Expr) -> Option<Edge> {
     match expr {
         Expr::Edge(edge) => Some(edge.clone()),
-        Expr::Nil | Expr::All(_) | Expr::Union(_) | Expr::Intersection(_) | Expr::Exclusion(_) => None,
+        Expr::Nil | Expr::Itself | Expr::All(_) | Expr::Union(_) | Expr::Intersection(_) | Expr::Exclusion(_) => None,
     }
 }

@@ -115,6 +115,8 @@ pub(in crate::engine) struct Hop {
 pub(in crate::engine) enum Expr {
     /// Nobody.
     Nil,
+    /// The object itself.
+    Itself,
     /// One edge.
     Edge(Edge),
     /// Every object of the arrow must have the target, and there must be one.

@@ -67,7 +67,7 @@ impl Reach {
     fn compute(&self, plan: &Plan, kind: SubjectKind) -> ReachSet {
         let mut set = ReachSet::empty(plan.members.len());
         let mut queue: Vec<MemberId> =
-            member_ids(&plan.members).filter(|id| begins(plan.member(*id), *id, kind)).collect();
+            member_ids(&plan.members).filter(|id| begins(plan.member(*id), *id, kind, &set)).collect();
         queue.retain(|id| set.insert(*id));
         while let Some(id) = queue.pop() {
             for dependent in &self.dependents[id.index()] {
@@ -86,11 +86,12 @@ fn member_ids(members: &[Member]) -> impl Iterator<Item = MemberId> + use<> {
 }
 
 /// Whether a subject of `kind` has the member without the help of other members. A userset has itself.
-fn begins(member: &Member, id: MemberId, kind: SubjectKind) -> bool {
+fn begins(member: &Member, id: MemberId, kind: SubjectKind, none: &ReachSet) -> bool {
     let itself = kind == SubjectKind::Userset(id);
     match &member.body {
         Body::Relation(relation) => itself || relation.admits(kind) || relation.admits_wildcard_of(kind),
-        Body::Union(_) | Body::Rewrite(_) => itself,
+        Body::Union(_) => itself,
+        Body::Rewrite(expr) => itself || expr_follows(expr, none),
     }
 }
 
@@ -105,6 +106,8 @@ fn follows(member: &Member, set: &ReachSet) -> bool {
 fn expr_follows(expr: &Expr, set: &ReachSet) -> bool {
     match expr {
         Expr::Nil => false,
+        // Which type the object has is not asked here: a set that is too large costs reads, never an answer.
+        Expr::Itself => true,
         Expr::Edge(edge) => edge_follows(edge, set),
         Expr::All(arrow) => arrow_follows(arrow, set),
         Expr::Union(operands) => operands.iter().any(|operand| expr_follows(operand, set)),
@@ -163,7 +166,7 @@ fn each_reference(member: &Member, visit: &mut impl FnMut(MemberId)) {
 
 fn expr_references(expr: &Expr, visit: &mut impl FnMut(MemberId)) {
     match expr {
-        Expr::Nil => {}
+        Expr::Nil | Expr::Itself => {}
         Expr::Edge(edge) => edge_references(edge, visit),
         Expr::All(arrow) => arrow_references(arrow, visit),
         Expr::Union(operands) | Expr::Intersection(operands) => {

@@ -7,7 +7,7 @@ use super::ast::{DefinitionNode, Expr, MemberBody, MemberNode};
 use super::parser::parse_text;
 use crate::model::{RelationName, TypeName, limits};
 use crate::schema::validate::{Fault, find_faults};
-use crate::schema::{Definition, Member, Permission, Relation, Rewrite, Schema, SchemaError};
+use crate::schema::{Allowed, Definition, Member, Permission, Relation, Rewrite, Schema, SchemaError};
 
 /// Reads a schema text. A text without definitions is a valid, empty schema.
 ///
@@ -113,7 +113,9 @@ fn lower(body: MemberBody) -> (Member, Vec<usize>) {
     let member = match body {
         MemberBody::Relation(subjects) => {
             parts.extend(subjects.iter().map(|subject| subject.offset));
-            Member::Relation(Relation { allowed: subjects.into_iter().map(|subject| subject.value).collect() })
+            Member::Relation(Relation {
+                allowed: subjects.into_iter().map(|subject| Allowed::plain(subject.value)).collect(),
+            })
         }
         MemberBody::Permission(expr) => {
             let rewrite = lower_expression(expr, &mut parts);

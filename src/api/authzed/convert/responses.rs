@@ -21,6 +21,7 @@ fn to_permissionship(decision: &Decision) -> Permissionship {
     match decision {
         Decision::Allowed => Permissionship::HasPermission,
         Decision::Denied => Permissionship::NoPermission,
+        Decision::Conditional { .. } => Permissionship::ConditionalPermission,
     }
 }
 

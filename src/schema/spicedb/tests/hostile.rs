@@ -106,8 +106,8 @@ fn assert_sound(schema: &Schema) {
                 Member::Relation(relation) => {
                     assert!(!relation.allowed.is_empty());
                     for subject in &relation.allowed {
-                        let target = &schema.definitions[subject.subject_type()];
-                        if let AllowedSubject::Userset(_, relation) = subject {
+                        let target = &schema.definitions[subject.subject.subject_type()];
+                        if let AllowedSubject::Userset(_, relation) = &subject.subject {
                             assert!(target.members.contains_key(relation));
                         }
                     }

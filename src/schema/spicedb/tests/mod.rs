@@ -13,6 +13,7 @@ fn shown(rewrite: &Rewrite) -> String {
         format!("({})", operands.iter().map(shown).collect::<Vec<_>>().join(operator))
     };
     match rewrite {
+        Rewrite::Itself => "self".to_owned(),
         Rewrite::Nil => "nil".to_owned(),
         Rewrite::Computed(name) => name.to_string(),
         Rewrite::Arrow { tupleset, target, kind: ArrowKind::Any } => format!("{tupleset}.any({target})"),
