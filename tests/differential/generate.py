@@ -20,8 +20,9 @@ class Chances:
     """What kind of case this seed makes."""
 
     def __init__(self, rng):
-        self.caveats = rng.random() < 0.6
-        self.expiration = rng.random() < 0.4
+        self.caveats = rng.random() < 0.5
+        self.expiration = rng.random() < 0.3
+        self.self = rng.random() < 0.3
         self.cycles = rng.random() < 0.15
         self.wild = rng.random() < 0.15  # references that schemas must not have
 
@@ -78,7 +79,25 @@ def random_allowed(rng, chances, schema, name):
         entry.expires = chances.expiration and rng.random() < 0.4
         if entry not in allowed or chances.wild:
             allowed.append(entry)
+    while any(confuses_spicedb(allowed, carries) for carries in (lambda a: bool(a.caveat), lambda a: a.expires)):
+        allowed.pop()
     return allowed
+
+
+def confuses_spicedb(allowed, carries):
+    """Whether SpiceDB's checks would overlook what relationships carry, against its own lookups.
+
+    It decides from two counts whether a subject found directly can carry a caveat (or an expiration) at all: the allowed
+    types that may hold the subject, and those of the subject's type, with whatever relation, that carry none. When they
+    happen to be equal it neither evaluates the caveat nor sees that the relationship has expired.
+    """
+    for kind in {a.kind for a in allowed}:
+        of_kind = [a for a in allowed if a.kind == kind]
+        for relation in {"", "a relation that is not named", *(a.relation for a in of_kind)}:
+            holding = [a for a in of_kind if a.relation in ("*", relation)]
+            if any(carries(a) for a in holding) and len(holding) == sum(not carries(a) for a in of_kind):
+                return True
+    return False
 
 
 def random_expression(rng, chances, schema, definition, earlier, depth):
@@ -87,7 +106,7 @@ def random_expression(rng, chances, schema, definition, earlier, depth):
         return [rng.choices(["+", "&", "-"], [3, 2, 2])[0], *sides, rng.random() < 0.5]
     relations = list(definition.relations)
     direct = [r for r in relations if all(a.relation != "*" for a in definition.relations[r]) or chances.wild]
-    kind = rng.choices(["ref", "arrow", "any", "all", "nil", "self"], [10, 6, 1, 2, 0.4, 0.6])[0]
+    kind = rng.choices(["ref", "arrow", "any", "all", "nil", "self"], [10, 6, 1, 2, 0.4, 1 if chances.self else 0])[0]
     if kind in ("nil", "self"):
         return [kind]
     if kind == "ref" or not direct:

@@ -8,6 +8,7 @@ import argparse
 import collections
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -26,13 +27,14 @@ class Run:
     def __init__(self, options):
         self.spicedb = Testing(options.spicedb, options.spicedb_port) if options.spicedb else Embedded()
         self.quorate = Quorate(options.quorate, os.environ["QUORATE_KEY"])
+        self.only = re.compile(options.only)
         self.failures = pathlib.Path(options.failures)
         self.counts = collections.Counter()
         self.signatures = collections.Counter()
 
     def case(self, name, case, repeat):
         comparison = Comparison(case, self.spicedb, self.quorate)
-        found = comparison.differences()
+        found = [difference for difference in comparison.differences() if self.only.search(difference.signature())]
         self.counts["cases"] += 1
         self.counts["questions"] += comparison.asked
         self.counts["excused"] += comparison.excused
@@ -68,6 +70,7 @@ def main():
     options.add_argument("--seed", type=int)
     options.add_argument("--rounds", type=int, default=50)
     options.add_argument("--case", type=pathlib.Path)
+    options.add_argument("--only", default="", help="a regular expression: other kinds of differences are not reported")
     options.add_argument("--failures", required=True)
     options = options.parse_args()
     run = Run(options)
