@@ -2,7 +2,7 @@
 
 mod cursor;
 mod delete;
-mod guard;
+pub(super) mod guard;
 mod read;
 #[cfg(test)]
 mod tests;
