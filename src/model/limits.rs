@@ -12,6 +12,8 @@ pub const UPDATES_PER_WRITE: usize = 1000;
 pub const PRECONDITIONS_PER_WRITE: usize = 1000;
 /// Items in one bulk check.
 pub const CHECKS_PER_BULK: usize = 10_000;
+/// Largest context that a check may bring for its caveats, in bytes of its message.
+pub const REQUEST_CONTEXT_BYTES: usize = 4096;
 /// Largest `optional_limit` of a read or delete.
 pub const READ_LIMIT: usize = 1000;
 /// Tuples that one delete without a limit may remove; more need a limit and several requests, so that one log entry never

@@ -51,6 +51,12 @@ impl Qualifiers {
     pub fn is_empty(&self) -> bool {
         self.caveat.is_none() && self.expires_at.is_none()
     }
+
+    /// Whether the tuple's time is over at `now`. The moment of expiration itself is over.
+    #[must_use]
+    pub fn expired(&self, now: TimestampMs) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// A stored relationship.

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use crate::consistency::{Requirement, ViewSource, Zookie};
-use crate::model::{Error, ErrorCode, Revision, StoreId};
-use crate::raft::{Applied, CommandBody, Propose};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
+use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
 
 /// Bounds of a node that an operator can set.
@@ -95,6 +95,11 @@ impl Services {
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
         Ok(self.member()?.log.propose(body, call.deadline).await?)
+    }
+
+    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn now(&self) -> Result<TimestampMs, Error> {
+        Ok(wall_clock().max(self.member()?.views.cluster_time()))
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::{Call, ServiceLimits, Services};
 use crate::consistency::{Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
+    TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::{
     Applied, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema, WriteTuples,
@@ -40,6 +40,8 @@ pub(crate) struct TestNode {
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
     pub(crate) lags_at: Mutex<Option<Revision>>,
+    /// The largest leader time, as if it had come with the log.
+    pub(crate) cluster_time: Mutex<TimestampMs>,
     /// What becomes of the next proposal instead.
     pub(crate) fails_with: Mutex<Option<ProposeError>>,
     /// Commands of others: each proposal lets one of them in first.
@@ -195,6 +197,10 @@ impl ViewSource for TestNode {
 
     fn lineage(&self) -> u64 {
         LINEAGE
+    }
+
+    fn cluster_time(&self) -> TimestampMs {
+        *self.cluster_time.lock()
     }
 }
 

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 
 use super::{AppliedState, Applier};
 use crate::model::{
-    ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId, SubjectRef, TimestampMs,
+    Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::types::{Entry, LogId};
 use crate::raft::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
@@ -147,6 +147,53 @@ fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
     ]);
     let refused = |position| Outcome::Refused(Refusal::PreconditionFailed { position });
     assert_eq!(outcomes, [Outcome::Done, refused(0), Outcome::Done, Outcome::Done, refused(1)]);
+}
+
+#[test]
+fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create() {
+    use PreconditionKind::{MustMatch, MustNotMatch};
+    let condition = |kind| Precondition { kind, filter: on_document(1) };
+    let expiring = |at| {
+        let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
+        let updates = vec![TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple { key: key(1, 1), qualifiers } }];
+        let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
+        CommandBody::WriteTuples(WriteTuples { updates, ..empty })
+    };
+    let when = |proposed_at: u64, index: u64, body| {
+        let mut entry = entry(index, body);
+        if let EntryPayload::Normal(command) = &mut entry.payload {
+            command.proposed_at = TimestampMs(proposed_at);
+        }
+        entry
+    };
+    let touch = || vec![(UpdateKind::Touch, key(2, 1))];
+    let log = [
+        when(10, 1, schema(None, vec![])),
+        when(10, 2, expiring(20)),
+        when(19, 3, write(1, vec![condition(MustMatch)], touch())),
+        when(19, 4, schema(Some(1), vec![on_document(1)])),
+        // The time of the entry itself counts, and what it brought stays when a later leader's clock is behind.
+        when(20, 5, write(1, vec![condition(MustMatch)], touch())),
+        when(3, 6, write(1, vec![condition(MustNotMatch)], touch())),
+        when(3, 7, write(1, vec![], vec![(UpdateKind::Create, key(1, 1))])),
+        when(3, 8, schema(Some(1), vec![on_document(1)])),
+        when(3, 9, delete(1, 5, false)),
+    ];
+    let store = Arc::new(MemoryStore::new());
+    let expected = [
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Refused(Refusal::WouldOrphan { position: 0, example: key(1, 1) }),
+        Outcome::Refused(Refusal::PreconditionFailed { position: 0 }),
+        Outcome::Done,
+        Outcome::Refused(Refusal::AlreadyExists { key: key(1, 1) }),
+        Outcome::Done,
+        Outcome::Deleted { count: 1, partial: false },
+    ];
+    assert_eq!(apply(&store, &log, 1), expected);
+    let (_dir, durable) = rocks();
+    assert_eq!(apply(&durable, &log, log.len()), expected);
 }
 
 #[test]
