@@ -131,7 +131,7 @@ fn nested(depth: usize) -> Vec<String> {
 
 #[test]
 fn nesting_is_bounded_and_evaluates_in_a_small_stack() {
-    let checked = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
+    let checked = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
         for depth in [usize::from(MAX_DEPTH) / 2 - 2, usize::from(MAX_DEPTH) - 3, usize::from(MAX_DEPTH) + 1, 10_000] {
             for expression in nested(depth) {
                 let compiled = compile("a bool", &expression);
