@@ -16,6 +16,7 @@ mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
+mod watch;
 
 pub use crate::engine::CheckItem;
 pub use check::{BulkCheckAnswer, CheckAnswer};
@@ -29,3 +30,4 @@ pub use services::{Call, ServiceLimits, Services};
 pub use tuples::{
     DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
 };
+pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

@@ -3,15 +3,13 @@
 mod cursor;
 mod delete;
 mod export;
-mod guard;
+pub(super) mod guard;
 mod import;
 mod pages;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
-
-pub(super) use guard::check_filter_shape;
 
 pub use delete::{DeleteAnswer, DeleteTuples};
 pub use export::{ExportPage, ExportTuples};
