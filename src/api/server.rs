@@ -19,13 +19,14 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::Cluster;
 use super::auth::RequireKey;
-use super::authzed::{Permissions, Schema, Watch};
+use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::gateway;
 use super::request_id::RequestIdLayer;
 use crate::model::limits;
 use crate::security::Keyring;
 use crate::service::{ClusterAdmin, Services};
 use crate::wire;
+use crate::wire::authzed::v1::experimental_service_server::ExperimentalServiceServer;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServer;
 use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
 use crate::wire::authzed::v1::watch_service_server::WatchServiceServer;
@@ -126,6 +127,10 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
+    let experimental = ExperimentalServiceServer::new(Experimental::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
     let watch = WatchServiceServer::new(Watch::new(api.services))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -136,6 +141,7 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(permissions, key.clone()))
         .add_service(InterceptedService::new(schema, key.clone()))
+        .add_service(InterceptedService::new(experimental, key.clone()))
         .add_service(InterceptedService::new(watch, key.clone()))
         .add_service(InterceptedService::new(cluster, key)))
 }
@@ -180,6 +186,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .with_service_name("authzed.api.v1.PermissionsService")
         .with_service_name("authzed.api.v1.SchemaService")
         .with_service_name("authzed.api.v1.WatchService")
+        .with_service_name("authzed.api.v1.ExperimentalService")
         .with_service_name("quorate.v1.ClusterService")
         .with_service_name("grpc.health.v1.Health")
 }

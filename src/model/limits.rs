@@ -40,6 +40,8 @@ pub const SCHEMA_BYTES: usize = 4 << 20;
 pub const REWRITE_DEPTH: usize = 128;
 /// Object types, or filters, in one watch.
 pub const WATCH_FILTERS: usize = 1000;
+/// Largest caveat of a relationship, its context included, in bytes on the wire.
+pub const RELATIONSHIP_CONTEXT_BYTES: usize = 25_000;
 /// Longest cursor that a client may send, in bytes.
 pub const CURSOR_BYTES: usize = 102_400;
 /// Longest zookie that a client may send, in bytes. The ones made here are far shorter.

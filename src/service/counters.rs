@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::tuples::guard;
 use super::{Call, Services};
 use crate::consistency::{Requirement, Zookie};
 use crate::model::{Counter, CounterName, Error, ErrorCode, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey};
@@ -33,7 +34,7 @@ pub enum Count {
 impl Services {
     /// Registers a counter of what matches `filter`.
     pub async fn register_counter(&self, call: Call, name: CounterName, filter: TupleFilter) -> Result<(), Error> {
-        super::tuples::check_filter_shape(&filter)?;
+        guard::check_filter_shape(&filter)?;
         self.check_filter_names(call, &filter).await?;
         self.change_counter(call, name, Some(filter)).await
     }

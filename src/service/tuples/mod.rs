@@ -11,8 +11,6 @@ mod read;
 mod tests;
 mod write;
 
-pub(super) use guard::check_filter_shape;
-
 pub use delete::{DeleteAnswer, DeleteTuples};
 pub use export::{ExportPage, ExportTuples};
 pub use read::{ReadTuples, TupleStream, TupleWithCursor};
