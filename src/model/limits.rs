@@ -24,6 +24,8 @@ pub const ARROW_TARGETS: usize = 100_000;
 pub const SCHEMA_BYTES: usize = 4 << 20;
 /// Deepest nesting of operators or parentheses in a permission. Whoever walks a rewrite by recursion rests on it.
 pub const REWRITE_DEPTH: usize = 128;
+/// Object types, or filters, in one watch.
+pub const WATCH_FILTERS: usize = 1000;
 /// Longest cursor that a client may send, in bytes.
 pub const CURSOR_BYTES: usize = 102_400;
 /// Longest zookie that a client may send, in bytes. The ones made here are far shorter.

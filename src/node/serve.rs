@@ -82,6 +82,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
+    let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
     let listeners = Listeners { grpc: client_listener, gateway: gateway_listener };
     let api_server = tokio::spawn(api::serve(listeners, api, keyring, stop_api.clone()));
@@ -92,6 +93,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
     };
     // Clients first, then the replica they use, then the listener that the others reach it by.
+    stopping.stop();
     stop_api.cancel();
     let api_ended = api_server.await;
     if let Some(replica) = node.replica()

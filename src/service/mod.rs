@@ -15,6 +15,7 @@ mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
+mod watch;
 
 pub use crate::engine::CheckItem;
 pub use check::{BulkCheckAnswer, CheckAnswer};
@@ -25,3 +26,4 @@ pub use consistency_request::Consistency;
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
 pub use tuples::{DeleteAnswer, DeleteTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples};
+pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

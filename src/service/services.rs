@@ -4,10 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
-use crate::consistency::{Requirement, ViewSource, Zookie};
+use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId};
 use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
@@ -35,6 +36,7 @@ pub struct Call {
 pub struct Services {
     member: OnceLock<Member>,
     ready: watch::Sender<bool>,
+    pub(super) stopping: CancellationToken,
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
@@ -44,6 +46,7 @@ pub struct Services {
 struct Member {
     views: Arc<dyn ViewSource>,
     log: Arc<dyn Propose>,
+    changes: Arc<dyn ChangeSource>,
 }
 
 impl Services {
@@ -53,6 +56,7 @@ impl Services {
         Self {
             member: OnceLock::new(),
             ready: watch::Sender::new(false),
+            stopping: CancellationToken::new(),
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
@@ -61,9 +65,9 @@ impl Services {
 
     /// Connects the node's own parts, once it is a member of a cluster. Only the first call has an effect: a node never
     /// changes its cluster.
-    pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>) {
+    pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>, changes: Arc<dyn ChangeSource>) {
         // A second call would come from the same node; the first parts stay in place.
-        let _ = self.member.set(Member { views, log });
+        let _ = self.member.set(Member { views, log, changes });
     }
 
     /// Says that requests are welcome from now on: the node has caught up with its cluster.
@@ -95,6 +99,15 @@ impl Services {
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
         Ok(self.member()?.log.propose(body, call.deadline).await?)
+    }
+
+    pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {
+        Ok(Arc::clone(&self.member()?.changes))
+    }
+
+    /// Says that this node stops: what would go on without an end is ended.
+    pub fn stop(&self) {
+        self.stopping.cancel();
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

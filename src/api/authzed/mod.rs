@@ -3,9 +3,11 @@
 mod convert;
 mod permissions;
 mod schema;
+mod watch;
 
 pub(super) use permissions::Permissions;
 pub(super) use schema::Schema;
+pub(super) use watch::Watch;
 
 use tonic::metadata::MetadataMap;
 

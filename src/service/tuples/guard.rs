@@ -6,7 +6,7 @@ use crate::raft::Refusal;
 use crate::schema::Schema;
 
 /// A filter that names something, and not the same thing in two ways.
-pub(super) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
+pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
     if filter.resource_id.is_some() && filter.resource_id_prefix.is_some() {
         const MESSAGE: &str = "the relationship filter gives both a resource id and an id prefix; give one of them";
         return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));

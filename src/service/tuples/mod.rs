@@ -2,7 +2,9 @@
 
 mod cursor;
 mod delete;
-mod guard;
+#[cfg(test)]
+mod fuzz;
+pub(super) mod guard;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@ mod filters;
 mod json;
 mod requests;
 mod responses;
+mod watch;
 
 pub(super) use requests::{to_bulk_check, to_check, to_delete, to_read, to_write};
 pub(super) use responses::{from_bulk_check, from_check, from_delete, from_read, from_write, to_zed_token};
+pub(super) use watch::{from_watch, to_watch};
