@@ -3,6 +3,7 @@
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
+use crate::caveat::Context;
 use crate::model::{Error, ErrorCode};
 
 /// JSON text of `object`; empty where there is none. The keys are in order, so that equal objects give equal texts.
@@ -10,6 +11,14 @@ use crate::model::{Error, ErrorCode};
 /// The depth is bounded: the decoder of the message refuses deep nesting.
 pub(super) fn to_json_text(object: Option<&Struct>) -> Result<String, Error> {
     object.map_or_else(|| Ok(String::new()), |object| Ok(object_to_json(object)?.to_string()))
+}
+
+/// A caveat's context; empty where there is none.
+pub(super) fn to_context(object: Option<&Struct>) -> Result<Context, Error> {
+    let Some(object) = object else { return Ok(Context::new()) };
+    let fields = object.fields.iter().map(|(name, value)| Ok((name.clone(), value_to_json(value)?)));
+    Context::from_map(fields.collect::<Result<_, Error>>()?)
+        .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.to_string()))
 }
 
 fn object_to_json(object: &Struct) -> Result<serde_json::Value, Error> {

@@ -8,7 +8,7 @@ use crate::model::{
     CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
     TupleUpdate, UpdateKind,
 };
-use crate::service::{CheckItem, Consistency, DeleteTuples, ReadTuples, WriteTuples};
+use crate::service::{Consistency, DeleteTuples, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
 
 fn invalid(message: &str) -> Error {
@@ -16,7 +16,7 @@ fn invalid(message: &str) -> Error {
 }
 
 /// Absent means minimal latency. A requirement that is set to false means nothing and is refused, as in SpiceDB.
-fn to_consistency(consistency: Option<wire::Consistency>) -> Result<Consistency, Error> {
+pub(super) fn to_consistency(consistency: Option<wire::Consistency>) -> Result<Consistency, Error> {
     use wire::consistency::Requirement;
     let Some(consistency) = consistency else {
         return Ok(Consistency::default());
@@ -33,7 +33,7 @@ fn to_consistency(consistency: Option<wire::Consistency>) -> Result<Consistency,
     }
 }
 
-fn to_resource(resource: Option<wire::ObjectReference>) -> Result<ObjectRef, Error> {
+pub(super) fn to_resource(resource: Option<wire::ObjectReference>) -> Result<ObjectRef, Error> {
     let resource = resource.ok_or_else(|| invalid("resource is required"))?;
     let resource = ObjectRef::new(&resource.object_type, &resource.object_id)?;
     if resource.object_id.is_wildcard() {
@@ -42,7 +42,7 @@ fn to_resource(resource: Option<wire::ObjectReference>) -> Result<ObjectRef, Err
     Ok(resource)
 }
 
-fn to_subject(subject: Option<wire::SubjectReference>) -> Result<SubjectRef, Error> {
+pub(super) fn to_subject(subject: Option<wire::SubjectReference>) -> Result<SubjectRef, Error> {
     let subject = subject.ok_or_else(|| invalid("subject is required"))?;
     let object = subject.object.ok_or_else(|| invalid("subject.object is required"))?;
     let subject = SubjectRef::new(&object.object_type, &object.object_id, &subject.optional_relation)?;
@@ -130,34 +130,6 @@ pub(in crate::api::authzed) fn to_read(request: wire::ReadRelationshipsRequest) 
         limit: to_limit(request.optional_limit),
         cursor: request.optional_cursor.map(|cursor| cursor.token),
     })
-}
-
-/// One check. A context is accepted and has no effect: only caveats read it, and no schema has one. A trace is a convenience
-/// that this version does not have, and its absence changes no answer.
-pub(in crate::api::authzed) fn to_check(
-    request: wire::CheckPermissionRequest,
-) -> Result<(Consistency, CheckItem), Error> {
-    let question = CheckItem {
-        resource: to_resource(request.resource)?,
-        permission: RelationName::new(&request.permission)?,
-        subject: to_subject(request.subject)?,
-    };
-    Ok((to_consistency(request.consistency)?, question))
-}
-
-/// Many checks. One that is malformed makes the whole request so, as in SpiceDB.
-pub(in crate::api::authzed) fn to_bulk_check(
-    consistency: Option<wire::Consistency>,
-    items: &[wire::CheckBulkPermissionsRequestItem],
-) -> Result<(Consistency, Vec<CheckItem>), Error> {
-    let to_question = |item: &wire::CheckBulkPermissionsRequestItem| {
-        Ok(CheckItem {
-            resource: to_resource(item.resource.clone())?,
-            permission: RelationName::new(&item.permission)?,
-            subject: to_subject(item.subject.clone())?,
-        })
-    };
-    Ok((to_consistency(consistency)?, items.iter().map(to_question).collect::<Result<_, Error>>()?))
 }
 
 #[cfg(test)]
