@@ -3,6 +3,8 @@
 
 mod body;
 mod codec;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod openapi;
 mod pass;

@@ -9,7 +9,7 @@ use super::json;
 const PACKAGE: &str = "authzed.api.v1";
 
 /// Path, service, method.
-const ROUTES: [(&str, &str, &str); 26] = [
+const ROUTES: [(&str, &str, &str); 27] = [
     ("/v1/permissions/check", "PermissionsService", "CheckPermission"),
     ("/v1/permissions/checkbulk", "PermissionsService", "CheckBulkPermissions"),
     ("/v1/permissions/expand", "PermissionsService", "ExpandPermissionTree"),
@@ -26,6 +26,7 @@ const ROUTES: [(&str, &str, &str); 26] = [
     ("/v1/schema/diffschema", "SchemaService", "DiffSchema"),
     ("/v1/schema/permissions/computable", "SchemaService", "ComputablePermissions"),
     ("/v1/schema/permissions/dependent", "SchemaService", "DependentRelations"),
+    ("/v1/watch", "WatchService", "Watch"),
     ("/v1/experimental/relationships/bulkimport", "ExperimentalService", "BulkImportRelationships"),
     ("/v1/experimental/relationships/bulkexport", "ExperimentalService", "BulkExportRelationships"),
     ("/v1/experimental/permissions/bulkcheckpermission", "ExperimentalService", "BulkCheckPermission"),

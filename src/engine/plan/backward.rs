@@ -111,7 +111,9 @@ impl Backward {
             Expr::All(arrow) => self.arrow(arrow, to, false, visit),
             Expr::Union(operands) => operands.iter().for_each(|operand| self.expr(operand, to, suffices, visit)),
             // Whoever has all has the first, and that one is the cheapest.
-            Expr::Intersection(operands) => operands.iter().take(1).for_each(|first| self.expr(first, to, false, visit)),
+            Expr::Intersection(operands) => {
+                operands.iter().take(1).for_each(|first| self.expr(first, to, false, visit))
+            }
             Expr::Exclusion(sides) => self.expr(&sides.0, to, false, visit),
         }
     }

@@ -3,6 +3,8 @@
 mod cursor;
 mod delete;
 mod export;
+#[cfg(test)]
+mod fuzz;
 pub(super) mod guard;
 mod import;
 mod pages;
