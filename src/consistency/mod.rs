@@ -5,6 +5,8 @@
 mod changes;
 mod contract;
 mod freshness;
+#[cfg(test)]
+mod fuzz;
 mod requirement;
 mod views;
 mod zookie;

@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use super::contract::ViewSource;
 use super::freshness::Freshness;
 use super::requirement::Requirement;
-use crate::model::{Error, ErrorCode, Revision, StoreId};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
 use crate::raft::{AppliedMark, ReadIndex, Replica};
 use crate::store::{ReadView, RocksStore, StateStore};
 
@@ -173,5 +173,9 @@ impl ViewSource for ReplicaViews {
 
     fn lineage(&self) -> u64 {
         self.lineage
+    }
+
+    fn cluster_time(&self) -> TimestampMs {
+        self.applied.borrow().cluster_time
     }
 }
