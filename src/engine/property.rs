@@ -135,7 +135,7 @@ fn schema(case: &RawCase) -> Schema {
         }
         definitions.insert(type_name(name), Definition { name: type_name(name), members });
     }
-    Schema { definitions }
+    Schema { definitions, ..Schema::default() }
 }
 
 fn tuples(case: &RawCase, schema: &Schema) -> Vec<TupleKey> {

@@ -78,7 +78,7 @@ fn with_named_right_sides(schema: &Schema) -> Schema {
         members.extend(fresh);
         definitions.insert(name.clone(), Definition { name: name.clone(), members });
     }
-    Schema { definitions }
+    Schema { definitions, ..Schema::default() }
 }
 
 fn name_right_sides(rewrite: &Rewrite, fresh: &mut BTreeMap<RelationName, Member>) -> Rewrite {
