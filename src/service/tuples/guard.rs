@@ -108,7 +108,8 @@ fn precondition_failed(position: u32, preconditions: &[Precondition]) -> Error {
     };
     let message = format!("nothing was written: precondition {position} demands {demand}");
     let mut error = Error::new(ErrorCode::PreconditionFailed, message).with("precondition_operation", operation);
-    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
+    // A client's filter says nothing of traits.
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject, traits: _ } = filter;
     let mut add = |name, value: Option<String>| {
         if let Some(value) = value {
             error.details.push((name, value));
