@@ -199,15 +199,15 @@ fn the_object_itself_is_a_subject() {
     let schema = SchemaText::with_users()
         .definition("doc")
         .relation("banned", "doc")
-        .permission("me", Rewrite::Itself)
+        .permission("mee", Rewrite::Itself)
         .permission("good", minus(Rewrite::Itself, computed("banned")));
     let bench = Bench::new(schema, &["doc:x#banned@doc:x"]);
     bench.expect(&[
-        ("doc:x#me@doc:x", true),
-        ("doc:x#me@doc:y", false),
-        ("doc:x#me@user:x", false),
-        ("doc:x#me@doc:x#me", true),
-        ("doc:x#me@doc:x#good", false),
+        ("doc:x#mee@doc:x", true),
+        ("doc:x#mee@doc:y", false),
+        ("doc:x#mee@user:x", false),
+        ("doc:x#mee@doc:x#mee", true),
+        ("doc:x#mee@doc:x#good", false),
         ("doc:x#good@doc:x", false),
         ("doc:y#good@doc:y", true),
     ]);
