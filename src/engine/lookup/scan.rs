@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::engine::plan::{MemberId, Plan};
 use crate::model::{
-    ObjectId, ObjectRef, Qualifiers, SubjectFilter, SubjectRef, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
-    TypeName,
+    ObjectId, ObjectRef, Qualifiers, SubjectFilter, SubjectRef, SubjectRelationFilter, TimestampMs, TupleFilter,
+    TupleKey, TypeName,
 };
 use crate::store::{ReadView, TupleRow};
 
