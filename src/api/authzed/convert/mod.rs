@@ -9,6 +9,7 @@ mod responses;
 mod watch;
 
 pub(super) use bulk::{from_count, from_export, to_counter, to_counter_name, to_export, to_import};
+pub use json::{from_json_text, to_json_text};
 pub(super) use requests::{to_bulk_check, to_check, to_delete, to_read, to_write};
 pub(super) use responses::{from_bulk_check, from_check, from_delete, from_read, from_write, to_zed_token};
 pub(super) use watch::{from_watch, to_watch};
