@@ -6,6 +6,7 @@ mod permissions;
 mod schema;
 mod watch;
 
+pub use convert::{from_json_text, to_json_text};
 pub(super) use experimental::Experimental;
 pub(super) use permissions::Permissions;
 pub(super) use schema::Schema;
