@@ -4,6 +4,8 @@
 
 mod changes;
 mod contract;
+#[cfg(test)]
+mod fuzz;
 mod requirement;
 mod views;
 mod zookie;

@@ -229,6 +229,7 @@ mod tests {
                 .into_iter()
                 .map(|(name, members)| (name.clone(), Definition { name, members }))
                 .collect(),
+            ..Schema::default()
         })
     }
 

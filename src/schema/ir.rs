@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::caveat::Caveat;
 use crate::model::{CaveatName, RelationName, SubjectRef, TypeName};
 
 /// A whole schema.
@@ -15,6 +17,8 @@ use crate::model::{CaveatName, RelationName, SubjectRef, TypeName};
 pub struct Schema {
     /// Definitions by name.
     pub definitions: BTreeMap<TypeName, Definition>,
+    /// Caveats by name, compiled.
+    pub caveats: BTreeMap<CaveatName, Arc<Caveat>>,
 }
 
 /// One type of object.

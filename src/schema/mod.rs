@@ -4,6 +4,8 @@
 //! Knows nothing of storage or wire formats.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod guards;
 mod ir;
 pub mod spicedb;

@@ -3,14 +3,14 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
-use crate::model::{Error, ErrorCode, Revision, StoreId};
-use crate::raft::{Applied, CommandBody, Propose};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
+use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
 
 /// Bounds of a node that an operator can set.
@@ -40,6 +40,8 @@ pub struct Services {
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    /// A permit for each import under way.
+    pub(super) imports: Semaphore,
 }
 
 /// What a node has once it is a member.
@@ -60,6 +62,7 @@ impl Services {
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
 
@@ -108,6 +111,11 @@ impl Services {
     /// Says that this node stops: what would go on without an end is ended.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn now(&self) -> Result<TimestampMs, Error> {
+        Ok(wall_clock().max(self.member()?.views.cluster_time()))
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
+    TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::{
-    Applied, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema, WriteTuples,
+    Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema,
+    WriteTuples,
 };
 use crate::store::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore};
 
@@ -43,6 +44,8 @@ pub(crate) struct TestNode {
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
     pub(crate) lags_at: Mutex<Option<Revision>>,
+    /// The largest leader time, as if it had come with the log.
+    pub(crate) cluster_time: Mutex<TimestampMs>,
     /// What becomes of the next proposal instead.
     pub(crate) fails_with: Mutex<Option<ProposeError>>,
     /// Commands of others: each proposal lets one of them in first.
@@ -71,6 +74,7 @@ impl TestNode {
             CommandBody::WriteTuples(write) => write_tuples(before.as_ref(), &mut batch, revision, write),
             CommandBody::DeleteTuples(delete) => delete_tuples(before.as_ref(), &mut batch, revision, delete),
             CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
+            CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
             CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
         };
         batch.commit(revision).expect("commits");
@@ -162,6 +166,19 @@ fn write_schema(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, 
     Outcome::Done
 }
 
+fn change_counter(batch: &mut impl StateBatch, at: Revision, change: ChangeCounter) -> Outcome {
+    let mut counters = batch.counters(STORE).expect("readable");
+    let place = counters.iter().position(|counter| counter.name == change.name);
+    match (place, change.filter) {
+        (Some(_), Some(_)) => return Outcome::Refused(Refusal::CounterExists),
+        (None, None) => return Outcome::Refused(Refusal::UnknownCounter),
+        (None, Some(filter)) => counters.push(Counter { name: change.name, filter }),
+        (Some(place), None) => drop(counters.remove(place)),
+    }
+    batch.put_counters(STORE, at, &counters).expect("writes");
+    Outcome::Done
+}
+
 impl Propose for TestNode {
     fn propose(&self, body: CommandBody, _: Instant) -> BoxFuture<'_, Result<Applied, ProposeError>> {
         async move {
@@ -202,6 +219,10 @@ impl ViewSource for TestNode {
 
     fn lineage(&self) -> u64 {
         LINEAGE
+    }
+
+    fn cluster_time(&self) -> TimestampMs {
+        *self.cluster_time.lock()
     }
 }
 

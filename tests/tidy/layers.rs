@@ -3,7 +3,7 @@
 use crate::lexer::{Placed, Token, tokens};
 
 /// A layer and how high it stands. A module may import what stands lower.
-const RANKS: [(&str, u32); 10] = [
+const RANKS: [(&str, u32); 11] = [
     ("cli", 10),
     ("node", 9),
     ("api", 8),
@@ -13,6 +13,7 @@ const RANKS: [(&str, u32); 10] = [
     ("engine", 5),
     ("schema", 3),
     ("store", 3),
+    ("caveat", 2),
     ("model", 1),
 ];
 
