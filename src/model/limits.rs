@@ -41,8 +41,6 @@ pub const ARROW_TARGETS: usize = 100_000;
 pub const SPLICED_PARTS: usize = 1_000_000;
 /// Relations and permissions that may be walked through to find what the annotations of one schema leave out.
 pub const TYPE_CHECK_STEPS: usize = 5_000_000;
-/// Longest text of a caveat's context stored with a relationship, in bytes.
-pub const RELATIONSHIP_CONTEXT_BYTES: usize = 25_000;
 /// Files that one schema may be imported from.
 pub const IMPORTED_FILES: usize = 1_000;
 /// Largest schema text, in bytes.

@@ -34,5 +34,5 @@ fn call(services: &Services, metadata: &MetadataMap) -> Call {
 /// the client does not say.
 fn long_call(metadata: &MetadataMap) -> Call {
     const LONGEST: Duration = Duration::from_secs(3600);
-    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST) }
+    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST), staleness: staleness(metadata) }
 }
