@@ -97,7 +97,8 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::CounterExists => (Code::FailedPrecondition, Authzed(R::CounterAlreadyRegistered)),
         ErrorCode::UnknownCounter => (Code::FailedPrecondition, Authzed(R::CounterNotRegistered)),
         ErrorCode::PreconditionFailed => (Code::FailedPrecondition, Authzed(R::WriteOrDeletePreconditionFailure)),
-        ErrorCode::DepthExceeded => (Code::ResourceExhausted, Authzed(R::MaximumDepthExceeded)),
+        // Not RESOURCE_EXHAUSTED: clients repeat that by themselves, and it would come to the same.
+        ErrorCode::DepthExceeded => (Code::FailedPrecondition, Authzed(R::MaximumDepthExceeded)),
         ErrorCode::AlreadyExists => (Code::AlreadyExists, Authzed(R::AttemptToRecreateRelationship)),
         ErrorCode::SchemaNotFound => (Code::NotFound, Own("SCHEMA_NOT_FOUND")),
         ErrorCode::WrongState => (Code::FailedPrecondition, Own("WRONG_STATE")),

@@ -1,4 +1,4 @@
-//! The public API over gRPC: the authzed protocol, the cluster protocol, health and reflection.
+//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; and the first as JSON over HTTP.
 //!
 //! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
 
@@ -7,10 +7,11 @@ mod auth;
 mod authzed;
 mod deadline;
 mod errors;
+mod gateway;
 mod request_id;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use errors::to_status;
-pub use server::{ApiServices, ServeError, serve};
+pub use server::{ApiServices, Listeners, ServeError, serve};

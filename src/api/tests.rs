@@ -19,7 +19,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
-use super::{ApiServices, serve};
+use super::{ApiServices, Listeners, serve};
 use crate::consistency::Zookie;
 use crate::model::{Error, ErrorCode, Revision};
 use crate::security::Keyring;
@@ -37,10 +37,10 @@ use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
 use crate::wire::quorate::v1 as cluster_wire;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
 
-const KEY: &str = "a key";
+pub(super) const KEY: &str = "a key";
 
 /// Administration of a node that joins without trouble and cannot be initialised.
-struct TestAdmin;
+pub(super) struct TestAdmin;
 
 impl ClusterAdmin for TestAdmin {
     fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>> {
@@ -108,7 +108,7 @@ impl Server {
         let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, api, keyring, shutdown.clone()));
+        let serving = tokio::spawn(serve(Listeners { grpc: listener, gateway: None }, api, keyring, shutdown.clone()));
         let channel = Endpoint::try_from(endpoint).expect("an address").connect().await.expect("it listens");
         Self { channel, shutdown, serving }
     }
@@ -397,7 +397,7 @@ async fn a_node_that_waits_says_so_and_serves_once_it_is_a_member() {
     assert_eq!(server.health(ready).await, ServingStatus::NotServing);
 
     let node = Arc::new(TestNode::default());
-    services.attach(node.clone(), node);
+    services.attach(node.clone(), node.clone(), node);
     services.mark_ready();
     server.schema().write_schema(wire::WriteSchemaRequest { schema: SCHEMA.to_owned() }).await.expect("a member");
     for _ in 0..100 {

@@ -97,7 +97,7 @@ impl Checker<'_> {
             return Ok((Node::Parameter(*place), of.clone()));
         }
         match TYPE_NAMES.into_iter().find(|known| *known == name) {
-            Some(known) => Ok((Node::Constant(Value::Type(known)), Type::Type)),
+            Some(known) => Ok((Node::Constant(Value::Type(known)), Type::Meta)),
             None => {
                 let name: String = name.chars().take(80).collect();
                 Err(CompileError::at(at, format!("nothing is named {name}: declare it as a parameter")))
@@ -111,7 +111,7 @@ impl Checker<'_> {
 
     fn select(&mut self, operand: &Expr, field: &Arc<str>, optional: bool, at: u32) -> Checked {
         if let Some(name) = self.qualified_type(operand, field) {
-            return Ok((Node::Constant(Value::Type(name)), Type::Type));
+            return Ok((Node::Constant(Value::Type(name)), Type::Meta));
         }
         let (operand, of) = self.check(operand)?;
         let found = field_type(&of, at)?;

@@ -5,6 +5,7 @@
 mod address;
 mod client;
 mod error;
+mod gateway;
 mod limits;
 mod log;
 mod node;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use client::{ClientOverrides, ClientSection};
 pub use error::ConfigError;
+pub use gateway::{GatewayOverrides, GatewaySection, OptionalListen};
 pub use limits::{LimitsOverrides, LimitsSection};
 pub use log::{LogFormat, LogOverrides, LogSection};
 pub use node::{NodeConfig, NodeOverrides};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 
 use super::Requirement;
-use crate::model::{Error, StoreId};
+use crate::model::{Error, StoreId, TimestampMs};
 use crate::store::ReadView;
 
 /// Gives views that satisfy a requirement.
@@ -22,4 +22,7 @@ pub trait ViewSource: Send + Sync {
 
     /// The cluster's lineage, as zookies carry it.
     fn lineage(&self) -> u64;
+
+    /// The largest leader time in what this node has applied. It goes with the log, so no slow clock holds it back.
+    fn cluster_time(&self) -> TimestampMs;
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::contract::ViewSource;
 use super::requirement::Requirement;
-use crate::model::{Error, ErrorCode, Revision, StoreId};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
 use crate::raft::{AppliedMark, ReadIndex, Replica};
 use crate::store::{ReadView, RocksStore, StateStore};
 
@@ -142,5 +142,9 @@ impl ViewSource for ReplicaViews {
 
     fn lineage(&self) -> u64 {
         self.lineage
+    }
+
+    fn cluster_time(&self) -> TimestampMs {
+        self.applied.borrow().cluster_time
     }
 }

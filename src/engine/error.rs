@@ -1,5 +1,6 @@
 //! Why a check has no answer.
 
+use crate::caveat::{ContextParseError, EvaluationError};
 use crate::model::{Error, ErrorCode, ObjectRef, RelationName, TypeName};
 use crate::store::StoreError;
 
@@ -57,15 +58,24 @@ pub enum CheckError {
         /// The permission that holds it.
         permission: RelationName,
     },
-    /// A tuple on the way holds only under a condition that this version cannot judge.
+    /// A caveat that the answer hangs on has no value.
+    #[error(transparent)]
+    Caveat(#[from] EvaluationError),
+    /// A tuple names a caveat that the schema lacks. The schema guards should have kept it from that.
+    #[error("a relationship that the answer hangs on names the caveat `{name}`, which the schema does not define")]
+    UnknownCaveat {
+        /// The caveat.
+        name: String,
+    },
+    /// The context stored with a tuple is no context.
     #[error(
-        "a relationship of `{resource}#{relation}` has a caveat or an expiration, which this version cannot evaluate"
+        "a relationship that the answer hangs on holds a context for caveat `{caveat}` that cannot be read: {source}"
     )]
-    Qualified {
-        /// The tuple's resource.
-        resource: ObjectRef,
-        /// The tuple's relation.
-        relation: RelationName,
+    StoredContext {
+        /// The caveat.
+        caveat: String,
+        /// What is wrong with it.
+        source: ContextParseError,
     },
     /// The store failed.
     #[error(transparent)]
@@ -93,7 +103,10 @@ impl From<CheckError> for Error {
             CheckError::CycleThroughExclusion { resource, permission } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("resource", resource).with("permission", permission)
             }
-            CheckError::Qualified { .. } => Self::new(ErrorCode::Unsupported, message),
+            CheckError::Caveat(error) => error.into(),
+            CheckError::UnknownCaveat { .. } | CheckError::StoredContext { .. } => {
+                Self::new(ErrorCode::Internal, message)
+            }
             CheckError::Store(error) => error.into(),
         }
     }
@@ -121,7 +134,7 @@ mod tests {
         assert_eq!(code(CheckError::StepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
         let cycle = CheckError::CycleThroughExclusion { resource: resource.clone(), permission: relation.clone() };
         assert_eq!(code(cycle), ErrorCode::DepthExceeded);
-        assert_eq!(code(CheckError::Qualified { resource, relation }), ErrorCode::Unsupported);
+        assert_eq!(code(CheckError::UnknownCaveat { name: "gone".into() }), ErrorCode::Internal);
         assert_eq!(code(CheckError::Store(StoreError::Engine("gone".into()))), ErrorCode::Internal);
     }
 }

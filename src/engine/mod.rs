@@ -5,6 +5,7 @@
 
 mod budget;
 mod check;
+mod circumstances;
 mod error;
 mod plan;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod testbed;
 
 pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
 pub use check::{CheckItem, CheckOutcome, check, check_bulk};
+pub use circumstances::Circumstances;
 pub use error::CheckError;
 pub use plan::Plan;

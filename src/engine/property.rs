@@ -1,8 +1,10 @@
-//! The engine against the reference: random schemas, random tuples with cycles, and every question that can be asked.
+//! The engine against the reference: random schemas, random tuples with cycles, caveats and expirations, and every question
+//! that can be asked, in a random context.
 //!
-//! Where the reference has an answer, an answer of the engine is that one. The engine may refuse to answer only where an
-//! exclusion stands in a cycle with its right side, and where the reference has no answer it must refuse. Alone or in bulk,
-//! in whatever order: each is judged the same way.
+//! Where the reference has an answer, an answer of the engine is that one, with the same missing parameters where it is
+//! conditional. The engine may refuse to answer only where an exclusion stands in a cycle with its right side or where the
+//! answer hangs on a caveat that fails, and where the reference has no answer it must refuse. Alone or in bulk, in whatever
+//! order: each is judged the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,12 +12,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::model::{Decision, ObjectRef, SubjectRef, Tuple, TupleKey};
+use crate::caveat::Context;
+use crate::model::{
+    CaveatName, CaveatUse, Decision, ObjectRef, Qualifiers, SubjectRef, TimestampMs, Tuple, TupleKey, TypeName,
+};
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 
-use super::reference::{Reference, Spot, Truth};
-use super::testbed::{object, relation_name, stored, type_name};
-use super::{Budget, CheckError, CheckItem, CheckOutcome, Plan, check, check_bulk};
+use super::reference::{FAILED, Holds, Reference, Spot, Truth};
+use super::testbed::{caveat, context, object, relation_name, stored, type_name};
+use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
 
 /// The relation that arrows follow comes first and never holds wildcards. Some names exist on one type only.
 const TYPES: [(&str, &[&str]); 3] = [
@@ -28,9 +33,20 @@ const TARGETS: [&str; 6] = ["parent", "viewer", "view", "edit", "own", "manage"]
 const OBJECTS: [&str; 8] =
     ["user:tom", "user:amy", "user:bob", "folder:one", "folder:two", "folder:six", "group:aaa", "group:bbb"];
 
+/// Caveats: a name, its parameters, and its expression.
+const CAVEATS: [(&str, &[&str], &str); 4] = [
+    ("if_aa", &["aa"], "aa"),
+    ("if_bb", &["bb"], "bb"),
+    ("if_both", &["aa", "bb"], "aa && bb"),
+    ("fails", &["n"], "1 / n == 1"),
+];
+
+const NOW: TimestampMs = TimestampMs(1000);
+
 #[derive(Debug, Clone)]
 enum RawRewrite {
     Nil,
+    Itself,
     Computed(Index),
     Arrow(Index, bool),
     Union(Vec<RawRewrite>),
@@ -41,19 +57,28 @@ enum RawRewrite {
 /// A kind of subject: which type, which of its members if any, and whether a wildcard.
 type RawKind = (Index, Option<Index>, bool);
 
-/// A tuple: resource, relation, one of the kinds allowed there, object; and whether the kind is to be any other.
-type RawTuple = (Index, Index, Index, Index, Option<RawKind>);
+/// A tuple: resource, relation, one of the kinds allowed there, object; whether the kind is to be any other; and its
+/// qualifiers.
+type RawTuple = (Index, Index, Index, Index, Option<RawKind>, RawQualifiers);
+
+/// A caveat with the values stored for `aa` and `bb`, and whether the tuple expires, and if so in time.
+type RawQualifiers = (Option<(Index, RawContext)>, Option<bool>);
+
+/// Values for `aa` and `bb`.
+type RawContext = (Option<bool>, Option<bool>);
 
 #[derive(Debug, Clone)]
 struct RawCase {
     allowed: Vec<Vec<RawKind>>,
     rewrites: Vec<RawRewrite>,
     tuples: Vec<RawTuple>,
+    context: RawContext,
 }
 
 fn raw_rewrite() -> impl Strategy<Value = RawRewrite> {
     let leaf = prop_oneof![
         1 => Just(RawRewrite::Nil),
+        1 => Just(RawRewrite::Itself),
         8 => any::<Index>().prop_map(RawRewrite::Computed),
         8 => (any::<Index>(), prop::bool::weighted(0.3)).prop_map(|(target, all)| RawRewrite::Arrow(target, all)),
     ];
@@ -70,15 +95,24 @@ fn raw_kind() -> impl Strategy<Value = RawKind> {
     (any::<Index>(), prop::option::weighted(0.6, any::<Index>()), prop::bool::weighted(0.2))
 }
 
+fn raw_context(given: f64) -> impl Strategy<Value = RawContext> {
+    (prop::option::weighted(given, any::<bool>()), prop::option::weighted(given, any::<bool>()))
+}
+
 fn raw_case() -> impl Strategy<Value = RawCase> {
     let index = any::<Index>;
-    let tuple = (index(), index(), index(), index(), prop::option::weighted(0.05, raw_kind()));
+    let qualifiers = (
+        prop::option::weighted(0.4, (index(), raw_context(0.15))),
+        prop::option::weighted(0.2, prop::bool::weighted(0.7)),
+    );
+    let tuple = (index(), index(), index(), index(), prop::option::weighted(0.05, raw_kind()), qualifiers);
     (
         prop::collection::vec(prop::collection::vec(raw_kind(), 0..3), 4),
         prop::collection::vec(raw_rewrite(), 5),
         prop::collection::vec(tuple, 0..24),
+        raw_context(0.25),
     )
-        .prop_map(|(allowed, rewrites, tuples)| RawCase { allowed, rewrites, tuples })
+        .prop_map(|(allowed, rewrites, tuples, context)| RawCase { allowed, rewrites, tuples, context })
 }
 
 fn pick<'a>(index: &Index, names: &[&'a str]) -> &'a str {
@@ -100,6 +134,7 @@ fn rewrite(raw: &RawRewrite, members: &[&str]) -> Rewrite {
     let each = |operands: &[RawRewrite]| operands.iter().map(|operand| rewrite(operand, members)).collect();
     match raw {
         RawRewrite::Nil => Rewrite::Nil,
+        RawRewrite::Itself => Rewrite::Itself,
         RawRewrite::Computed(member) => Rewrite::Computed(relation_name(pick(member, members))),
         RawRewrite::Arrow(target, all) => Rewrite::Arrow {
             tupleset: relation_name("parent"),
@@ -135,21 +170,61 @@ fn schema(case: &RawCase) -> Schema {
         }
         definitions.insert(type_name(name), Definition { name: type_name(name), members });
     }
-    Schema { definitions, ..Schema::default() }
+    let caveats = CAVEATS.iter().map(|(name, parameters, expression)| {
+        (CaveatName::new(name).unwrap(), caveat(name, &parameters.join(" "), expression))
+    });
+    Schema { definitions, caveats: caveats.collect(), ..Schema::default() }
 }
 
-fn tuples(case: &RawCase, schema: &Schema) -> Vec<TupleKey> {
+fn context_json((aa, bb): &RawContext) -> String {
+    let part = |name: &str, value: Option<bool>| value.map(|value| format!("\"{name}\":{value}"));
+    let parts: Vec<String> = [part("aa", *aa), part("bb", *bb)].into_iter().flatten().collect();
+    format!("{{{}}}", parts.join(","))
+}
+
+fn qualifiers((caveat, expires): &RawQualifiers) -> Qualifiers {
+    let caveat = caveat.as_ref().map(|(name, stored)| {
+        let (name, _, _) = *name.get(&CAVEATS);
+        let context_json = if name == "fails" { r#"{"n":0}"#.to_owned() } else { context_json(stored) };
+        CaveatUse { name: name.to_owned(), context_json }
+    });
+    let expires_at = expires.map(|later| TimestampMs(NOW.0 + u64::from(later)));
+    Qualifiers { caveat, expires_at }
+}
+
+/// What the reference is told of a tuple: `None` where it has expired.
+fn holds((caveat, expires): &RawQualifiers, asked: &RawContext) -> Option<Holds> {
+    if *expires == Some(false) {
+        return None;
+    }
+    let Some((name, stored)) = caveat else { return Some(Holds::Yes) };
+    let (_, parameters, _) = *name.get(&CAVEATS);
+    let values = parameters.iter().map(|parameter| match *parameter {
+        "aa" => (*parameter, stored.0.or(asked.0)),
+        "bb" => (*parameter, stored.1.or(asked.1)),
+        _ => (FAILED, None),
+    });
+    let values: Vec<(&str, Option<bool>)> = values.collect();
+    if values.iter().any(|(_, value)| *value == Some(false)) {
+        return Some(Holds::No);
+    }
+    let missing = values.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| (*name).to_owned());
+    let missing: BTreeSet<String> = missing.collect();
+    Some(if missing.is_empty() { Holds::Yes } else { Holds::Open(missing) })
+}
+
+fn tuples(case: &RawCase, schema: &Schema) -> BTreeMap<TupleKey, RawQualifiers> {
     let resources: Vec<ObjectRef> =
         OBJECTS.iter().map(|text| object(text)).filter(|o| o.object_type.as_str() != "user").collect();
-    let mut keys = BTreeSet::new();
-    for (resource, relation, allowed, subject, other) in &case.tuples {
+    let mut tuples = BTreeMap::new();
+    for (resource, relation, allowed, subject, other, qualifiers) in &case.tuples {
         let resource = resource.get(&resources).clone();
         let relation = relation_name(pick(relation, &["parent", "viewer"]));
         let Some(Member::Relation(body)) = schema.member(resource.object_type.as_str(), relation.as_str()) else {
             panic!("both are relations on both types");
         };
         let kind = other.as_ref().map_or_else(|| allowed.get(&body.allowed).subject.clone(), |other| kind(other, true));
-        let of_type = |name: &crate::model::TypeName| -> ObjectRef {
+        let of_type = |name: &TypeName| -> ObjectRef {
             let objects: Vec<ObjectRef> =
                 OBJECTS.iter().map(|text| object(text)).filter(|o| o.object_type == *name).collect();
             subject.get(&objects).clone()
@@ -161,13 +236,13 @@ fn tuples(case: &RawCase, schema: &Schema) -> Vec<TupleKey> {
             }
             AllowedSubject::Wildcard(name) => SubjectRef::new(name.as_str(), "*", "").unwrap(),
         };
-        keys.insert(TupleKey { resource, relation, subject });
+        tuples.insert(TupleKey { resource, relation, subject }, qualifiers.clone());
     }
-    keys.into_iter().collect()
+    tuples
 }
 
 /// Every relation and permission of every object for every subject.
-fn questions(schema: &Schema, universe: &BTreeSet<ObjectRef>) -> Vec<CheckItem> {
+fn questions(schema: &Schema, universe: &BTreeSet<ObjectRef>, context: &Context) -> Vec<CheckItem> {
     let spots: Vec<Spot> = universe
         .iter()
         .flat_map(|object| {
@@ -181,6 +256,7 @@ fn questions(schema: &Schema, universe: &BTreeSet<ObjectRef>) -> Vec<CheckItem> 
         resource: resource.clone(),
         permission: permission.clone(),
         subject: subject.clone(),
+        context: context.clone(),
     };
     spots.iter().flat_map(|spot| subjects.iter().map(move |subject| item(spot, subject))).collect()
 }
@@ -189,35 +265,58 @@ fn questions(schema: &Schema, universe: &BTreeSet<ObjectRef>) -> Vec<CheckItem> 
 fn judge(reference: &Reference, item: &CheckItem, result: &Result<CheckOutcome, CheckError>) -> Result<(), String> {
     let spot = (item.resource.clone(), item.permission.clone());
     let truth = reference.truth(&spot, &item.subject);
+    let stratified = reference.stratified(&spot);
     let fits = match result {
-        Ok(outcome) => match outcome.decision {
-            Decision::Allowed => truth == Truth::True,
-            Decision::Denied => truth == Truth::False,
-            Decision::Conditional { .. } => false,
+        Ok(outcome) => match (&outcome.decision, &truth) {
+            (Decision::Allowed, Truth::True) | (Decision::Denied, Truth::False) => true,
+            // Without strata the reference may be right about a value and not about all that it hangs on.
+            (Decision::Conditional { missing }, Truth::Open(names)) => !stratified || names.iter().eq(missing),
+            _ => false,
         },
-        Err(CheckError::CycleThroughExclusion { .. }) => !reference.stratified(&spot),
+        Err(CheckError::CycleThroughExclusion { .. }) => !stratified,
+        Err(CheckError::Caveat { .. }) => {
+            matches!(&truth, Truth::Open(names) if !stratified || names.contains(FAILED))
+        }
         Err(_) => false,
     };
-    let question = format!("{}#{}@{}", item.resource, item.permission, item.subject);
+    let question = format!("{}#{}@{} in {}", item.resource, item.permission, item.subject, item.context);
     if fits { Ok(()) } else { Err(format!("{question}: engine {result:?}, reference {truth:?}")) }
 }
 
-fn compare(schema: Schema, tuples: Vec<TupleKey>) -> Result<(), String> {
+/// Every question under one context, with the reference for it.
+fn asked(
+    schema: &Schema,
+    tuples: &BTreeMap<TupleKey, RawQualifiers>,
+    given: &RawContext,
+) -> (Reference, Vec<CheckItem>) {
     let universe: BTreeSet<ObjectRef> = OBJECTS.iter().map(|text| object(text)).collect();
-    let reference = Reference::new(&schema, &tuples, &universe);
-    let view = stored(tuples.into_iter().map(Tuple::unqualified));
-    let mut items = questions(&schema, &universe);
+    let held: Vec<(TupleKey, Holds)> =
+        tuples.iter().filter_map(|(key, raw)| Some((key.clone(), holds(raw, given)?))).collect();
+    let items = questions(schema, &universe, &context(&context_json(given)));
+    (Reference::new(schema, &held, &universe), items)
+}
+
+fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: RawContext) -> Result<(), String> {
+    let stored = stored(tuples.iter().map(|(key, raw)| Tuple { key: key.clone(), qualifiers: qualifiers(raw) }));
+    let (reference, items) = asked(&schema, tuples, &given);
+    let (elsewhere, others) = asked(&schema, tuples, &(None, None));
     let plan = Plan::new(Arc::new(schema));
-    let budget = Budget::default();
+    let (view, budget) = (&*stored, Budget::default());
     for item in &items {
-        let result = check(&plan, &*view, &item.resource, &item.permission, &item.subject, &budget);
+        let circumstances = Circumstances { now: NOW, context: item.context.clone() };
+        let result = check(&plan, view, &item.resource, &item.permission, &item.subject, &circumstances, &budget);
         judge(&reference, item, &result)?;
     }
+    // Both contexts in one request, and each question in front of as well as behind the others.
+    let of_both =
+        items.into_iter().map(|item| (&reference, item)).chain(others.into_iter().map(|item| (&elsewhere, item)));
+    let mut of_both: Vec<(&Reference, CheckItem)> = of_both.collect();
     for _ in 0..2 {
-        for (item, result) in items.iter().zip(check_bulk(&plan, &*view, &items, &budget)) {
-            judge(&reference, item, &result).map_err(|error| format!("in bulk, {error}"))?;
+        let items: Vec<CheckItem> = of_both.iter().map(|(_, item)| item.clone()).collect();
+        for ((reference, item), result) in of_both.iter().zip(check_bulk(&plan, view, &items, NOW, &budget)) {
+            judge(reference, item, &result).map_err(|error| format!("in bulk, {error}"))?;
         }
-        items.reverse();
+        of_both.reverse();
     }
     Ok(())
 }
@@ -229,8 +328,8 @@ proptest! {
     fn the_engine_agrees_with_the_reference(case in raw_case()) {
         let schema = schema(&case);
         let tuples = tuples(&case, &schema);
-        let shown = tuples.iter().map(ToString::to_string).collect::<Vec<_>>();
-        if let Err(error) = compare(schema.clone(), tuples) {
+        let shown = tuples.iter().map(|(key, raw)| format!("{key} {:?}", qualifiers(raw))).collect::<Vec<_>>();
+        if let Err(error) = compare(schema.clone(), &tuples, case.context) {
             return Err(TestCaseError::fail(format!("{error}\n{schema:#?}\n{shown:#?}")));
         }
     }

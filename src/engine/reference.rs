@@ -1,10 +1,13 @@
-//! The reference evaluator: for every relation and permission of every object, the whole set of its subjects.
+//! The reference evaluator: for every relation and permission of every object, the whole set of its subjects, each with its
+//! value in Kleene's three-valued logic.
 //!
-//! It shares no code and no idea with the engine: sets instead of questions, iteration instead of search. Without exclusion
-//! the sets grow from nothing to the least fixpoint. Exclusion is read by the well-founded semantics, computed by the
-//! alternating fixpoint (van Gelder, 1989): with an overestimate of what is excluded one gets an underestimate of all sets,
-//! and the other way round, until neither moves. What is in the overestimate only is undefined: its truth would follow from
-//! its own falsehood. Beside that, [`Reference::stratified`] says whether a node can meet an exclusion in a cycle at all.
+//! It shares no code and no idea with the engine: sets instead of questions, iteration instead of search, three values
+//! instead of two questions. A set says of each subject in it whether it is in it for sure or hangs on conditions; values are
+//! ordered (out, open, in), union takes the greater, intersection the lesser, and without exclusion the sets grow from
+//! nothing to the least fixpoint. Exclusion is read by the well-founded semantics, computed by the alternating fixpoint (van
+//! Gelder, 1989): with an overestimate of what is excluded one gets an underestimate of all sets, and the other way round,
+//! until neither moves. Where both then differ, the value is undefined: it would follow from its own opposite. Beside that,
+//! [`Reference::stratified`] says whether a node can meet an exclusion in a cycle at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,47 +17,73 @@ use crate::schema::{AllowedSubject, ArrowKind, Definition, Member, Permission, R
 /// An object and one of its members.
 pub(super) type Spot = (ObjectRef, RelationName);
 
-type Subjects = BTreeSet<SubjectRef>;
+/// Whether a tuple counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Holds {
+    Yes,
+    No,
+    /// It hangs on these parameters; [`FAILED`] is among them where its caveat fails.
+    Open(BTreeSet<String>),
+}
+
+/// Stands among the names that a value hangs on for a caveat that fails.
+pub(super) const FAILED: &str = "!";
+
+/// How surely a subject is in a set; out of it where it is not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Open,
+    In,
+}
+
+type Subjects = BTreeMap<SubjectRef, Value>;
 type Sets = BTreeMap<Spot, Subjects>;
+type Names = BTreeMap<(Spot, SubjectRef), BTreeSet<String>>;
 
 /// What the reference says of one question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Truth {
     True,
     False,
+    /// It hangs on these names.
+    Open(BTreeSet<String>),
     Undefined,
 }
 
 /// Every answer over one schema and one set of tuples.
 pub(super) struct Reference {
-    certain: Sets,
-    possible: Sets,
+    least: Sets,
+    greatest: Sets,
+    names: Names,
     unstratified: BTreeSet<Spot>,
 }
 
 impl Reference {
-    /// Over the objects of `universe`, which holds every object that a tuple or a question names.
-    pub(super) fn new(schema: &Schema, tuples: &[TupleKey], universe: &BTreeSet<ObjectRef>) -> Self {
+    /// Over the objects of `universe`, which holds every object that a tuple or a question names. Tuples that have expired
+    /// are not among `tuples`.
+    pub(super) fn new(schema: &Schema, tuples: &[(TupleKey, Holds)], universe: &BTreeSet<ObjectRef>) -> Self {
         let schema = &with_named_right_sides(schema);
         let world = World { schema, tuples, universe };
-        let mut certain = Sets::new();
+        let mut least = Sets::new();
         loop {
-            let possible = world.grow(&certain);
-            let next = world.grow(&possible);
-            if next == certain {
-                let unstratified = world.unstratified();
-                return Self { certain, possible, unstratified };
+            let greatest = world.grow(&least);
+            let next = world.grow(&greatest);
+            if next == least {
+                let (unstratified, names) = (world.unstratified(), world.names(&least));
+                return Self { least, greatest, names, unstratified };
             }
-            certain = next;
+            least = next;
         }
     }
 
     pub(super) fn truth(&self, spot: &Spot, subject: &SubjectRef) -> Truth {
-        let within = |sets: &Sets| sets.get(spot).is_some_and(|subjects| subjects.contains(subject));
-        match (within(&self.certain), within(&self.possible)) {
-            (true, _) => Truth::True,
-            (false, true) => Truth::Undefined,
-            (false, false) => Truth::False,
+        match (value(&self.least, spot, subject), value(&self.greatest, spot, subject)) {
+            (Some(Value::In), Some(Value::In)) => Truth::True,
+            (Some(Value::Open), Some(Value::Open)) => {
+                Truth::Open(self.names.get(&(spot.clone(), subject.clone())).cloned().unwrap_or_default())
+            }
+            (None, None) => Truth::False,
+            _ => Truth::Undefined,
         }
     }
 
@@ -62,6 +91,31 @@ impl Reference {
     pub(super) fn stratified(&self, spot: &Spot) -> bool {
         !self.unstratified.contains(spot)
     }
+}
+
+fn value(sets: &Sets, spot: &Spot, subject: &SubjectRef) -> Option<Value> {
+    sets.get(spot)?.get(subject).copied()
+}
+
+fn unite(into: &mut Subjects, other: Subjects) {
+    for (subject, value) in other {
+        let held = into.entry(subject).or_insert(value);
+        *held = value.max(*held);
+    }
+}
+
+fn intersect(left: Subjects, right: &Subjects) -> Subjects {
+    let both = |(subject, value): (SubjectRef, Value)| right.get(&subject).map(|other| (subject, value.min(*other)));
+    left.into_iter().filter_map(both).collect()
+}
+
+fn subtract(left: Subjects, right: &Subjects) -> Subjects {
+    let rest = |(subject, value): (SubjectRef, Value)| match right.get(&subject) {
+        None => Some((subject, value)),
+        Some(Value::Open) => Some((subject, Value::Open)),
+        Some(Value::In) => None,
+    };
+    left.into_iter().filter_map(rest).collect()
 }
 
 /// Gives the right side of every exclusion a permission of its own, so that negation applies to names only.
@@ -78,7 +132,7 @@ fn with_named_right_sides(schema: &Schema) -> Schema {
         members.extend(fresh);
         definitions.insert(name.clone(), Definition { name: name.clone(), members });
     }
-    Schema { definitions, ..Schema::default() }
+    Schema { definitions, caveats: schema.caveats.clone(), ..Schema::default() }
 }
 
 fn name_right_sides(rewrite: &Rewrite, fresh: &mut BTreeMap<RelationName, Member>) -> Rewrite {
@@ -99,7 +153,7 @@ fn name_right_sides(rewrite: &Rewrite, fresh: &mut BTreeMap<RelationName, Member
 
 struct World<'a> {
     schema: &'a Schema,
-    tuples: &'a [TupleKey],
+    tuples: &'a [(TupleKey, Holds)],
     universe: &'a BTreeSet<ObjectRef>,
 }
 
@@ -122,7 +176,7 @@ impl World<'_> {
                     Member::Permission(permission) => self.rewrite(&spot.0, &permission.rewrite, &sets, excluded),
                 };
                 let (object, name) = spot.clone();
-                subjects.insert(SubjectRef { object, relation: Some(name) });
+                subjects.insert(SubjectRef { object, relation: Some(name) }, Value::In);
                 next.insert(spot, subjects);
             }
             if next == sets {
@@ -134,63 +188,140 @@ impl World<'_> {
 
     fn relation(&self, spot: &Spot, sets: &Sets) -> Subjects {
         let mut subjects = Subjects::new();
-        for subject in self.admitted(spot) {
-            if subject.is_wildcard() {
-                let of_type = self.universe.iter().filter(|o| o.object_type == subject.object.object_type);
-                subjects.extend(of_type.cloned().map(SubjectRef::direct));
-            } else {
-                subjects.insert(subject.clone());
-            }
-            if let Some(relation) = &subject.relation {
-                subjects.extend(set(sets, &subject.object, relation));
-            }
+        for (subject, holds) in self.admitted(spot) {
+            let led = self.led_to(subject, sets);
+            unite(&mut subjects, limited(led, holds));
         }
         subjects
+    }
+
+    /// Everyone whom a tuple's subject means.
+    fn led_to(&self, subject: &SubjectRef, sets: &Sets) -> Subjects {
+        if subject.is_wildcard() {
+            return self.everyone(&subject.object.object_type);
+        }
+        let mut subjects = Subjects::from([(subject.clone(), Value::In)]);
+        if let Some(relation) = &subject.relation {
+            unite(&mut subjects, set(sets, &subject.object, relation));
+        }
+        subjects
+    }
+
+    /// All objects of a type and all of their usersets.
+    fn everyone(&self, object_type: &TypeName) -> Subjects {
+        let members = &self.schema.definitions[object_type].members;
+        let of_type = self.universe.iter().filter(|object| object.object_type == *object_type);
+        let subjects = of_type.flat_map(|object| {
+            let usersets =
+                members.keys().map(|name| SubjectRef { object: object.clone(), relation: Some(name.clone()) });
+            usersets.chain([SubjectRef::direct(object.clone())])
+        });
+        subjects.map(|subject| (subject, Value::In)).collect()
     }
 
     fn rewrite(&self, object: &ObjectRef, rewrite: &Rewrite, sets: &Sets, excluded: &Sets) -> Subjects {
         match rewrite {
             Rewrite::Nil => Subjects::new(),
-            Rewrite::Itself => Subjects::from([SubjectRef::direct(object.clone())]),
+            Rewrite::Itself => Subjects::from([(SubjectRef::direct(object.clone()), Value::In)]),
             Rewrite::Computed(name) => set(sets, object, name),
             Rewrite::Arrow { tupleset, target, kind } => {
-                let mut each = self
-                    .objects_of(&(object.clone(), tupleset.clone()))
-                    .map(|object| set(sets, &object, target))
-                    .collect::<Vec<_>>()
-                    .into_iter();
+                let spot = (object.clone(), tupleset.clone());
+                let mut each = self.hops(&spot).map(|(to, holds)| limited(set(sets, to, target), holds));
                 match kind {
-                    ArrowKind::Any => each.flatten().collect(),
-                    ArrowKind::All => each.next().map_or_else(Subjects::new, |first| each.fold(first, |a, b| &a & &b)),
+                    ArrowKind::Any => each.fold(Subjects::new(), union),
+                    ArrowKind::All => {
+                        each.next().map_or_else(Subjects::new, |first| each.fold(first, |a, b| intersect(a, &b)))
+                    }
                 }
             }
             Rewrite::Union(operands) => {
-                operands.iter().flat_map(|operand| self.rewrite(object, operand, sets, excluded)).collect()
+                operands.iter().map(|it| self.rewrite(object, it, sets, excluded)).fold(Subjects::new(), union)
             }
             Rewrite::Intersection(operands) => {
                 let mut each = operands.iter().map(|operand| self.rewrite(object, operand, sets, excluded));
-                each.next().map_or_else(Subjects::new, |first| each.fold(first, |a, b| &a & &b))
+                each.next().map_or_else(Subjects::new, |first| each.fold(first, |a, b| intersect(a, &b)))
             }
             Rewrite::Exclusion(left, right) => {
                 let left = self.rewrite(object, left, sets, excluded);
-                &left - &self.rewrite(object, right, excluded, excluded)
+                subtract(left, &self.rewrite(object, right, excluded, excluded))
+            }
+        }
+    }
+
+    /// What each open value hangs on, given all values: the names of a part count where the part is open itself.
+    fn names(&self, sets: &Sets) -> Names {
+        let mut names = Names::new();
+        loop {
+            let mut next = Names::new();
+            for (spot, member) in self.spots() {
+                let open = sets[&spot].iter().filter(|(_, value)| **value == Value::Open);
+                for (subject, _) in open {
+                    let given = Given { sets, names: &names, subject };
+                    let found = match member {
+                        Member::Relation(_) => self.names_of_relation(&spot, &given),
+                        Member::Permission(permission) => self.names_of_rewrite(&spot.0, &permission.rewrite, &given),
+                    };
+                    next.insert((spot.clone(), subject.clone()), found);
+                }
+            }
+            if next == names {
+                return names;
+            }
+            names = next;
+        }
+    }
+
+    fn names_of_relation(&self, spot: &Spot, given: &Given<'_>) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (subject, holds) in self.admitted(spot) {
+            let led = self.led_to(subject, given.sets).get(given.subject).copied();
+            let below = subject.relation.as_ref().map(|relation| (subject.object.clone(), relation.clone()));
+            found.extend(given.names_of_tuple(holds, led, below));
+        }
+        found
+    }
+
+    fn names_of_rewrite(&self, object: &ObjectRef, rewrite: &Rewrite, given: &Given<'_>) -> BTreeSet<String> {
+        let here = self.rewrite(object, rewrite, given.sets, given.sets).get(given.subject).copied();
+        if here != Some(Value::Open) {
+            return BTreeSet::new();
+        }
+        match rewrite {
+            Rewrite::Nil | Rewrite::Itself => BTreeSet::new(),
+            Rewrite::Computed(name) => given.names_at((object.clone(), name.clone())),
+            Rewrite::Arrow { tupleset, target, kind: _ } => {
+                let spot = (object.clone(), tupleset.clone());
+                let each = self.hops(&spot).map(|(to, holds)| {
+                    let below = (to.clone(), target.clone());
+                    given.names_of_tuple(holds, value(given.sets, &below, given.subject), Some(below))
+                });
+                each.flatten().collect()
+            }
+            Rewrite::Union(operands) | Rewrite::Intersection(operands) => {
+                operands.iter().flat_map(|operand| self.names_of_rewrite(object, operand, given)).collect()
+            }
+            Rewrite::Exclusion(left, right) => {
+                let mut found = self.names_of_rewrite(object, left, given);
+                found.extend(self.names_of_rewrite(object, right, given));
+                found
             }
         }
     }
 
     /// The subjects of a relation's tuples, as far as the relation admits them.
-    fn admitted(&self, (object, relation): &Spot) -> impl Iterator<Item = &SubjectRef> {
+    fn admitted(&self, (object, relation): &Spot) -> impl Iterator<Item = (&SubjectRef, &Holds)> {
         let member = self.schema.member(object.object_type.as_str(), relation.as_str());
-        self.tuples.iter().filter(move |key| key.resource == *object && key.relation == *relation).filter_map(
-            move |key| match member {
-                Some(Member::Relation(relation)) => relation.allows(&kind(&key.subject)).then_some(&key.subject),
-                Some(Member::Permission(_)) | None => None,
-            },
-        )
+        let here = self.tuples.iter().filter(move |(key, _)| key.resource == *object && key.relation == *relation);
+        here.filter_map(move |(key, holds)| match member {
+            Some(Member::Relation(relation)) => relation.allows(&kind(&key.subject)).then_some((&key.subject, holds)),
+            Some(Member::Permission(_)) | None => None,
+        })
     }
 
-    fn objects_of(&self, spot: &Spot) -> impl Iterator<Item = ObjectRef> {
-        self.admitted(spot).filter(|subject| !subject.is_wildcard()).map(|subject| subject.object.clone())
+    fn hops(&self, spot: &Spot) -> impl Iterator<Item = (&ObjectRef, &Holds)> {
+        self.admitted(spot)
+            .filter(|(subject, _)| !subject.is_wildcard())
+            .map(|(subject, holds)| (&subject.object, holds))
     }
 
     /// What a member depends on; `true` marks the right side of an exclusion.
@@ -198,7 +329,8 @@ impl World<'_> {
         match member {
             Member::Relation(_) => self
                 .admitted(spot)
-                .filter_map(|subject| Some(((subject.object.clone(), subject.relation.clone()?), false)))
+                .filter(|(_, holds)| **holds != Holds::No)
+                .filter_map(|(subject, _)| Some(((subject.object.clone(), subject.relation.clone()?), false)))
                 .collect(),
             Member::Permission(permission) => {
                 let mut found = Vec::new();
@@ -214,8 +346,8 @@ impl World<'_> {
             Rewrite::Computed(name) => found.push(((object.clone(), name.clone()), negated)),
             Rewrite::Arrow { tupleset, target, kind: _ } => {
                 let spot = (object.clone(), tupleset.clone());
-                let objects = self.objects_of(&spot);
-                found.extend(objects.map(|object| ((object, target.clone()), negated)));
+                let followed = self.hops(&spot).filter(|(_, holds)| **holds != Holds::No);
+                found.extend(followed.map(|(object, _)| ((object.clone(), target.clone()), negated)));
             }
             Rewrite::Union(operands) | Rewrite::Intersection(operands) => {
                 operands.iter().for_each(|operand| self.mentioned(object, operand, negated, found));
@@ -245,6 +377,45 @@ impl World<'_> {
         let tainted = |spot: &Spot| guilty.contains(spot) || reached[spot].iter().any(|to| guilty.contains(to));
         edges.keys().filter(|spot| tainted(spot)).cloned().collect()
     }
+}
+
+/// One subject's values and names so far.
+struct Given<'g> {
+    sets: &'g Sets,
+    names: &'g Names,
+    subject: &'g SubjectRef,
+}
+
+impl Given<'_> {
+    fn names_at(&self, spot: Spot) -> BTreeSet<String> {
+        self.names.get(&(spot, self.subject.clone())).cloned().unwrap_or_default()
+    }
+
+    /// Of a tuple that leads to a set in which the subject has the value `led`; `below` says which set.
+    fn names_of_tuple(&self, holds: &Holds, led: Option<Value>, below: Option<Spot>) -> BTreeSet<String> {
+        let (Some(led), true) = (led, *holds != Holds::No) else { return BTreeSet::new() };
+        let mut found = BTreeSet::new();
+        if let Holds::Open(names) = holds {
+            found.extend(names.iter().cloned());
+        }
+        if let (Value::Open, Some(below)) = (led, below) {
+            found.extend(self.names_at(below));
+        }
+        found
+    }
+}
+
+fn limited(subjects: Subjects, holds: &Holds) -> Subjects {
+    match holds {
+        Holds::Yes => subjects,
+        Holds::No => Subjects::new(),
+        Holds::Open(_) => subjects.into_keys().map(|subject| (subject, Value::Open)).collect(),
+    }
+}
+
+fn union(mut left: Subjects, right: Subjects) -> Subjects {
+    unite(&mut left, right);
+    left
 }
 
 fn reachable<'a>(edges: &'a BTreeMap<Spot, Vec<(Spot, bool)>>, from: &Spot) -> BTreeSet<&'a Spot> {

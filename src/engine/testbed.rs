@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::caveat::{Caveat, Context, ParameterType};
 use crate::model::{
-    ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey, TypeName,
+    CaveatName, CaveatUse, Counter, Decision, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef,
+    TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
 
-use super::{Budget, CheckError, CheckItem, Plan, check, check_bulk};
-use crate::model::Decision;
+use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
 
 pub(super) fn type_name(text: &str) -> TypeName {
     TypeName::new(text).unwrap()
@@ -31,6 +32,37 @@ pub(super) fn object(text: &str) -> ObjectRef {
 pub(super) fn subject(text: &str) -> SubjectRef {
     let (object_text, relation) = text.split_once('#').unwrap_or((text, ""));
     SubjectRef { object: object(object_text), relation: (!relation.is_empty()).then(|| relation_name(relation)) }
+}
+
+/// `resource#relation@subject`, then optionally `with CAVEAT`, `with CAVEAT {CONTEXT}` and `until MILLISECONDS`.
+pub(super) fn qualified(text: &str) -> Tuple {
+    let (text, expires_at) = match text.rsplit_once(" until ") {
+        Some((text, millis)) => (text, Some(TimestampMs(millis.parse().unwrap()))),
+        None => (text, None),
+    };
+    let (text, caveat) = match text.split_once(" with ") {
+        Some((text, caveat)) => {
+            let (name, context) = caveat.split_once(' ').unwrap_or((caveat, ""));
+            (text, Some(CaveatUse { name: name.into(), context_json: context.into() }))
+        }
+        None => (text, None),
+    };
+    Tuple { key: tuple(text), qualifiers: Qualifiers { caveat, expires_at } }
+}
+
+/// A context as JSON.
+pub(super) fn context(json: &str) -> Context {
+    Context::from_json_text(json).unwrap()
+}
+
+/// A caveat of parameters that are all `bool`, or `int` where their names are one letter from `i` to `n`.
+pub(super) fn caveat(name: &str, parameters: &str, expression: &str) -> Arc<Caveat> {
+    let parameters = parameters.split_whitespace().map(|name| {
+        let kind = if ("i"..="n").contains(&name) { ParameterType::Int } else { ParameterType::Bool };
+        (name.to_owned(), kind)
+    });
+    let name = CaveatName::new(name).unwrap();
+    Arc::new(Caveat::compile(&name, &parameters.collect(), expression).unwrap())
 }
 
 /// `resource#relation@subject`.
@@ -101,6 +133,12 @@ impl SchemaText {
         self.member(name, Member::Relation(Relation { allowed }))
     }
 
+    /// For parameters see [`caveat`].
+    pub(super) fn caveat(mut self, name: &str, parameters: &str, expression: &str) -> Self {
+        self.schema.caveats.insert(CaveatName::new(name).unwrap(), caveat(name, parameters, expression));
+        self
+    }
+
     pub(super) fn permission(self, name: &str, rewrite: Rewrite) -> Self {
         self.member(name, Member::Permission(Permission { rewrite }))
     }
@@ -147,31 +185,55 @@ pub(super) fn stored(tuples: impl IntoIterator<Item = Tuple>) -> Arc<dyn ReadVie
 pub(super) struct Bench {
     pub(super) plan: Plan,
     pub(super) view: Arc<dyn ReadView>,
+    pub(super) circumstances: Circumstances,
     pub(super) budget: Budget,
 }
 
 impl Bench {
     pub(super) fn new(schema: SchemaText, tuples: &[&str]) -> Self {
-        let view = stored(tuples.iter().map(|text| Tuple::unqualified(tuple(text))));
-        Self { plan: Plan::new(schema.done()), view, budget: Budget::default() }
+        let view = stored(tuples.iter().map(|text| qualified(text)));
+        Self::of(schema, view)
     }
 
     /// Over many tuples, which the memory store is too simple for.
     pub(super) fn large(schema: SchemaText, tuples: impl IntoIterator<Item = String>) -> Self {
-        let view = Arc::new(SortedView::new(tuples.into_iter().map(|text| tuple(&text))));
-        Self { plan: Plan::new(schema.done()), view, budget: Budget::default() }
+        Self::of(schema, Arc::new(SortedView::new(tuples.into_iter().map(|text| tuple(&text)))))
     }
 
-    /// `resource#permission@subject`: whether it is allowed.
+    fn of(schema: SchemaText, view: Arc<dyn ReadView>) -> Self {
+        let circumstances = Circumstances::default();
+        Self { plan: Plan::new(schema.done()), view, circumstances, budget: Budget::default() }
+    }
+
+    /// The same at another time and in another context.
+    pub(super) fn under(mut self, now: u64, json: &str) -> Self {
+        self.circumstances = Circumstances { now: TimestampMs(now), context: context(json) };
+        self
+    }
+
+    /// `resource#permission@subject`: whether it is allowed. Panics on what is conditional.
     pub(super) fn ask(&self, question: &str) -> Result<bool, CheckError> {
         self.cost(question).map(|(allowed, _)| allowed)
     }
 
+    /// The decision: `allowed`, `denied`, or the missing parameters.
+    pub(super) fn decide(&self, question: &str) -> Result<String, CheckError> {
+        Ok(match self.outcome(question)?.decision {
+            Decision::Allowed => "allowed".into(),
+            Decision::Denied => "denied".into(),
+            Decision::Conditional { missing } => missing.join(" "),
+        })
+    }
+
+    fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
+        let TupleKey { resource, relation, subject } = tuple(question);
+        check(&self.plan, &*self.view, &resource, &relation, &subject, &self.circumstances, &self.budget)
+    }
+
     /// The same with the number of reads.
     pub(super) fn cost(&self, question: &str) -> Result<(bool, u64), CheckError> {
-        let TupleKey { resource, relation, subject } = tuple(question);
-        let outcome = check(&self.plan, &*self.view, &resource, &relation, &subject, &self.budget)?;
-        Ok((outcome.decision == Decision::Allowed, outcome.reads))
+        let outcome = self.outcome(question)?;
+        Ok((is_allowed(outcome.decision), outcome.reads))
     }
 
     pub(super) fn ask_bulk(&self, questions: &[&str]) -> Vec<Result<bool, CheckError>> {
@@ -179,11 +241,19 @@ impl Bench {
             .iter()
             .map(|text| {
                 let TupleKey { resource, relation, subject } = tuple(text);
-                CheckItem { resource, permission: relation, subject }
+                CheckItem { resource, permission: relation, subject, context: self.circumstances.context.clone() }
             })
             .collect();
-        let results = check_bulk(&self.plan, &*self.view, &items, &self.budget);
-        results.into_iter().map(|result| result.map(|outcome| outcome.decision == Decision::Allowed)).collect()
+        let results = check_bulk(&self.plan, &*self.view, &items, self.circumstances.now, &self.budget);
+        results.into_iter().map(|result| result.map(|outcome| is_allowed(outcome.decision))).collect()
+    }
+
+    /// Each question with its answer as [`Bench::decide`] gives it.
+    #[track_caller]
+    pub(super) fn expect_decisions(&self, cases: &[(&str, &str)]) {
+        for (question, expected) in cases {
+            assert_eq!(self.decide(question).unwrap(), *expected, "{question}");
+        }
     }
 
     #[track_caller]
@@ -191,6 +261,14 @@ impl Bench {
         for (question, allowed) in cases {
             assert_eq!(self.ask(question).unwrap(), *allowed, "{question}");
         }
+    }
+}
+
+fn is_allowed(decision: Decision) -> bool {
+    match decision {
+        Decision::Allowed => true,
+        Decision::Denied => false,
+        Decision::Conditional { missing } => panic!("is conditional on {missing:?}"),
     }
 }
 
@@ -257,7 +335,7 @@ impl ReadView for SortedView {
         let resource = ObjectRef { object_type, object_id };
         for subject in self.of(&resource, &relation) {
             let key = TupleKey { resource: resource.clone(), relation: relation.clone(), subject: subject.clone() };
-            if filter.matches(&key, &Qualifiers::default())
+            if filter.matches(&key)
                 && visit(TupleRow { tuple: Tuple::unqualified(key), written_at: self.revision() }).is_break()
             {
                 break;
@@ -268,5 +346,9 @@ impl ReadView for SortedView {
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         Ok(None)
+    }
+
+    fn counters(&self) -> Result<Vec<Counter>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -6,11 +6,14 @@
 
 mod apply;
 mod blocking;
+mod clock;
 mod codec;
 mod command;
 mod contract;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod fuzz;
 mod leader;
 mod log;
 mod membership;
@@ -25,7 +28,10 @@ mod status;
 mod storage_suite;
 mod types;
 
-pub use command::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
+pub use clock::wall_clock;
+pub use command::{
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+};
 pub use contract::{Applied, Propose, ProposeError};
 pub use membership::{request_admission, request_promotion};
 pub use network::PeerServer;

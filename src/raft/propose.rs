@@ -11,13 +11,14 @@ use futures::future::BoxFuture;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::Semaphore;
 
+use super::clock::wall_clock;
 use super::codec::{self, RECORD_BYTES};
 use super::contract::{Applied, Propose, ProposeError};
 use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use super::{Command, CommandBody};
-use crate::model::{Revision, TimestampMs};
+use crate::model::Revision;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -46,7 +47,7 @@ impl Proposer {
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             return Ok(Err(ProposeError::Overloaded));
         };
-        let command = Command { op_id, proposed_at: now(), body };
+        let command = Command { op_id, proposed_at: wall_clock(), body };
         let raft = self.raft.clone();
         // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
         let written = tokio::spawn(async move {
@@ -124,10 +125,4 @@ impl Propose for Proposer {
     fn propose(&self, body: CommandBody, deadline: Instant) -> BoxFuture<'_, Result<Applied, ProposeError>> {
         self.run(body, deadline).boxed()
     }
-}
-
-/// The leader's clock. Apply takes the maximum with what it saw before, so a clock that goes back does no harm.
-fn now() -> TimestampMs {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

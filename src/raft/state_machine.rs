@@ -7,11 +7,11 @@ use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::apply::Applier;
+use super::apply::{AppliedState, Applier};
 use super::blocking;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::model::Revision;
+use crate::model::{Revision, TimestampMs};
 use crate::store::{RocksStore, StoreError};
 
 /// Entries applied in one batch at the most: bounds the memory of a batch, and how long readers wait for the first.
@@ -24,6 +24,14 @@ pub struct AppliedMark {
     pub revision: Revision,
     /// The hash chain at that index.
     pub chain: [u8; 32],
+    /// The largest leader time up to that index.
+    pub cluster_time: TimestampMs,
+}
+
+impl AppliedMark {
+    fn of(state: &AppliedState) -> Self {
+        Self { revision: state.revision(), chain: state.chain, cluster_time: state.cluster_time }
+    }
 }
 
 /// The state machine of one node.
@@ -38,7 +46,7 @@ impl StateMachine {
     /// Takes up where `store` stands.
     pub(super) fn open(store: Arc<RocksStore>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
         let applier = Applier::open(Arc::clone(&store))?;
-        let mark = AppliedMark { revision: applier.state().revision(), chain: applier.state().chain };
+        let mark = AppliedMark::of(applier.state());
         Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark) })
     }
 
@@ -53,8 +61,7 @@ impl StateMachine {
     }
 
     fn publish(&self) {
-        let state = self.applier.state();
-        self.applied.send_replace(AppliedMark { revision: state.revision(), chain: state.chain });
+        self.applied.send_replace(AppliedMark::of(self.applier.state()));
     }
 
     fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {

@@ -5,6 +5,8 @@
 
 mod annotations;
 mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod guards;
 mod ir;
 pub mod spicedb;

@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{Call, Consistency, Services};
 use crate::consistency::Zookie;
-use crate::engine::{self, Budget, CheckItem};
-use crate::model::{Decision, Error, ErrorCode, limits};
+use crate::engine::{self, Budget, CheckItem, Circumstances};
+use crate::model::{Decision, Error, ErrorCode, TimestampMs, limits};
 use crate::store::ReadView;
 
 /// Items of a bulk check that are evaluated in one go, and can share what they find out. A request that is past its deadline
@@ -40,10 +40,14 @@ impl Services {
         let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
         let zookie = self.zookie(view.revision())?;
         let schemas = Arc::clone(&self.schemas);
+        let now = self.now()?;
         let evaluate = move || {
             let ready = schemas.of(call.store, view.as_ref())?;
-            let CheckItem { resource, permission, subject } = &item;
-            Ok(engine::check(&ready.plan, view.as_ref(), resource, permission, subject, &Budget::default())?.decision)
+            let CheckItem { resource, permission, subject, context } = item;
+            let circumstances = Circumstances { now, context };
+            let budget = Budget::default();
+            let view = view.as_ref();
+            Ok(engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, &budget)?.decision)
         };
         Ok(CheckAnswer { decision: self.pool.run(call.deadline, evaluate).await?, zookie })
     }
@@ -64,9 +68,10 @@ impl Services {
         }
         let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
         let zookie = self.zookie(view.revision())?;
+        let now = self.now()?;
         let parts: Vec<Vec<CheckItem>> = items.chunks(ITEMS_AT_ONCE).map(<[_]>::to_vec).collect();
         let decisions: Vec<Vec<Result<Decision, Error>>> = stream::iter(parts)
-            .map(|part| self.check_part(call, Arc::clone(&view), part))
+            .map(|part| self.check_part(call, Arc::clone(&view), now, part))
             .buffered(PARTS_AT_ONCE)
             .try_collect()
             .await?;
@@ -77,12 +82,13 @@ impl Services {
         &self,
         call: Call,
         view: Arc<dyn ReadView>,
+        now: TimestampMs,
         items: Vec<CheckItem>,
     ) -> Result<Vec<Result<Decision, Error>>, Error> {
         let schemas = Arc::clone(&self.schemas);
         let evaluate = move || {
             let ready = schemas.of(call.store, view.as_ref())?;
-            let outcomes = engine::check_bulk(&ready.plan, view.as_ref(), &items, &Budget::default());
+            let outcomes = engine::check_bulk(&ready.plan, view.as_ref(), &items, now, &Budget::default());
             Ok(outcomes.into_iter().map(|outcome| Ok(outcome?.decision)).collect())
         };
         self.pool.run(call.deadline, evaluate).await
@@ -92,13 +98,19 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caveat::Context;
     use crate::model::UpdateKind;
     use crate::service::testing::{LINEAGE, SCHEMA, TestNode, call, key, update};
     use crate::service::{Services, WriteTuples, testing};
 
     fn item(text: &str) -> CheckItem {
         let key = key(text);
-        CheckItem { resource: key.resource, permission: key.relation, subject: key.subject }
+        CheckItem {
+            resource: key.resource,
+            permission: key.relation,
+            subject: key.subject,
+            context: Context::default(),
+        }
     }
 
     async fn with_tuples(texts: &[&str]) -> (Arc<TestNode>, Arc<Services>) {

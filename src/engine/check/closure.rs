@@ -11,6 +11,7 @@ use crate::engine::CheckError;
 use crate::engine::plan::{Body, Edge};
 
 use super::evaluation::Evaluation;
+use super::knowledge::Knowledge;
 use super::objects::Node;
 
 /// A node of a walk, and the step that led to it; the root has none.
@@ -47,21 +48,13 @@ impl Evaluation<'_> {
                     return Ok(true);
                 }
                 let (knowledge, steps) = (&mut self.knowledge, &mut self.steps);
-                let mut found = false;
+                let mut found = ControlFlow::Continue(());
                 let reach = knowledge.reach;
-                self.reader.usersets(node, relation, reach, &mut |next| match knowledge.settled(next) {
-                    Some(true) => {
-                        found = true;
-                        ControlFlow::Break(())
-                    }
-                    Some(false) => ControlFlow::Continue(()),
-                    None => {
-                        knowledge.memo.deny(next);
-                        steps.push(Step { node: next, from: Some(at) });
-                        ControlFlow::Continue(())
-                    }
+                self.reader.usersets(node, relation, reach, &mut |way| {
+                    found = queue(knowledge, steps, at, way.open());
+                    found
                 })?;
-                Ok(found)
+                Ok(found.is_break())
             }
             Body::Union(edges) => {
                 for edge in edges {
@@ -77,21 +70,12 @@ impl Evaluation<'_> {
 
     fn queue_edge(&mut self, at: usize, edge: &Edge, node: Node) -> Result<bool, CheckError> {
         let (knowledge, steps) = (&mut self.knowledge, &mut self.steps);
-        let mut queue = |next: Node| match knowledge.settled(next) {
-            Some(true) => ControlFlow::Break(()),
-            Some(false) => ControlFlow::Continue(()),
-            None => {
-                knowledge.memo.deny(next);
-                steps.push(Step { node: next, from: Some(at) });
-                ControlFlow::Continue(())
-            }
-        };
         match edge {
-            Edge::Member(member) => Ok(queue(Node { member: *member, object: node.object }).is_break()),
+            Edge::Member(member) => Ok(queue(knowledge, steps, at, Some(node.beside(*member))).is_break()),
             Edge::Arrow(arrow) => {
                 let mut found = ControlFlow::Continue(());
-                self.reader.hops(arrow, node.object, &mut |next| {
-                    found = next.map_or(ControlFlow::Continue(()), &mut queue);
+                self.reader.hops(arrow, node, &mut |way| {
+                    found = queue(knowledge, steps, at, way.open());
                     found
                 })?;
                 Ok(found.is_break())
@@ -109,6 +93,20 @@ impl Evaluation<'_> {
         while let Some(index) = at {
             memo.allow(self.steps[index].node);
             at = self.steps[index].from;
+        }
+    }
+}
+
+/// Takes up the node that step `at` leads to, if any; breaks when the subject is known to have it.
+fn queue(knowledge: &mut Knowledge<'_>, steps: &mut Vec<Step>, at: usize, next: Option<Node>) -> ControlFlow<()> {
+    let Some(next) = next else { return ControlFlow::Continue(()) };
+    match knowledge.settled(next) {
+        Some(true) => ControlFlow::Break(()),
+        Some(false) => ControlFlow::Continue(()),
+        None => {
+            knowledge.memo.deny(next);
+            steps.push(Step { node: next, from: Some(at) });
+            ControlFlow::Continue(())
         }
     }
 }

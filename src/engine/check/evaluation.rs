@@ -6,15 +6,17 @@ use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::budget::{Budget, Meter};
-use crate::engine::plan::{Arrow, Body, Edge, Expr, Plan, RelationPlan, SubjectKind};
-use crate::model::SubjectRef;
+use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind};
+use crate::model::{Decision, ObjectId, SubjectRef};
 use crate::store::ReadView;
 
 use super::closure::Step;
+use super::conditions::Conditions;
 use super::knowledge::{Knowledge, Subject};
 use super::memo::Memo;
-use super::objects::{Node, ObjectIx, Objects};
+use super::objects::{Mode, Node, Objects};
 use super::reader::Reader;
+use super::request::CheckOutcome;
 
 /// All checks of one subject over one view.
 pub(super) struct Evaluation<'a> {
@@ -28,12 +30,18 @@ pub(super) struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     /// Nothing is known yet.
-    pub(super) fn new(plan: &'a Plan, view: &'a dyn ReadView, subject: &SubjectRef, kind: SubjectKind) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        view: &'a dyn ReadView,
+        subject: &SubjectRef,
+        kind: SubjectKind,
+        conditions: Conditions<'a>,
+    ) -> Self {
         let mut objects = Objects::default();
         let object = objects.intern(&subject.object.object_id);
         let meter = Meter::new(Budget::default());
         Self {
-            reader: Reader { plan, view, objects, meter },
+            reader: Reader { plan, view, objects, conditions, meter },
             knowledge: Knowledge {
                 subject: Subject::new(subject, kind, object),
                 reach: plan.reach(kind),
@@ -44,16 +52,39 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Whether the subject has `node`. An error takes the evaluation down with it: it is not to be asked again.
-    pub(super) fn decide(&mut self, node: Node, budget: Budget) -> Result<bool, CheckError> {
+    /// Whether the subject has `member` of `object`. An error takes the evaluation down with it: it is not to be asked again.
+    pub(super) fn decide(
+        &mut self,
+        member: MemberId,
+        object: &ObjectId,
+        budget: Budget,
+    ) -> Result<Decision, CheckError> {
         self.reader.meter = Meter::new(budget);
-        let allowed = self.node(node)?;
+        let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
+        // Where no open condition was met, not even by earlier questions whose results are remembered, there is no difference
+        // between what is certain and what is possible.
+        let decision = if self.node(root)? {
+            Decision::Allowed
+        } else if !self.reader.conditions.met_open() || !self.node(root.in_mode(Mode::Possible))? {
+            Decision::Denied
+        } else {
+            Decision::Conditional { missing: self.missing(root)? }
+        };
         assert!(self.knowledge.memo.is_at_rest() && self.pending.is_empty(), "a finished check leaves nothing open");
-        Ok(allowed)
+        Ok(decision)
     }
 
-    fn node(&mut self, node: Node) -> Result<bool, CheckError> {
+    /// A decision with what it cost.
+    pub(super) fn outcome(&self, decision: Decision) -> CheckOutcome {
+        CheckOutcome { decision, reads: self.reader.meter.reads, evaluated: self.reader.meter.evaluated }
+    }
+
+    /// Whether the subject has `node`.
+    pub(super) fn node(&mut self, node: Node) -> Result<bool, CheckError> {
         if let Some(allowed) = self.knowledge.settled(node) {
+            return Ok(allowed);
+        }
+        if let Some(allowed) = self.settled_by_turned(node) {
             return Ok(allowed);
         }
         let plan = self.reader.plan;
@@ -74,6 +105,14 @@ impl<'a> Evaluation<'a> {
         Ok(allowed)
     }
 
+    /// What the answer to the other question says about this one. What is certain is possible, and what is not possible is not
+    /// certain. As long as no open condition was met, both questions have one answer.
+    fn settled_by_turned(&self, node: Node) -> Option<bool> {
+        let allowed = self.knowledge.memo.final_answer(node.turned())?;
+        let follows = allowed == (node.mode == Mode::Possible);
+        (follows || !self.reader.conditions.met_open()).then_some(allowed)
+    }
+
     fn relation(&mut self, relation: &'a RelationPlan, node: Node) -> Result<bool, CheckError> {
         if self.reader.holds(node, relation, &self.knowledge.subject)? {
             return Ok(true);
@@ -82,11 +121,11 @@ impl<'a> Evaluation<'a> {
         let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
         let mut found = false;
         let reach = knowledge.reach;
-        self.reader.usersets(node, relation, reach, &mut |next| {
-            match knowledge.settled(next) {
-                Some(true) => found = true,
-                Some(false) => {}
-                None => pending.push(next),
+        self.reader.usersets(node, relation, reach, &mut |way| {
+            match way.open().map(|next| (next, knowledge.settled(next))) {
+                Some((_, Some(true))) => found = true,
+                Some((_, Some(false))) | None => {}
+                Some((next, None)) => pending.push(next),
             }
             if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -97,7 +136,7 @@ impl<'a> Evaluation<'a> {
 
     fn any_edge(&mut self, edges: &'a [Edge], node: Node) -> Result<bool, CheckError> {
         for edge in edges {
-            if self.edge(edge, node.object)? {
+            if self.edge(edge, node)? {
                 return Ok(true);
             }
         }
@@ -105,12 +144,12 @@ impl<'a> Evaluation<'a> {
     }
 
     /// An operand of a rewrite of the member of `at`.
-    fn expr(&mut self, expr: &'a Expr, at: Node) -> Result<bool, CheckError> {
+    pub(super) fn expr(&mut self, expr: &'a Expr, at: Node) -> Result<bool, CheckError> {
         match expr {
             Expr::Nil => Ok(false),
             Expr::Itself => Ok(self.knowledge.subject.is_object(self.reader.plan, at)),
-            Expr::Edge(edge) => self.edge(edge, at.object),
-            Expr::All(arrow) => self.all_hops(arrow, at.object),
+            Expr::Edge(edge) => self.edge(edge, at),
+            Expr::All(arrow) => self.all_hops(arrow, at),
             Expr::Union(operands) => self.operands(operands, at, true),
             Expr::Intersection(operands) => self.operands(operands, at, false),
             Expr::Exclusion(sides) => self.exclusion(&sides.0, &sides.1, at),
@@ -138,10 +177,10 @@ impl<'a> Evaluation<'a> {
         Ok(allowed)
     }
 
-    /// The right side of an exclusion, whose denial must be final to count.
+    /// The right side of an exclusion, asked the other way round, whose denial must be final to count.
     fn excluded(&mut self, right: &'a Expr, at: Node) -> Result<bool, CheckError> {
         let side = self.knowledge.memo.enter_right_side();
-        let excluded = self.expr(right, at)?;
+        let excluded = self.expr(right, at.turned())?;
         let is_final = self.knowledge.memo.leave_right_side(side);
         if !excluded && !is_final {
             let permission = self.reader.plan.member(at.member).name.clone();
@@ -150,19 +189,19 @@ impl<'a> Evaluation<'a> {
         Ok(excluded)
     }
 
-    fn edge(&mut self, edge: &'a Edge, object: ObjectIx) -> Result<bool, CheckError> {
+    fn edge(&mut self, edge: &'a Edge, at: Node) -> Result<bool, CheckError> {
         match edge {
-            Edge::Member(member) => self.node(Node { member: *member, object }),
-            Edge::Arrow(arrow) => self.any_hop(arrow, object),
+            Edge::Member(member) => self.node(at.beside(*member)),
+            Edge::Arrow(arrow) => self.any_hop(arrow, at),
         }
     }
 
-    fn any_hop(&mut self, arrow: &'a Arrow, object: ObjectIx) -> Result<bool, CheckError> {
+    fn any_hop(&mut self, arrow: &'a Arrow, at: Node) -> Result<bool, CheckError> {
         let begin = self.pending.len();
         let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
         let mut found = false;
-        self.reader.hops(arrow, object, &mut |next| {
-            match next.map(|next| (next, knowledge.settled(next))) {
+        self.reader.hops(arrow, at, &mut |way| {
+            match way.open().map(|next| (next, knowledge.settled(next))) {
                 Some((_, Some(true))) => found = true,
                 Some((_, Some(false))) | None => {}
                 Some((next, None)) => pending.push(next),
@@ -174,13 +213,14 @@ impl<'a> Evaluation<'a> {
         Ok(allowed)
     }
 
-    fn all_hops(&mut self, arrow: &'a Arrow, object: ObjectIx) -> Result<bool, CheckError> {
+    /// A tuple that does not count is one that does not lead to the target, as in SpiceDB; one that has expired is not there.
+    fn all_hops(&mut self, arrow: &'a Arrow, at: Node) -> Result<bool, CheckError> {
         let begin = self.pending.len();
         let (knowledge, pending) = (&mut self.knowledge, &mut self.pending);
         let (mut some, mut missing) = (false, false);
-        self.reader.hops(arrow, object, &mut |next| {
+        self.reader.hops(arrow, at, &mut |way| {
             some = true;
-            match next.map(|next| (next, knowledge.settled(next))) {
+            match way.open().map(|next| (next, knowledge.settled(next))) {
                 Some((_, Some(true))) => {}
                 Some((_, Some(false))) | None => missing = true,
                 Some((next, None)) => pending.push(next),

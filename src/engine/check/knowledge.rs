@@ -27,8 +27,7 @@ impl Subject {
 
     /// Whether the subject is the object that `at` speaks of.
     pub(super) fn is_object(&self, plan: &Plan, at: Node) -> bool {
-        let object_type = plan.type_id(&plan.member(at.member).object_type);
-        self.object == at.object && object_type.map(SubjectKind::Object) == Some(self.kind)
+        self.object == at.object && self.kind == SubjectKind::Object(plan.member(at.member).type_id)
     }
 
     /// A userset is a member of itself, be it of a relation or of a permission.

@@ -85,6 +85,15 @@ impl Memo {
         }
     }
 
+    /// What is finally known of `node`, while no walk over pure members is under way.
+    pub(super) fn final_answer(&self, node: Node) -> Option<bool> {
+        match self.states.get(&node)? {
+            State::Allowed => Some(true),
+            State::Denied => Some(false),
+            State::Open(_) => None,
+        }
+    }
+
     /// Begins the evaluation of a node of which nothing is known.
     pub(super) fn enter(&mut self, node: Node) -> Frame {
         let frame = Frame { position: self.stack.len(), outer_low: self.low };

@@ -1,17 +1,25 @@
 //! Check: does a subject have a relation or permission on a resource?
 //!
-//! [`request`] takes the question apart, [`evaluation`] walks members that need nesting, [`closure`] walks those that do not,
-//! [`reader`] turns single steps into reads, and [`memo`] keeps what is known. How cycles are treated stands in [`memo`].
+//! [`request`] takes questions apart and [`session`] keeps what related ones share; [`evaluation`] walks members that need
+//! nesting, [`closure`] walks those that do not, [`reader`] turns single steps into reads, [`conditions`] judges what
+//! qualifies a tuple, and [`memo`] keeps what is known. How cycles are treated stands in [`memo`], how conditions are in
+//! [`objects::Mode`], and what a conditional answer hangs on is found by [`missing`].
 
 mod closure;
+#[cfg(test)]
+mod condition_tests;
+mod conditions;
 mod evaluation;
 mod knowledge;
 mod memo;
+mod missing;
+mod names;
 mod objects;
 mod reader;
 mod request;
 #[cfg(test)]
 mod scale;
+mod session;
 #[cfg(test)]
 mod tests;
 

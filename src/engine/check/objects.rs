@@ -1,4 +1,4 @@
-//! Object ids as small numbers, so that a node is two words and a row costs no allocation once its id was seen.
+//! Object ids as small numbers, so that a node is a few words and a row costs no allocation once its id was seen.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,51 @@ use crate::model::ObjectId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ObjectIx(u32);
 
-/// One `resource#relation`: what the evaluation is about.
+/// Which of two boolean questions is asked.
+///
+/// A tuple whose caveat cannot be judged is neither true nor false, and so is what rests on it. Kleene's three-valued logic
+/// says how that carries on, and two boolean evaluations say the same: one counts such tuples as absent, the other as
+/// present. What is true in the first is true, what is false in the second is false, and what lies between hangs on
+/// conditions. An exclusion turns its right side around: `a - b` is certain where `a` is certain and `b` not possible, and
+/// possible where `a` is possible and `b` not certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Mode {
+    /// Whether the subject has it whatever the open conditions come to.
+    Certain,
+    /// Whether the subject has it if the open conditions come out well.
+    Possible,
+}
+
+/// One `resource#relation`, asked in one mode: what the evaluation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     /// The relation or permission, and with it the type.
     pub(super) member: MemberId,
     /// The object's id.
     pub(super) object: ObjectIx,
+    /// The question.
+    pub(super) mode: Mode,
+}
+
+impl Node {
+    /// The same asked in `mode`.
+    pub(super) fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// The same asked the other way.
+    pub(super) fn turned(self) -> Self {
+        let mode = match self.mode {
+            Mode::Certain => Mode::Possible,
+            Mode::Possible => Mode::Certain,
+        };
+        self.in_mode(mode)
+    }
+
+    /// Another member of the same object, in the same mode.
+    pub(super) fn beside(self, member: MemberId) -> Self {
+        Self { member, ..self }
+    }
 }
 
 /// The numbering of ids. Types share it: a node's member says the type.

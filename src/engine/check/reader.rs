@@ -1,7 +1,7 @@
 //! Single steps as reads: a point look-up, the usersets of a relation, the objects that an arrow leads to.
 //!
-//! Every tuple looked up or visited is counted against the budget. A tuple that its relation does not admit does not count;
-//! one with a condition that cannot be judged here is an error. Knows nothing of what was found out so far.
+//! Every tuple looked up or visited is counted against the budget. A tuple that its relation does not admit, or that has
+//! expired, is not there; of any other one the verdict on its caveat is told. Knows nothing of what was found out so far.
 
 use std::ops::ControlFlow;
 
@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::store::{ReadView, StoreError, SubjectRow};
 
+use super::conditions::{Conditions, Verdict};
 use super::knowledge::Subject;
 use super::objects::{Node, ObjectIx, Objects};
 
@@ -21,43 +22,66 @@ pub(super) struct Reader<'a> {
     pub(super) plan: &'a Plan,
     pub(super) view: &'a dyn ReadView,
     pub(super) objects: Objects,
+    pub(super) conditions: Conditions<'a>,
     pub(super) meter: Meter,
 }
 
-/// Told of each node that a step leads to; breaks when it has seen enough.
-pub(super) type VisitNode<'v> = &'v mut dyn FnMut(Node) -> ControlFlow<()>;
+/// Where a tuple leads.
+pub(super) struct Way<'w> {
+    /// The node, in the mode of the one that it leads on from; `None` where an arrow's target is lacking there.
+    pub(super) to: Option<Node>,
+    /// Whether the tuple counts.
+    pub(super) verdict: Verdict,
+    /// What qualifies it.
+    pub(super) qualifiers: &'w Qualifiers,
+}
 
-/// Told of each object that an arrow leads to: the arrow's target there, or `None` where the object's type lacks it.
-pub(super) type VisitHop<'v> = &'v mut dyn FnMut(Option<Node>) -> ControlFlow<()>;
+impl Way<'_> {
+    /// The node that it leads to, if the tuple counts in that node's mode.
+    pub(super) fn open(&self) -> Option<Node> {
+        self.to.filter(|node| self.verdict.counts(node.mode))
+    }
+}
+
+/// Told of each way that a step finds; breaks when it has seen enough.
+pub(super) type VisitWay<'v> = &'v mut dyn FnMut(Way<'_>) -> ControlFlow<()>;
 
 impl<'a> Reader<'a> {
     /// `type:id` of a node.
     pub(super) fn resource(&self, node: Node) -> ObjectRef {
-        self.object_ref(node.member, node.object)
+        let object_type = self.plan.member(node.member).object_type.clone();
+        ObjectRef { object_type, object_id: self.objects.id(node.object).clone() }
     }
 
-    fn object_ref(&self, member: MemberId, object: ObjectIx) -> ObjectRef {
-        let object_type = self.plan.member(member).object_type.clone();
-        ObjectRef { object_type, object_id: self.objects.id(object).clone() }
-    }
-
-    /// Whether a tuple of the relation names the subject itself or everyone of its type.
+    /// Whether a tuple of the relation that counts names the subject itself or everyone of its type.
     pub(super) fn holds(&mut self, node: Node, relation: &RelationPlan, subject: &Subject) -> Result<bool, CheckError> {
-        if relation.admits(subject.kind) && self.look_up(node, &subject.reference)? {
-            return Ok(true);
+        for key in self.own_keys(node, relation, subject).into_iter().flatten() {
+            if self.look_up(&key)?.is_some_and(|(verdict, _)| verdict.counts(node.mode)) {
+                return Ok(true);
+            }
         }
-        Ok(relation.admits_wildcard_of(subject.kind) && self.look_up(node, &subject.wildcard)?)
+        Ok(false)
     }
 
-    fn look_up(&mut self, node: Node, subject: &SubjectRef) -> Result<bool, CheckError> {
+    /// The tuples of the relation that would name the subject itself, or everyone of its type.
+    pub(super) fn own_keys(&self, node: Node, relation: &RelationPlan, subject: &Subject) -> [Option<TupleKey>; 2] {
+        let key = |subject: &SubjectRef| TupleKey {
+            resource: self.resource(node),
+            relation: self.plan.member(node.member).name.clone(),
+            subject: subject.clone(),
+        };
+        let names_it = relation.admits(subject.kind) && !subject.reference.is_wildcard();
+        [
+            names_it.then(|| key(&subject.reference)),
+            relation.admits_wildcard_of(self.plan.subject_type(subject.kind)).then(|| key(&subject.wildcard)),
+        ]
+    }
+
+    /// The verdict on a tuple and what qualifies it; `None` where it is not there.
+    pub(super) fn look_up(&mut self, key: &TupleKey) -> Result<Option<(Verdict, Qualifiers)>, CheckError> {
         self.meter.read()?;
-        let relation = self.plan.member(node.member).name.clone();
-        let key = TupleKey { resource: self.resource(node), relation, subject: subject.clone() };
-        match self.view.lookup(&key)? {
-            None => Ok(false),
-            Some(qualifiers) if qualifiers.is_empty() => Ok(true),
-            Some(_) => Err(CheckError::Qualified { resource: key.resource, relation: key.relation }),
-        }
+        let Some(qualifiers) = self.view.lookup(key)? else { return Ok(None) };
+        Ok(self.conditions.judge(&qualifiers).map(|verdict| (verdict, qualifiers)))
     }
 
     /// Visits the usersets of a relation that lie within `reach`.
@@ -66,7 +90,7 @@ impl<'a> Reader<'a> {
         node: Node,
         relation: &'a RelationPlan,
         reach: &ReachSet,
-        visit: VisitNode<'_>,
+        visit: VisitWay<'_>,
     ) -> Result<(), CheckError> {
         let mut types: Vec<TypeId> = Vec::new();
         for userset in relation.usersets.iter().filter(|userset| reach.contains(userset.member)) {
@@ -78,46 +102,50 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let plan = self.plan;
-        let mut read_row = |objects: &mut Objects, row: SubjectRow<'_>| -> Result<ControlFlow<()>, CheckError> {
+        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, row| {
             let Some(member) = userset_of(plan, relation, row).filter(|member| reach.contains(*member)) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            Ok(visit(Node { member, object: intern(objects, row.subject_id)? }))
+            let Some(verdict) = conditions.judge(row.qualifiers) else { return Ok(ControlFlow::Continue(())) };
+            let to = Node { member, object: intern(objects, row.subject_id)?, mode: node.mode };
+            Ok(visit(Way { to: Some(to), verdict, qualifiers: row.qualifiers }))
         };
         // Where the relation also holds subjects of other types, there may be a million of them beside a few usersets.
         if types.len() == relation.subject_types {
-            return self.rows(node, &mut read_row).map(drop);
+            return self.rows(node, read_row).map(drop);
         }
         for subject_type in types {
-            if self.rows_of_type(node, subject_type, &mut read_row)?.is_break() {
+            if self.rows_of_type(node, subject_type, read_row)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Visits the objects that `arrow` leads to from `object`.
-    pub(super) fn hops(&mut self, arrow: &Arrow, object: ObjectIx, visit: VisitHop<'_>) -> Result<(), CheckError> {
-        let mut read_row = |objects: &mut Objects, row: SubjectRow<'_>| -> Result<ControlFlow<()>, CheckError> {
+    /// Visits the objects that `arrow` leads to from the object of `node`.
+    pub(super) fn hops(&mut self, arrow: &Arrow, node: Node, visit: VisitWay<'_>) -> Result<(), CheckError> {
+        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, row| {
             let Some(hop) = arrow.hop(row.subject_type, row.subject_relation).filter(|_| row.subject_id != "*") else {
                 return Ok(ControlFlow::Continue(()));
             };
-            let Some(member) = hop.target else {
-                return Ok(visit(None));
+            let Some(verdict) = conditions.judge(row.qualifiers) else { return Ok(ControlFlow::Continue(())) };
+            let to = match hop.target {
+                None => None,
+                Some(member) => Some(Node { member, object: intern(objects, row.subject_id)?, mode: node.mode }),
             };
-            Ok(visit(Some(Node { member, object: intern(objects, row.subject_id)? })))
+            Ok(visit(Way { to, verdict, qualifiers: row.qualifiers }))
         };
-        self.rows(Node { member: arrow.tupleset, object }, &mut read_row).map(drop)
+        self.rows(node.beside(arrow.tupleset), read_row).map(drop)
     }
 
     /// Visits all subjects of a node.
-    fn rows(&mut self, node: Node, visit: VisitRow<'_>) -> Result<ControlFlow<()>, CheckError> {
+    fn rows(&mut self, node: Node, read_row: &mut ReadRow<'_>) -> Result<ControlFlow<()>, CheckError> {
         let resource = self.resource(node);
         let relation = &self.plan.member(node.member).name;
-        let (view, objects, meter) = (self.view, &mut self.objects, &mut self.meter);
+        let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
         view.subjects(&resource, relation, &mut |row| {
-            end = visit_row(objects, meter, (&resource, relation), row, visit);
+            end = meter.read().and_then(|()| read_row(objects, conditions, row));
             if matches!(end, Ok(ControlFlow::Continue(()))) {
                 ControlFlow::Continue(())
             } else {
@@ -132,7 +160,7 @@ impl<'a> Reader<'a> {
         &mut self,
         node: Node,
         subject_type: TypeId,
-        visit: VisitRow<'_>,
+        read_row: &mut ReadRow<'_>,
     ) -> Result<ControlFlow<()>, CheckError> {
         let resource = self.resource(node);
         let relation = &self.plan.member(node.member).name;
@@ -148,7 +176,7 @@ impl<'a> Reader<'a> {
                 relation: SubjectRelationFilter::Any,
             }),
         };
-        let (view, objects, meter) = (self.view, &mut self.objects, &mut self.meter);
+        let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
         view.scan(&filter, None, &mut |row| {
             let subject = &row.tuple.key.subject;
@@ -158,7 +186,7 @@ impl<'a> Reader<'a> {
                 subject_relation: subject.relation.as_ref().map(RelationName::as_str),
                 qualifiers: &row.tuple.qualifiers,
             };
-            end = visit_row(objects, meter, (&resource, relation), row, visit);
+            end = meter.read().and_then(|()| read_row(objects, conditions, row));
             if matches!(end, Ok(ControlFlow::Continue(()))) {
                 ControlFlow::Continue(())
             } else {
@@ -169,31 +197,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-type VisitRow<'v> = &'v mut dyn FnMut(&mut Objects, SubjectRow<'_>) -> Result<ControlFlow<()>, CheckError>;
-
-fn visit_row(
-    objects: &mut Objects,
-    meter: &mut Meter,
-    of: (&ObjectRef, &RelationName),
-    row: SubjectRow<'_>,
-    visit: VisitRow<'_>,
-) -> Result<ControlFlow<()>, CheckError> {
-    meter.read()?;
-    check_unqualified(of, row.qualifiers)?;
-    visit(objects, row)
-}
-
-/// A conditional tuple could neither be counted nor left out: under an exclusion, leaving it out would allow.
-fn check_unqualified(
-    (resource, relation): (&ObjectRef, &RelationName),
-    qualifiers: &Qualifiers,
-) -> Result<(), CheckError> {
-    if qualifiers.is_empty() {
-        Ok(())
-    } else {
-        Err(CheckError::Qualified { resource: resource.clone(), relation: relation.clone() })
-    }
-}
+type ReadRow<'v> =
+    dyn FnMut(&mut Objects, &mut Conditions<'_>, SubjectRow<'_>) -> Result<ControlFlow<()>, CheckError> + 'v;
 
 /// The member that a row's subject names, if the relation admits it.
 fn userset_of(plan: &Plan, relation: &RelationPlan, row: SubjectRow<'_>) -> Option<MemberId> {

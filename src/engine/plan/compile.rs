@@ -22,6 +22,7 @@ impl Plan {
             .values()
             .flat_map(|definition| definition.members.iter().map(move |member| (&definition.name, member)))
             .map(|(object_type, (name, member))| Member {
+                type_id: names.type_id(object_type),
                 object_type: object_type.clone(),
                 name: name.clone(),
                 body: names.body(&schema, object_type, member),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::caveat::Caveat;
 use crate::model::{RelationName, TypeName};
 use crate::schema::Schema;
 
@@ -37,6 +38,8 @@ pub(in crate::engine) struct Type {
 #[derive(Debug)]
 pub(in crate::engine) struct Member {
     /// The type that has it.
+    pub(in crate::engine) type_id: TypeId,
+    /// The name of that type.
     pub(in crate::engine) object_type: TypeName,
     /// Its name there.
     pub(in crate::engine) name: RelationName,
@@ -152,6 +155,19 @@ impl Plan {
         &self.members[id.index()]
     }
 
+    /// The type of the object in a subject of `kind`.
+    pub(in crate::engine) fn subject_type(&self, kind: SubjectKind) -> TypeId {
+        match kind {
+            SubjectKind::Object(object_type) => object_type,
+            SubjectKind::Userset(member) => self.member(member).type_id,
+        }
+    }
+
+    /// The caveat of that name.
+    pub(in crate::engine) fn caveat(&self, name: &str) -> Option<&Caveat> {
+        self.schema.caveats.get(name).map(Arc::as_ref)
+    }
+
     /// Which members a subject of `kind` can have at all.
     pub(in crate::engine) fn reach(&self, kind: SubjectKind) -> &ReachSet {
         self.reach.set(self, kind)
@@ -185,13 +201,10 @@ impl RelationPlan {
         }
     }
 
-    /// Whether a wildcard tuple of this relation can match a subject of `kind`. A wildcard stands for objects, not for their
-    /// usersets.
-    pub(in crate::engine) fn admits_wildcard_of(&self, kind: SubjectKind) -> bool {
-        match kind {
-            SubjectKind::Object(object_type) => self.wildcard.binary_search(&object_type).is_ok(),
-            SubjectKind::Userset(_) => false,
-        }
+    /// Whether a wildcard tuple of this relation can name all subjects of a type. A wildcard stands for the objects of its
+    /// type and for every userset of each, as in SpiceDB.
+    pub(in crate::engine) fn admits_wildcard_of(&self, object_type: TypeId) -> bool {
+        self.wildcard.binary_search(&object_type).is_ok()
     }
 }
 

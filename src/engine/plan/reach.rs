@@ -66,8 +66,7 @@ impl Reach {
 
     fn compute(&self, plan: &Plan, kind: SubjectKind) -> ReachSet {
         let mut set = ReachSet::empty(plan.members.len());
-        let mut queue: Vec<MemberId> =
-            member_ids(&plan.members).filter(|id| begins(plan.member(*id), *id, kind, &set)).collect();
+        let mut queue: Vec<MemberId> = member_ids(&plan.members).filter(|id| begins(plan, *id, kind, &set)).collect();
         queue.retain(|id| set.insert(*id));
         while let Some(id) = queue.pop() {
             for dependent in &self.dependents[id.index()] {
@@ -86,10 +85,12 @@ fn member_ids(members: &[Member]) -> impl Iterator<Item = MemberId> + use<> {
 }
 
 /// Whether a subject of `kind` has the member without the help of other members. A userset has itself.
-fn begins(member: &Member, id: MemberId, kind: SubjectKind, none: &ReachSet) -> bool {
+fn begins(plan: &Plan, id: MemberId, kind: SubjectKind, none: &ReachSet) -> bool {
     let itself = kind == SubjectKind::Userset(id);
-    match &member.body {
-        Body::Relation(relation) => itself || relation.admits(kind) || relation.admits_wildcard_of(kind),
+    match &plan.member(id).body {
+        Body::Relation(relation) => {
+            itself || relation.admits(kind) || relation.admits_wildcard_of(plan.subject_type(kind))
+        }
         Body::Union(_) => itself,
         Body::Rewrite(expr) => itself || expr_follows(expr, none),
     }

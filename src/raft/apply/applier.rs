@@ -8,12 +8,23 @@ use std::sync::Arc;
 
 use openraft::EntryPayload;
 
-use super::judge;
 use super::state::AppliedState;
-use crate::model::{Revision, StoreId, Tuple, TupleKey, TupleUpdate, UpdateKind};
+use super::{counters, judge};
+use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleKey, TupleUpdate, UpdateKind};
 use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
 use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
+
+/// Where a command stands.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    /// Its index.
+    at: Revision,
+    /// The cluster's time, by which expiration is judged.
+    now: TimestampMs,
+    /// Its operation.
+    op_id: u128,
+}
 
 /// The one writer of a store.
 pub(in crate::raft) struct Applier<S> {
@@ -89,11 +100,12 @@ impl<S: StateStore> Applier<S> {
         command: &Command,
     ) -> Result<Outcome, StoreError> {
         self.state.cluster_time = self.state.cluster_time.max(command.proposed_at);
-        let op_id = command.op_id;
+        let stamp = Stamp { at, now: self.state.cluster_time, op_id: command.op_id };
         match &command.body {
-            CommandBody::WriteTuples(write) => write_tuples(store, batch, at, op_id, write),
-            CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, at, op_id, delete),
-            CommandBody::WriteSchema(write) => write_schema(store, batch, at, op_id, write),
+            CommandBody::WriteTuples(write) => write_tuples(store, batch, stamp, write),
+            CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, stamp, delete),
+            CommandBody::WriteSchema(write) => write_schema(store, batch, stamp, write),
+            CommandBody::ChangeCounter(change) => counters::change(batch, stamp.at, change),
             CommandBody::AdmitNode(_) => {
                 let node_id = self.state.next_node_id;
                 self.state.next_node_id += 1;
@@ -115,7 +127,7 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::AdmitNode(_) => false,
+        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) => false,
     }
 }
 
@@ -127,8 +139,7 @@ fn before<S: StateStore>(store: &S, id: StoreId) -> Result<Arc<dyn ReadView>, St
 fn write_tuples<S: StateStore>(
     store: &S,
     batch: &mut S::Batch<'_>,
-    at: Revision,
-    op_id: u128,
+    Stamp { at, now, op_id }: Stamp,
     write: &WriteTuples,
 ) -> Result<Outcome, StoreError> {
     if let Some(refusal) = judge::schema(batch, write.store, Some(write.schema_revision))? {
@@ -136,7 +147,7 @@ fn write_tuples<S: StateStore>(
     }
     if !write.preconditions.is_empty() {
         let view = before(store, write.store)?;
-        if let Some(refusal) = judge::preconditions(&*view, &write.preconditions)? {
+        if let Some(refusal) = judge::preconditions(&*view, &write.preconditions, now)? {
             return Ok(Outcome::Refused(refusal));
         }
     }
@@ -181,12 +192,11 @@ fn apply_update<B: StateBatch>(
 fn delete_tuples<S: StateStore>(
     store: &S,
     batch: &mut S::Batch<'_>,
-    at: Revision,
-    op_id: u128,
+    Stamp { at, now, op_id }: Stamp,
     delete: &DeleteTuples,
 ) -> Result<Outcome, StoreError> {
     let view = before(store, delete.store)?;
-    if let Some(refusal) = judge::preconditions(&*view, &delete.preconditions)? {
+    if let Some(refusal) = judge::preconditions(&*view, &delete.preconditions, now)? {
         return Ok(Outcome::Refused(refusal));
     }
     let mut keys: Vec<TupleKey> = Vec::new();
@@ -215,8 +225,7 @@ fn delete_tuples<S: StateStore>(
 fn write_schema<S: StateStore>(
     store: &S,
     batch: &mut S::Batch<'_>,
-    at: Revision,
-    op_id: u128,
+    Stamp { at, now, op_id }: Stamp,
     write: &WriteSchema,
 ) -> Result<Outcome, StoreError> {
     if let Some(refusal) = judge::schema(batch, write.store, write.replaces)? {
@@ -224,7 +233,7 @@ fn write_schema<S: StateStore>(
     }
     if !write.orphan_guards.is_empty() {
         let view = before(store, write.store)?;
-        if let Some(refusal) = judge::orphans(&*view, &write.orphan_guards)? {
+        if let Some(refusal) = judge::orphans(&*view, &write.orphan_guards, now)? {
             return Ok(Outcome::Refused(refusal));
         }
     }

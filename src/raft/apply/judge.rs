@@ -1,15 +1,23 @@
 //! The conditions under which a command is refused, judged on the state right before it.
+//!
+//! `now` is the cluster's time, the command's own included: what has expired by then matches no condition, and orphaning it
+//! harms nobody. A CREATE still meets it, as long as it is stored.
 
 use std::ops::ControlFlow;
 
-use crate::model::{Precondition, PreconditionKind, Revision, StoreId, TupleFilter, TupleKey, TupleUpdate, UpdateKind};
+use crate::model::{
+    Precondition, PreconditionKind, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+};
 use crate::raft::Refusal;
 use crate::store::{ReadView, StateBatch, StoreError};
 
-/// The first tuple that matches, if any.
-pub(super) fn first_match(view: &dyn ReadView, filter: &TupleFilter) -> Result<Option<TupleKey>, StoreError> {
+/// The first tuple that matches and has not expired at `now`, if any.
+fn first_match(view: &dyn ReadView, filter: &TupleFilter, now: TimestampMs) -> Result<Option<TupleKey>, StoreError> {
     let mut found = None;
     view.scan(filter, None, &mut |row| {
+        if row.tuple.qualifiers.expired(now) {
+            return ControlFlow::Continue(());
+        }
         found = Some(row.tuple.key);
         ControlFlow::Break(())
     })?;
@@ -17,9 +25,13 @@ pub(super) fn first_match(view: &dyn ReadView, filter: &TupleFilter) -> Result<O
 }
 
 /// Refuses when a precondition does not hold.
-pub(super) fn preconditions(view: &dyn ReadView, conditions: &[Precondition]) -> Result<Option<Refusal>, StoreError> {
+pub(super) fn preconditions(
+    view: &dyn ReadView,
+    conditions: &[Precondition],
+    now: TimestampMs,
+) -> Result<Option<Refusal>, StoreError> {
     for (position, condition) in conditions.iter().enumerate() {
-        let matched = first_match(view, &condition.filter)?.is_some();
+        let matched = first_match(view, &condition.filter, now)?.is_some();
         let holds = match condition.kind {
             PreconditionKind::MustMatch => matched,
             PreconditionKind::MustNotMatch => !matched,
@@ -62,9 +74,13 @@ pub(super) fn creations<B: StateBatch>(
 }
 
 /// Refuses when a tuple would be orphaned.
-pub(super) fn orphans(view: &dyn ReadView, guards: &[TupleFilter]) -> Result<Option<Refusal>, StoreError> {
+pub(super) fn orphans(
+    view: &dyn ReadView,
+    guards: &[TupleFilter],
+    now: TimestampMs,
+) -> Result<Option<Refusal>, StoreError> {
     for (position, filter) in guards.iter().enumerate() {
-        if let Some(example) = first_match(view, filter)? {
+        if let Some(example) = first_match(view, filter, now)? {
             let position = u32::try_from(position).expect("a schema is far smaller than 2^32 guards");
             return Ok(Some(Refusal::WouldOrphan { position, example }));
         }

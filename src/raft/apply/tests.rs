@@ -11,11 +11,13 @@ use proptest::prelude::*;
 
 use super::{AppliedState, Applier};
 use crate::model::{
-    ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Counter, CounterName, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId,
+    SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,
 };
 use crate::raft::types::{Entry, LogId};
-use crate::raft::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
+use crate::raft::{
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+};
 use crate::store::{ChangeRecord, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
 
 const STORE: StoreId = StoreId::DEFAULT;
@@ -68,6 +70,7 @@ struct Dump {
     tuples: Vec<TupleRow>,
     changes: Vec<(Revision, ChangeRecord)>,
     record: Option<Vec<u8>>,
+    counters: Vec<Counter>,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -83,7 +86,8 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         ControlFlow::Continue(())
     };
     store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap() }
+    let counters = view.counters().unwrap();
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -150,6 +154,53 @@ fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
 }
 
 #[test]
+fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create() {
+    use PreconditionKind::{MustMatch, MustNotMatch};
+    let condition = |kind| Precondition { kind, filter: on_document(1) };
+    let expiring = |at| {
+        let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
+        let updates = vec![TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple { key: key(1, 1), qualifiers } }];
+        let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
+        CommandBody::WriteTuples(WriteTuples { updates, ..empty })
+    };
+    let when = |proposed_at: u64, index: u64, body| {
+        let mut entry = entry(index, body);
+        if let EntryPayload::Normal(command) = &mut entry.payload {
+            command.proposed_at = TimestampMs(proposed_at);
+        }
+        entry
+    };
+    let touch = || vec![(UpdateKind::Touch, key(2, 1))];
+    let log = [
+        when(10, 1, schema(None, vec![])),
+        when(10, 2, expiring(20)),
+        when(19, 3, write(1, vec![condition(MustMatch)], touch())),
+        when(19, 4, schema(Some(1), vec![on_document(1)])),
+        // The time of the entry itself counts, and what it brought stays when a later leader's clock is behind.
+        when(20, 5, write(1, vec![condition(MustMatch)], touch())),
+        when(3, 6, write(1, vec![condition(MustNotMatch)], touch())),
+        when(3, 7, write(1, vec![], vec![(UpdateKind::Create, key(1, 1))])),
+        when(3, 8, schema(Some(1), vec![on_document(1)])),
+        when(3, 9, delete(1, 5, false)),
+    ];
+    let store = Arc::new(MemoryStore::new());
+    let expected = [
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Done,
+        Outcome::Refused(Refusal::WouldOrphan { position: 0, example: key(1, 1) }),
+        Outcome::Refused(Refusal::PreconditionFailed { position: 0 }),
+        Outcome::Done,
+        Outcome::Refused(Refusal::AlreadyExists { key: key(1, 1) }),
+        Outcome::Done,
+        Outcome::Deleted { count: 1, partial: false },
+    ];
+    assert_eq!(apply(&store, &log, 1), expected);
+    let (_dir, durable) = rocks();
+    assert_eq!(apply(&durable, &log, log.len()), expected);
+}
+
+#[test]
 fn deletion_by_filter_keeps_its_limit() {
     let touch = |subject| write(1, vec![], vec![(UpdateKind::Touch, key(1, subject))]);
     let outcomes = outcomes(vec![
@@ -190,6 +241,36 @@ fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
     assert_eq!(outcomes, expected);
 }
 
+fn count(name: &str, documents: Option<u8>) -> CommandBody {
+    let name = CounterName::new(name).unwrap();
+    CommandBody::ChangeCounter(ChangeCounter { store: STORE, name, filter: documents.map(on_document) })
+}
+
+#[test]
+fn counters_are_registered_once_and_up_to_a_bound() {
+    let (exists, unknown) = (Outcome::Refused(Refusal::CounterExists), Outcome::Refused(Refusal::UnknownCounter));
+    let found = outcomes(vec![
+        count("second", Some(1)),
+        count("first", Some(2)),
+        count("second", Some(3)),
+        count("third", None),
+        count("second", None),
+        count("second", None),
+        count("second", Some(3)),
+    ]);
+    assert_eq!(found, [Outcome::Done, Outcome::Done, exists, unknown.clone(), Outcome::Done, unknown, Outcome::Done]);
+
+    let store = Arc::new(MemoryStore::new());
+    let names: Vec<_> = (0..=limits::COUNTERS_PER_STORE).map(|n| format!("counter_{n}")).collect();
+    let log: Vec<_> = names.iter().zip(1..).map(|(name, index)| entry(index, count(name, Some(1)))).collect();
+    let outcomes = apply(&store, &log, 64);
+    assert!(outcomes[..limits::COUNTERS_PER_STORE].iter().all(|outcome| *outcome == Outcome::Done));
+    let limit = limits::COUNTERS_PER_STORE as u64;
+    assert_eq!(outcomes.last(), Some(&Outcome::Refused(Refusal::TooManyCounters { limit })));
+    let view = store.view(STORE, Revision::new(2)).unwrap();
+    assert_eq!(view.counters().unwrap().len(), 2, "what was at an earlier revision stays readable");
+}
+
 #[test]
 fn node_ids_are_never_handed_out_twice() {
     let admit = || CommandBody::AdmitNode(NodeAddress::default());
@@ -222,6 +303,7 @@ fn any_body() -> impl Strategy<Value = CommandBody> {
         2 => (0..4u8, 0..4u64, any::<bool>()).prop_map(|(document, limit, partial)| delete(document, limit, partial)),
         1 => (prop::option::of(1..3u64), prop::collection::vec((0..4u8).prop_map(on_document), 0..2))
             .prop_map(|(replaces, guards)| schema(replaces, guards)),
+        1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
     ]
 }

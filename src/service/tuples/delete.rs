@@ -93,7 +93,7 @@ impl Services {
 }
 
 fn check_shape(request: &DeleteTuples) -> Result<(), Error> {
-    super::read::check_limit(request.limit)?;
+    guard::check_limit(request.limit, limits::READ_LIMIT)?;
     guard::check_filter_shape(&request.filter)?;
     guard::check_preconditions(&request.preconditions)?;
     guard::check_metadata(&request.metadata_json)

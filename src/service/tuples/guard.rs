@@ -1,12 +1,25 @@
 //! What writes and deletes have in common: bounds that need no state, names judged against a schema, and what a refusal by
 //! apply means to the caller.
 
-use crate::model::{Error, ErrorCode, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, limits};
+use crate::model::{
+    Error, ErrorCode, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, TupleKey, limits,
+};
 use crate::raft::Refusal;
 use crate::schema::Schema;
 
+/// Whether a client may ask for at most `limit` at once, where `most` is the highest limit there may be.
+pub(super) fn check_limit(limit: usize, most: usize) -> Result<(), Error> {
+    if limit > most {
+        let message = format!("the limit of {limit} is above the highest one allowed, {most}");
+        return Err(Error::new(ErrorCode::LimitTooLarge, message)
+            .with("limit_provided", limit)
+            .with("maximum_limit_allowed", most));
+    }
+    Ok(())
+}
+
 /// A filter that names something, and not the same thing in two ways.
-pub(super) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
+pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
     if filter.resource_id.is_some() && filter.resource_id_prefix.is_some() {
         const MESSAGE: &str = "the relationship filter gives both a resource id and an id prefix; give one of them";
         return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));
@@ -25,7 +38,8 @@ pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), 
         let message = format!("{count} preconditions are more than the {most} that one request may have; split it");
         return Err(Error::new(ErrorCode::TooManyPreconditions, message)
             .with("precondition_count", count)
-            .with("maximum_preconditions_allowed", most));
+            // SpiceDB calls it so here, too.
+            .with("maximum_updates_allowed", most));
     }
     preconditions.iter().try_for_each(|precondition| check_filter_shape(&precondition.filter))
 }
@@ -51,17 +65,7 @@ pub(super) fn check_precondition_names(schema: &Schema, preconditions: &[Precond
 pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error {
     match refusal {
         Refusal::PreconditionFailed { position } => precondition_failed(position, preconditions),
-        Refusal::AlreadyExists { key } => {
-            let message = format!("nothing was written: `{key}` exists already; use TOUCH to write it in any case");
-            Error::new(ErrorCode::AlreadyExists, message)
-                .with("relationship", &key)
-                .with("resource_type", &key.resource.object_type)
-                .with("resource_object_id", &key.resource.object_id)
-                .with("resource_relation", &key.relation)
-                .with("subject_type", &key.subject.object.object_type)
-                .with("subject_object_id", &key.subject.object.object_id)
-                .with("subject_relation", key.subject.relation.as_ref().map_or("...", |relation| relation.as_str()))
-        }
+        Refusal::AlreadyExists { key } => already_exists(&key),
         Refusal::TooManyDeletes { limit } => {
             let message = format!(
                 "nothing was deleted: more than {limit} relationships match; allow partial deletions with a limit, and \
@@ -69,11 +73,28 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
             );
             Error::new(ErrorCode::TooManyDeletes, message).with("limit", limit)
         }
-        Refusal::SchemaChanged { .. } | Refusal::WouldOrphan { .. } => Error::new(
+        Refusal::SchemaChanged { .. }
+        | Refusal::WouldOrphan { .. }
+        | Refusal::CounterExists
+        | Refusal::UnknownCounter
+        | Refusal::TooManyCounters { .. } => Error::new(
             ErrorCode::Internal,
             format!("a write was refused for a reason that cannot concern it: {refusal:?}"),
         ),
     }
+}
+
+/// A CREATE of a tuple that exists.
+pub(super) fn already_exists(key: &TupleKey) -> Error {
+    let message = format!("nothing was written: `{key}` exists already; use TOUCH to write it in any case");
+    Error::new(ErrorCode::AlreadyExists, message)
+        .with("relationship", key)
+        .with("resource_type", &key.resource.object_type)
+        .with("resource_object_id", &key.resource.object_id)
+        .with("resource_relation", &key.relation)
+        .with("subject_type", &key.subject.object.object_type)
+        .with("subject_object_id", &key.subject.object.object_id)
+        .with("subject_relation", key.subject.relation.as_ref().map_or("", |relation| relation.as_str()))
 }
 
 fn precondition_failed(position: u32, preconditions: &[Precondition]) -> Error {

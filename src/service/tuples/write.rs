@@ -36,6 +36,11 @@ impl Services {
             let view = self.view(call, Requirement::FullyConsistent).await?;
             return self.zookie(view.revision());
         }
+        self.propose_write(call, request).await
+    }
+
+    /// Judges and proposes a write whose shape is in order.
+    pub(super) async fn propose_write(&self, call: Call, request: WriteTuples) -> Result<Zookie, Error> {
         let request = Arc::new(request);
         let mut requirement = Requirement::MinimizeLatency;
         for _ in 0..ATTEMPTS {
@@ -118,24 +123,11 @@ fn check_shape(request: &WriteTuples) -> Result<(), Error> {
     guard::check_metadata(&request.metadata_json)?;
     let mut seen = HashSet::with_capacity(count);
     for TupleUpdate { kind: _, tuple } in &request.updates {
-        check_supported(tuple)?;
         if !seen.insert(&tuple.key) {
             return Err(twice(&tuple.key));
         }
     }
     Ok(())
-}
-
-/// Caveats and expiration are refused until they are honoured: a tuple that holds without its condition is an allow that
-/// nobody asked for.
-fn check_supported(tuple: &crate::model::Tuple) -> Result<(), Error> {
-    let what = match (&tuple.qualifiers.caveat, tuple.qualifiers.expires_at) {
-        (None, None) => return Ok(()),
-        (Some(caveat), _) => format!("caveat `{}`", caveat.name),
-        (None, Some(_)) => "expiration time".to_owned(),
-    };
-    let message = format!("`{}` has the {what}: this version has neither caveats nor expiration", tuple.key);
-    Err(Error::new(ErrorCode::Unsupported, message).with("relationship", &tuple.key))
 }
 
 fn twice(key: &TupleKey) -> Error {

@@ -3,26 +3,15 @@
 use prost_types::Timestamp;
 
 use super::json::from_json_text;
-use crate::api::errors::to_rpc_status;
 use crate::consistency::Zookie;
-use crate::model::{CaveatUse, Decision, ObjectRef, SubjectRef, TimestampMs, Tuple};
-use crate::service::{BulkCheckAnswer, CheckAnswer, DeleteAnswer, TupleWithCursor};
+use crate::model::{CaveatUse, ObjectRef, SubjectRef, TimestampMs, Tuple};
+use crate::service::{DeleteAnswer, TupleWithCursor};
 use crate::wire::authzed::v1 as wire;
-use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
-use crate::wire::authzed::v1::check_permission_response::Permissionship;
 use crate::wire::authzed::v1::delete_relationships_response::DeletionProgress;
 
 /// The token that names a state.
 pub(in crate::api::authzed) fn to_zed_token(zookie: Zookie) -> wire::ZedToken {
     wire::ZedToken { token: zookie.encode() }
-}
-
-fn to_permissionship(decision: &Decision) -> Permissionship {
-    match decision {
-        Decision::Allowed => Permissionship::HasPermission,
-        Decision::Denied => Permissionship::NoPermission,
-        Decision::Conditional { .. } => Permissionship::ConditionalPermission,
-    }
 }
 
 fn to_object(object: &ObjectRef) -> wire::ObjectReference {
@@ -48,7 +37,7 @@ fn to_timestamp(TimestampMs(millis): TimestampMs) -> Timestamp {
     }
 }
 
-fn to_relationship(tuple: &Tuple) -> wire::Relationship {
+pub(super) fn to_relationship(tuple: &Tuple) -> wire::Relationship {
     wire::Relationship {
         resource: Some(to_object(&tuple.key.resource)),
         relation: tuple.key.relation.to_string(),
@@ -82,43 +71,10 @@ pub(in crate::api::authzed) fn from_read(zookie: Zookie, row: TupleWithCursor) -
     }
 }
 
-/// The answer to a check.
-pub(in crate::api::authzed) fn from_check(answer: CheckAnswer) -> wire::CheckPermissionResponse {
-    wire::CheckPermissionResponse {
-        checked_at: Some(to_zed_token(answer.zookie)),
-        permissionship: to_permissionship(&answer.decision).into(),
-        partial_caveat_info: None,
-        debug_trace: None,
-        optional_expires_at: None,
-    }
-}
-
-/// The answer to many checks, each beside its question.
-pub(in crate::api::authzed) fn from_bulk_check(
-    items: Vec<wire::CheckBulkPermissionsRequestItem>,
-    answer: BulkCheckAnswer,
-) -> wire::CheckBulkPermissionsResponse {
-    let to_pair = |(item, decision): (_, Result<Decision, _>)| wire::CheckBulkPermissionsPair {
-        request: Some(item),
-        response: Some(match decision {
-            Ok(decision) => PairResponse::Item(wire::CheckBulkPermissionsResponseItem {
-                permissionship: to_permissionship(&decision).into(),
-                partial_caveat_info: None,
-                debug_trace: None,
-            }),
-            Err(error) => PairResponse::Error(to_rpc_status(error)),
-        }),
-    };
-    wire::CheckBulkPermissionsResponse {
-        checked_at: Some(to_zed_token(answer.zookie)),
-        pairs: items.into_iter().zip(answer.decisions).map(to_pair).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Error, ErrorCode, Qualifiers, RelationName, Revision, TupleKey};
+    use crate::model::{Qualifiers, RelationName, Revision, TupleKey};
 
     const ZOOKIE: Zookie = Zookie { lineage: 3, shard: 0, revision: Revision::new(4) };
 
@@ -144,30 +100,5 @@ mod tests {
         assert_eq!(relationship.optional_expires_at, Some(Timestamp { seconds: 1, nanos: 500_000_000 }));
         assert_eq!(response.after_result_cursor.expect("given").token, "next");
         assert_eq!(response.read_at.expect("given").token, ZOOKIE.encode());
-    }
-
-    #[test]
-    fn a_failed_item_is_a_status_beside_its_question() {
-        let item = |id: &str| wire::CheckBulkPermissionsRequestItem { permission: id.to_owned(), ..Default::default() };
-        let decisions =
-            vec![Ok(Decision::Allowed), Err(Error::new(ErrorCode::UnknownRelation, "no such")), Ok(Decision::Denied)];
-        let answer = BulkCheckAnswer { decisions, zookie: ZOOKIE };
-        let pairs = from_bulk_check(vec![item("first"), item("second"), item("third")], answer).pairs;
-        let shown: Vec<_> = pairs
-            .into_iter()
-            .map(|pair| {
-                let answer = match pair.response.expect("given") {
-                    PairResponse::Item(item) => Ok(item.permissionship()),
-                    PairResponse::Error(status) => Err(status.code),
-                };
-                (pair.request.expect("given").permission, answer)
-            })
-            .collect();
-        let expected = [
-            ("first".to_owned(), Ok(Permissionship::HasPermission)),
-            ("second".to_owned(), Err(tonic::Code::FailedPrecondition as i32)),
-            ("third".to_owned(), Ok(Permissionship::NoPermission)),
-        ];
-        assert_eq!(shown, expected);
     }
 }

@@ -1,0 +1,115 @@
+//! What qualifies a tuple, judged under the circumstances of one request: whether it is there at all, and whether its caveat
+//! holds.
+//!
+//! A caveat that cannot be judged, for want of parameters or because it fails, is neither true nor false. What that means
+//! for a decision is not known here.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::caveat::{Context, Outcome};
+use crate::engine::plan::Plan;
+use crate::engine::{CheckError, Circumstances};
+use crate::model::{CaveatUse, Qualifiers};
+
+use super::objects::Mode;
+
+/// Bytes of stored contexts whose verdicts are remembered; past it, they are judged each time anew.
+const REMEMBERED_BYTES: usize = 4 << 20;
+
+/// Whether a tuple counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It does.
+    True,
+    /// It does not: its caveat is false.
+    False,
+    /// Its caveat cannot be judged: parameters are missing, or it failed.
+    Open,
+}
+
+impl Verdict {
+    /// Whether the tuple counts in `mode`.
+    pub(super) fn counts(self, mode: Mode) -> bool {
+        match self {
+            Self::True => true,
+            Self::False => false,
+            Self::Open => mode == Mode::Possible,
+        }
+    }
+}
+
+/// Judges tuples, and remembers what it judged.
+#[derive(Debug)]
+pub(super) struct Conditions<'a> {
+    plan: &'a Plan,
+    circumstances: &'a Circumstances,
+    /// By caveat, then by stored context.
+    verdicts: HashMap<String, HashMap<String, Verdict>>,
+    remembered_bytes: usize,
+    /// Whether any tuple was met whose caveat could not be judged.
+    met_open: bool,
+}
+
+impl<'a> Conditions<'a> {
+    pub(super) fn new(plan: &'a Plan, circumstances: &'a Circumstances) -> Self {
+        Self { plan, circumstances, verdicts: HashMap::new(), remembered_bytes: 0, met_open: false }
+    }
+
+    /// The same for an evaluation that has met nothing yet.
+    pub(super) fn for_another_subject(self) -> Self {
+        Self { met_open: false, ..self }
+    }
+
+    /// Whether a tuple was met that makes certain and possible answers differ.
+    pub(super) fn met_open(&self) -> bool {
+        self.met_open
+    }
+
+    /// Whether a tuple counts; `None` where it has expired, and so is not there.
+    pub(super) fn judge(&mut self, qualifiers: &Qualifiers) -> Option<Verdict> {
+        if qualifiers.expired(self.circumstances.now) {
+            return None;
+        }
+        let Some(caveat) = &qualifiers.caveat else { return Some(Verdict::True) };
+        let known =
+            self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();
+        let verdict = known.unwrap_or_else(|| self.judge_anew(caveat));
+        self.met_open |= verdict == Verdict::Open;
+        Some(verdict)
+    }
+
+    fn judge_anew(&mut self, caveat: &CaveatUse) -> Verdict {
+        let verdict = match self.evaluate(caveat) {
+            Ok(Outcome::True) => Verdict::True,
+            Ok(Outcome::False) => Verdict::False,
+            Ok(Outcome::Missing(_)) | Err(_) => Verdict::Open,
+        };
+        let bytes = caveat.name.len() + caveat.context_json.len();
+        if self.remembered_bytes + bytes <= REMEMBERED_BYTES {
+            self.remembered_bytes += bytes;
+            self.verdicts.entry(caveat.name.clone()).or_default().insert(caveat.context_json.clone(), verdict);
+        }
+        verdict
+    }
+
+    /// What keeps the verdict on a tuple open: the parameters that are missing, or the failure.
+    pub(super) fn missing(&self, qualifiers: &Qualifiers) -> Result<BTreeSet<String>, CheckError> {
+        let Some(caveat) = &qualifiers.caveat else { return Ok(BTreeSet::new()) };
+        match self.evaluate(caveat)? {
+            Outcome::True | Outcome::False => Ok(BTreeSet::new()),
+            Outcome::Missing(names) => Ok(names),
+        }
+    }
+
+    fn evaluate(&self, caveat: &CaveatUse) -> Result<Outcome, CheckError> {
+        let Some(compiled) = self.plan.caveat(&caveat.name) else {
+            return Err(CheckError::UnknownCaveat { name: caveat.name.clone() });
+        };
+        let stored = match caveat.context_json.as_str() {
+            "" => Ok(Context::new()),
+            text => Context::from_json_text(text),
+        };
+        let stored = stored.map_err(|source| CheckError::StoredContext { caveat: caveat.name.clone(), source })?;
+        Ok(compiled.evaluate(&stored, &self.circumstances.context)?)
+    }
+}

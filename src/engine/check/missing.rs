@@ -1,0 +1,176 @@
+//! What a conditional answer hangs on: a walk from the question over everything whose value is open, which collects the
+//! parameters that the caveats on the way are missing.
+//!
+//! What is true or false by itself contributes nothing, as in SpiceDB: of `a + b` with `a` false, only what `b` hangs on. A
+//! caveat on the way that failed leaves no answer at all. Cycles are cut by the set of nodes seen.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::ControlFlow;
+
+use crate::engine::CheckError;
+use crate::engine::plan::{Arrow, Body, Edge, Expr, RelationPlan};
+use crate::model::Qualifiers;
+
+use super::conditions::Verdict;
+use super::evaluation::Evaluation;
+use super::objects::{Mode, Node};
+
+/// The value of a question in three-valued logic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value {
+    True,
+    False,
+    Open,
+}
+
+/// A tuple whose verdict is not false, and where it leads.
+struct Lead {
+    to: Node,
+    verdict: Verdict,
+    qualifiers: Qualifiers,
+}
+
+#[derive(Default)]
+struct Walk {
+    seen: HashSet<Node>,
+    /// Nodes whose value is open.
+    queue: Vec<Node>,
+    names: BTreeSet<String>,
+}
+
+impl Walk {
+    fn enqueue(&mut self, node: Node) {
+        if self.seen.insert(node) {
+            self.queue.push(node);
+        }
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    /// The parameters that the value of `root` hangs on, which must be open.
+    pub(super) fn missing(&mut self, root: Node) -> Result<Vec<String>, CheckError> {
+        let mut walk = Walk::default();
+        walk.enqueue(root.in_mode(Mode::Certain));
+        while let Some(node) = walk.queue.pop() {
+            match &self.reader.plan.member(node.member).body {
+                Body::Relation(relation) => self.missing_in_relation(relation, node, &mut walk)?,
+                Body::Union(edges) => {
+                    for edge in edges {
+                        self.missing_in_edge(edge, node, &mut walk)?;
+                    }
+                }
+                Body::Rewrite(expr) => self.missing_in_expr(expr, node, &mut walk)?,
+            }
+        }
+        assert!(!walk.names.is_empty(), "what is open hangs on a caveat that lacks parameters or failed");
+        Ok(walk.names.into_iter().collect())
+    }
+
+    /// The value of a node, asked while nothing is under way.
+    pub(super) fn value(&mut self, node: Node) -> Result<Value, CheckError> {
+        if self.node(node.in_mode(Mode::Certain))? {
+            Ok(Value::True)
+        } else if self.node(node.in_mode(Mode::Possible))? {
+            Ok(Value::Open)
+        } else {
+            Ok(Value::False)
+        }
+    }
+
+    /// The value of a part of the rewrite of the member of `at`.
+    fn value_of_expr(&mut self, expr: &'a Expr, at: Node) -> Result<Value, CheckError> {
+        if self.expr(expr, at.in_mode(Mode::Certain))? {
+            Ok(Value::True)
+        } else if self.expr(expr, at.in_mode(Mode::Possible))? {
+            Ok(Value::Open)
+        } else {
+            Ok(Value::False)
+        }
+    }
+
+    fn missing_in_relation(
+        &mut self,
+        relation: &'a RelationPlan,
+        node: Node,
+        walk: &mut Walk,
+    ) -> Result<(), CheckError> {
+        for key in self.reader.own_keys(node, relation, &self.knowledge.subject).into_iter().flatten() {
+            if let Some((Verdict::Open, qualifiers)) = self.reader.look_up(&key)? {
+                walk.names.extend(self.reader.conditions.missing(&qualifiers)?);
+            }
+        }
+        let mut leads = Vec::new();
+        let reach = self.knowledge.reach;
+        self.reader.usersets(node, relation, reach, &mut |way| {
+            if let Some(to) = way.to.filter(|_| way.verdict != Verdict::False) {
+                leads.push(Lead { to, verdict: way.verdict, qualifiers: way.qualifiers.clone() });
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.missing_in_leads(leads, walk)
+    }
+
+    fn missing_in_leads(&mut self, leads: Vec<Lead>, walk: &mut Walk) -> Result<(), CheckError> {
+        for Lead { to, verdict, qualifiers } in leads {
+            let value = self.value(to)?;
+            if value == Value::False {
+                continue;
+            }
+            if verdict == Verdict::Open {
+                walk.names.extend(self.reader.conditions.missing(&qualifiers)?);
+            }
+            if value == Value::Open {
+                walk.enqueue(to);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing_in_edge(&mut self, edge: &'a Edge, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
+        match edge {
+            Edge::Member(member) => {
+                let node = at.beside(*member);
+                if self.value(node)? == Value::Open {
+                    walk.enqueue(node);
+                }
+                Ok(())
+            }
+            Edge::Arrow(arrow) => self.missing_in_arrow(arrow, at, walk),
+        }
+    }
+
+    /// The same for both kinds of arrow: where all must agree and the whole is open, nothing that it leads to is false.
+    fn missing_in_arrow(&mut self, arrow: &'a Arrow, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
+        let mut leads = Vec::new();
+        self.reader.hops(arrow, at, &mut |way| {
+            if let Some(to) = way.to.filter(|_| way.verdict != Verdict::False) {
+                leads.push(Lead { to, verdict: way.verdict, qualifiers: way.qualifiers.clone() });
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.missing_in_leads(leads, walk)
+    }
+
+    /// `expr` is open.
+    fn missing_in_expr(&mut self, expr: &'a Expr, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
+        match expr {
+            Expr::Nil | Expr::Itself => Ok(()),
+            Expr::Edge(edge) => self.missing_in_edge(edge, at, walk),
+            Expr::All(arrow) => self.missing_in_arrow(arrow, at, walk),
+            Expr::Union(operands) | Expr::Intersection(operands) => {
+                operands.iter().try_for_each(|operand| self.missing_in_operand(operand, at, walk))
+            }
+            Expr::Exclusion(sides) => {
+                self.missing_in_operand(&sides.0, at, walk)?;
+                self.missing_in_operand(&sides.1, at, walk)
+            }
+        }
+    }
+
+    fn missing_in_operand(&mut self, operand: &'a Expr, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
+        if self.value_of_expr(operand, at)? == Value::Open {
+            self.missing_in_expr(operand, at, walk)?;
+        }
+        Ok(())
+    }
+}

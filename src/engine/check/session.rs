@@ -1,0 +1,96 @@
+//! Many checks that share what they find out: of one subject on many resources, or of many subjects on one resource.
+
+use crate::engine::plan::{MemberId, Plan, SubjectKind};
+use crate::engine::{Budget, CheckError, Circumstances};
+use crate::model::{ObjectId, SubjectRef};
+use crate::store::ReadView;
+
+use super::conditions::Conditions;
+use super::evaluation::Evaluation;
+use super::names::kind;
+use super::request::CheckOutcome;
+
+/// Nodes that an evaluation may remember from one question to the next; past it, it starts afresh.
+const REMEMBERED_NODES: usize = 1_000_000;
+
+/// Checks of one subject, under one set of circumstances. A wildcard as the subject stands for one of its type that no
+/// relationship names: what it has, everyone has who is not excluded by name.
+pub(in crate::engine) struct SubjectChecks<'a> {
+    plan: &'a Plan,
+    view: &'a dyn ReadView,
+    subject: SubjectRef,
+    kind: SubjectKind,
+    circumstances: &'a Circumstances,
+    evaluation: Option<Evaluation<'a>>,
+}
+
+impl<'a> SubjectChecks<'a> {
+    /// Nothing is asked yet.
+    pub(in crate::engine) fn new(
+        plan: &'a Plan,
+        view: &'a dyn ReadView,
+        subject: &SubjectRef,
+        circumstances: &'a Circumstances,
+    ) -> Result<Self, CheckError> {
+        let kind = kind(plan, subject)?;
+        Ok(Self { plan, view, subject: subject.clone(), kind, circumstances, evaluation: None })
+    }
+
+    /// Whether the subject has `member` of the object with that id. After an error, others can still be asked.
+    pub(in crate::engine) fn decide(
+        &mut self,
+        member: MemberId,
+        object: &ObjectId,
+        budget: Budget,
+    ) -> Result<CheckOutcome, CheckError> {
+        let mut evaluation = self.evaluation.take().unwrap_or_else(|| {
+            let conditions = Conditions::new(self.plan, self.circumstances);
+            Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
+        });
+        let decision = evaluation.decide(member, object, budget)?;
+        let outcome = evaluation.outcome(decision);
+        // A failed evaluation is not kept, since it ended half way; a large one is not, for its memory.
+        self.evaluation = (evaluation.knowledge.memo.len() < REMEMBERED_NODES).then_some(evaluation);
+        Ok(outcome)
+    }
+}
+
+/// Checks of many subjects for one member of one object. They share the verdicts on stored caveats and nothing else: what one
+/// subject has says nothing about another.
+pub(in crate::engine) struct ResourceChecks<'a> {
+    plan: &'a Plan,
+    view: &'a dyn ReadView,
+    member: MemberId,
+    object: ObjectId,
+    circumstances: &'a Circumstances,
+    conditions: Option<Conditions<'a>>,
+}
+
+impl<'a> ResourceChecks<'a> {
+    /// Nothing is asked yet.
+    pub(in crate::engine) fn new(
+        plan: &'a Plan,
+        view: &'a dyn ReadView,
+        member: MemberId,
+        object: &ObjectId,
+        circumstances: &'a Circumstances,
+    ) -> Self {
+        Self { plan, view, member, object: object.clone(), circumstances, conditions: None }
+    }
+
+    /// Whether `subject` has the member. After an error, others can still be asked. A wildcard means what it means for
+    /// [`SubjectChecks`].
+    pub(in crate::engine) fn decide(
+        &mut self,
+        subject: &SubjectRef,
+        budget: Budget,
+    ) -> Result<CheckOutcome, CheckError> {
+        let kind = kind(self.plan, subject)?;
+        let conditions = self.conditions.take().unwrap_or_else(|| Conditions::new(self.plan, self.circumstances));
+        let mut evaluation = Evaluation::new(self.plan, self.view, subject, kind, conditions.for_another_subject());
+        let decision = evaluation.decide(self.member, &self.object, budget)?;
+        let outcome = evaluation.outcome(decision);
+        self.conditions = Some(evaluation.reader.conditions);
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,125 @@
+//! Scans that go on where they stopped: a piece of rows at a time, from the plan's names.
+
+use std::ops::ControlFlow;
+
+use crate::engine::plan::{MemberId, Plan};
+use crate::model::{
+    ObjectId, ObjectRef, Qualifiers, SubjectFilter, SubjectRef, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
+    TypeName,
+};
+use crate::store::{ReadView, TupleRow};
+
+use super::LookupError;
+use super::bounds::Spent;
+
+/// Rows read in one go.
+const PIECE_ROWS: usize = 1_000;
+
+/// A scan under way.
+#[derive(Debug)]
+pub(super) struct Scan {
+    filter: TupleFilter,
+    after: Option<TupleKey>,
+}
+
+impl Scan {
+    /// The resources of `relation` that name `subject`.
+    pub(super) fn naming(plan: &Plan, relation: MemberId, subject: &SubjectRef) -> Self {
+        let relation_filter = match &subject.relation {
+            None => SubjectRelationFilter::Direct,
+            Some(name) => SubjectRelationFilter::Relation(name.clone()),
+        };
+        let subject = SubjectFilter {
+            subject_type: subject.object.object_type.clone(),
+            subject_id: Some(subject.object.object_id.clone()),
+            relation: relation_filter,
+        };
+        Self::new(plan, relation, None, Some(subject))
+    }
+
+    /// The subjects of `relation` on one object; only those of a type, where one is given.
+    pub(super) fn held(plan: &Plan, relation: MemberId, object: &ObjectId, subject_type: Option<&TypeName>) -> Self {
+        let subject = subject_type.map(|name| SubjectFilter {
+            subject_type: name.clone(),
+            subject_id: None,
+            relation: SubjectRelationFilter::Any,
+        });
+        Self::new(plan, relation, Some(object.clone()), subject)
+    }
+
+    fn new(plan: &Plan, relation: MemberId, object: Option<ObjectId>, subject: Option<SubjectFilter>) -> Self {
+        let member = plan.member(relation);
+        let filter = TupleFilter {
+            resource_type: Some(member.object_type.clone()),
+            resource_id: object,
+            resource_id_prefix: None,
+            relation: Some(member.name.clone()),
+            subject,
+        };
+        Self { filter, after: None }
+    }
+
+    /// Reads the next piece. True where there may be more.
+    pub(super) fn piece(
+        &mut self,
+        view: &dyn ReadView,
+        spent: &mut Spent,
+        visit: &mut dyn FnMut(&TupleRow) -> Result<(), LookupError>,
+    ) -> Result<bool, LookupError> {
+        let mut rows = 0;
+        let mut failed = Ok(());
+        let mut last = None;
+        view.scan(&self.filter, self.after.as_ref(), &mut |row| {
+            rows += 1;
+            failed = visit(&row);
+            let enough = rows >= PIECE_ROWS;
+            if enough {
+                last = Some(row.tuple.key);
+            }
+            if enough || failed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed?;
+        // A scan costs a look-up even where it finds nothing.
+        spent.read(rows.max(1) as u64)?;
+        let more = last.is_some();
+        self.after = last;
+        Ok(more)
+    }
+}
+
+/// Times that decide which tuples a walk follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// What expired by then is not followed. It stays the same from page to page, so that every page walks the same way.
+    pub(super) walked_at: TimestampMs,
+    /// What has not expired by then counts.
+    pub(super) now: TimestampMs,
+}
+
+/// What a tuple is to a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It is not there.
+    Nothing,
+    /// It is to be followed, and whether it counts is for a check to say.
+    Doubtful,
+    /// It counts.
+    Sure,
+}
+
+impl Times {
+    /// What a tuple with these qualifiers is worth.
+    pub(super) fn worth(self, qualifiers: &Qualifiers) -> Worth {
+        match qualifiers.expires_at {
+            Some(expires_at) if expires_at <= self.walked_at => Worth::Nothing,
+            Some(expires_at) if expires_at <= self.now => Worth::Doubtful,
+            Some(_) | None if qualifiers.caveat.is_some() => Worth::Doubtful,
+            Some(_) | None => Worth::Sure,
+        }
+    }
+}
+
+/// The object of a member's type with this id.
+pub(super) fn object_of(plan: &Plan, member: MemberId, id: &ObjectId) -> ObjectRef {
+    ObjectRef { object_type: plan.member(member).object_type.clone(), object_id: id.clone() }
+}
