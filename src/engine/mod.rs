@@ -7,6 +7,7 @@ mod budget;
 mod check;
 mod circumstances;
 mod error;
+mod explanation;
 mod plan;
 #[cfg(test)]
 mod property;
@@ -16,7 +17,8 @@ mod reference;
 mod testbed;
 
 pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
-pub use check::{CheckItem, CheckOutcome, check, check_bulk};
+pub use check::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub use circumstances::Circumstances;
 pub use error::CheckError;
+pub use explanation::{CaveatProof, CaveatResult, Condition, Explanation, Proof, Standing, Step, TupleProof};
 pub use plan::Plan;

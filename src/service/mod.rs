@@ -16,8 +16,10 @@ mod services;
 pub(crate) mod testing;
 mod tuples;
 
-pub use crate::engine::CheckItem;
-pub use check::{BulkCheckAnswer, CheckAnswer};
+pub use crate::engine::{
+    CaveatProof, CaveatResult, CheckItem, Condition, Explanation, Proof, Standing, Step, TupleProof,
+};
+pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };

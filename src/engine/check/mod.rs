@@ -10,6 +10,9 @@ mod closure;
 mod condition_tests;
 mod conditions;
 mod evaluation;
+mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod knowledge;
 mod memo;
 mod missing;
@@ -23,4 +26,4 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use request::{CheckItem, CheckOutcome, check, check_bulk};
+pub use request::{CheckItem, CheckOutcome, check, check_bulk, explain};

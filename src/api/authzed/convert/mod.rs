@@ -6,7 +6,8 @@ mod filters;
 mod json;
 mod requests;
 mod responses;
+mod traces;
 
-pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check};
+pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check, to_explain};
 pub(super) use requests::{to_delete, to_read, to_write};
 pub(super) use responses::{from_delete, from_read, from_write, to_zed_token};
