@@ -12,5 +12,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
 pub use server::{ApiServices, ServeError, serve};

@@ -16,19 +16,22 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::Cluster;
 use super::auth::RequireKey;
-use super::authzed::{Permissions, Schema};
+use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::request_id::RequestIdLayer;
 use crate::model::limits;
 use crate::security::Keyring;
 use crate::service::{ClusterAdmin, Services};
 use crate::wire;
+use crate::wire::authzed::v1::experimental_service_server::ExperimentalServiceServer;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServer;
 use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
+use crate::wire::authzed::v1::watch_service_server::WatchServiceServer;
 use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
 
 /// What health knows: `""` is the node as a whole. The administration is no part of it, since it works before the node is a
 /// member.
-const HEALTH_NAMES: [&str; 3] = ["", "authzed.api.v1.PermissionsService", "authzed.api.v1.SchemaService"];
+const HEALTH_NAMES: [&str; 4] =
+    ["", "authzed.api.v1.PermissionsService", "authzed.api.v1.SchemaService", "authzed.api.v1.WatchService"];
 
 /// Requests at the same time on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -75,7 +78,15 @@ pub async fn serve(
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
-    let schema = SchemaServiceServer::new(Schema::new(api.services))
+    let schema = SchemaServiceServer::new(Schema::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let experimental = ExperimentalServiceServer::new(Experimental::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let watch = WatchServiceServer::new(Watch::new(api.services))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
@@ -91,6 +102,8 @@ pub async fn serve(
         .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(permissions, key.clone()))
         .add_service(InterceptedService::new(schema, key.clone()))
+        .add_service(InterceptedService::new(experimental, key.clone()))
+        .add_service(InterceptedService::new(watch, key.clone()))
         .add_service(InterceptedService::new(cluster, key));
 
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -138,6 +151,8 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         // The protocol between nodes is not served here.
         .with_service_name("authzed.api.v1.PermissionsService")
         .with_service_name("authzed.api.v1.SchemaService")
+        .with_service_name("authzed.api.v1.WatchService")
+        .with_service_name("authzed.api.v1.ExperimentalService")
         .with_service_name("quorate.v1.ClusterService")
         .with_service_name("grpc.health.v1.Health")
 }

@@ -397,7 +397,7 @@ async fn a_node_that_waits_says_so_and_serves_once_it_is_a_member() {
     assert_eq!(server.health(ready).await, ServingStatus::NotServing);
 
     let node = Arc::new(TestNode::default());
-    services.attach(node.clone(), node);
+    services.attach(node.clone(), node.clone(), node);
     services.mark_ready();
     server.schema().write_schema(wire::WriteSchemaRequest { schema: SCHEMA.to_owned() }).await.expect("a member");
     for _ in 0..100 {

@@ -2,11 +2,13 @@
 //!
 //! Must not know evaluation. What cannot be satisfied before the deadline is an error, never an older view.
 
+mod changes;
 mod contract;
 mod requirement;
 mod views;
 mod zookie;
 
+pub use changes::{Change, ChangeSource, Changes, ReplicaChanges};
 pub use contract::ViewSource;
 pub use requirement::Requirement;
 pub use views::ReplicaViews;

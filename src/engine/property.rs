@@ -323,12 +323,17 @@ fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: Ra
 }
 
 /// Both lookups against the checks that [`compare`] holds against the reference.
-fn compare_lookups(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: &RawContext) -> Result<(), String> {
+fn compare_lookups(
+    schema: Schema,
+    tuples: &BTreeMap<TupleKey, RawQualifiers>,
+    given: &RawContext,
+) -> Result<(), String> {
     let stored = stored(tuples.iter().map(|(key, raw)| Tuple { key: key.clone(), qualifiers: qualifiers(raw) }));
     let universe: BTreeSet<ObjectRef> = OBJECTS.iter().map(|text| object(text)).collect();
     let circumstances = Circumstances { now: NOW, context: context(&context_json(given)) };
     let plan = Plan::new(Arc::new(schema));
-    World { plan: &plan, view: &*stored, circumstances: &circumstances, universe: &universe }.lookups_agree_with_checks()
+    World { plan: &plan, view: &*stored, circumstances: &circumstances, universe: &universe }
+        .lookups_agree_with_checks()
 }
 
 proptest! {

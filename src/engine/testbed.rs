@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::caveat::{Caveat, Context, ParameterType};
 use crate::model::{
-    CaveatName, CaveatUse, Decision, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, TimestampMs,
-    Tuple, TupleFilter, TupleKey, TypeName,
+    CaveatName, CaveatUse, Counter, Decision, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef,
+    TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
@@ -346,5 +346,9 @@ impl ReadView for SortedView {
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         Ok(None)
+    }
+
+    fn counters(&self) -> Result<Vec<Counter>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -4,6 +4,10 @@
 pub const TYPE_NAME_BYTES: usize = 128;
 /// Longest relation or permission name, in bytes.
 pub const RELATION_NAME_BYTES: usize = 64;
+/// Longest name of a relationship counter, in bytes.
+pub const COUNTER_NAME_BYTES: usize = 64;
+/// Relationship counters of one store. They are kept as one record, which each registration writes anew.
+pub const COUNTERS_PER_STORE: usize = 1000;
 /// Longest object id, in bytes.
 pub const OBJECT_ID_BYTES: usize = 1024;
 /// Updates in one write.
@@ -16,6 +20,14 @@ pub const CHECKS_PER_BULK: usize = 10_000;
 pub const REQUEST_CONTEXT_BYTES: usize = 4096;
 /// Largest `optional_limit` of a read or delete.
 pub const READ_LIMIT: usize = 1000;
+/// Most tuples, and about most bytes, of one log entry of an import. An import up to this size is all or nothing.
+pub const IMPORT_ENTRY_TUPLES: usize = 20_000;
+/// See [`IMPORT_ENTRY_TUPLES`].
+pub const IMPORT_ENTRY_BYTES: usize = 8 << 20;
+/// Imports that one node works on at the same time; each holds one entry in memory.
+pub const CONCURRENT_IMPORTS: usize = 16;
+/// Largest `optional_limit` of an export, and tuples in one of its pages where it gives none.
+pub const EXPORT_PAGE: usize = 10_000;
 /// Tuples that one delete without a limit may remove; more need a limit and several requests, so that one log entry never
 /// holds up the others for long.
 pub const DELETES_PER_ENTRY: usize = 100_000;
@@ -26,6 +38,10 @@ pub const ARROW_TARGETS: usize = 100_000;
 pub const SCHEMA_BYTES: usize = 4 << 20;
 /// Deepest nesting of operators or parentheses in a permission. Whoever walks a rewrite by recursion rests on it.
 pub const REWRITE_DEPTH: usize = 128;
+/// Object types, or filters, in one watch.
+pub const WATCH_FILTERS: usize = 1000;
+/// Largest caveat of a relationship, its context included, in bytes on the wire.
+pub const RELATIONSHIP_CONTEXT_BYTES: usize = 25_000;
 /// Longest cursor that a client may send, in bytes.
 pub const CURSOR_BYTES: usize = 102_400;
 /// Longest zookie that a client may send, in bytes. The ones made here are far shorter.

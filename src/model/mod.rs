@@ -1,6 +1,7 @@
 //! The vocabulary of the product: names, references, tuples, filters, revisions, decisions, limits and the closed error
 //! code. Pure values: nothing here does IO or knows a wire format.
 
+mod counter;
 mod decision;
 mod error;
 mod filter;
@@ -11,10 +12,11 @@ mod revision;
 mod tuple;
 mod update;
 
+pub use counter::Counter;
 pub use decision::Decision;
 pub use error::{Error, ErrorCode};
 pub use filter::{SubjectFilter, SubjectRelationFilter, TupleFilter};
-pub use name::{CaveatName, NameError, ObjectId, RelationName, TypeName};
+pub use name::{CaveatName, CounterName, NameError, ObjectId, RelationName, TypeName};
 pub use reference::{ObjectRef, SubjectRef};
 pub use revision::{Revision, StoreId};
 pub use tuple::{CaveatUse, Qualifiers, TimestampMs, Tuple, TupleKey};

@@ -99,6 +99,11 @@ name_type!(
     check_type_name
 );
 name_type!(
+    /// The name of a relationship counter. At most 64 bytes.
+    CounterName,
+    check_counter_name
+);
+name_type!(
     /// The id of an object, or `*` for every object of a type where a subject may be a wildcard. At most 1024 bytes.
     ObjectId,
     check_object_id
@@ -148,6 +153,12 @@ fn check_relation_name(text: &str) -> Result<(), NameError> {
     const RULE: &str =
         "a relation is 3 to 64 characters of a-z, 0-9 and _, begins with a letter and does not end with _";
     if is_identifier(text, limits::RELATION_NAME_BYTES) { Ok(()) } else { Err(NameError::new("relation", text, RULE)) }
+}
+
+fn check_counter_name(text: &str) -> Result<(), NameError> {
+    const RULE: &str =
+        "a counter's name is 3 to 64 characters of a-z, 0-9 and _, begins with a letter and does not end with _";
+    if is_identifier(text, limits::COUNTER_NAME_BYTES) { Ok(()) } else { Err(NameError::new("counter", text, RULE)) }
 }
 
 fn check_object_id(text: &str) -> Result<(), NameError> {

@@ -74,4 +74,15 @@ impl Tuple {
     pub fn unqualified(key: TupleKey) -> Self {
         Self { key, qualifiers: Qualifiers::default() }
     }
+
+    /// About how many bytes the tuple takes wherever it is written down: its texts, and a little for what divides them.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        const DIVIDERS: usize = 64;
+        let TupleKey { resource, relation, subject } = &self.key;
+        let caveat = self.qualifiers.caveat.as_ref().map_or(0, |caveat| caveat.name.len() + caveat.context_json.len());
+        let object = |object: &ObjectRef| object.object_type.as_str().len() + object.object_id.as_str().len();
+        let relations = relation.as_str().len() + subject.relation.as_ref().map_or(0, |name| name.as_str().len());
+        DIVIDERS + object(resource) + object(&subject.object) + relations + caveat
+    }
 }

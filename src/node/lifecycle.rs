@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::identity::{DataDir, Identity, IdentityError, Origin};
 use crate::config::NodeConfig;
-use crate::consistency::ReplicaViews;
+use crate::consistency::{ReplicaChanges, ReplicaViews};
 use crate::raft::{Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions};
 use crate::service::Services;
 use crate::store::StoreOptions;
@@ -102,7 +102,8 @@ impl Node {
         self.peers.serve_for(Arc::clone(&replica));
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
         let views = Arc::new(ReplicaViews::new(&replica));
-        self.services.attach(Arc::clone(&views) as _, log);
+        let changes = Arc::new(ReplicaChanges::new(&replica));
+        self.services.attach(Arc::clone(&views) as _, log, changes);
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             views.catch_up().await;

@@ -77,6 +77,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
+    let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
     let api_server = tokio::spawn(api::serve(client_listener, api, keyring, stop_api.clone()));
     announce(&address, node.replica().is_some());
@@ -86,6 +87,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
     };
     // Clients first, then the replica they use, then the listener that the others reach it by.
+    stopping.stop();
     stop_api.cancel();
     let api_ended = api_server.await;
     if let Some(replica) = node.replica()

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
+use crate::model::{CounterName, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub enum CommandBody {
     DeleteTuples(DeleteTuples),
     /// Replace the schema.
     WriteSchema(WriteSchema),
+    /// Register or unregister a relationship counter.
+    ChangeCounter(ChangeCounter),
     /// Reserve a node id that was never used before, for a node at these addresses.
     AdmitNode(NodeAddress),
 }
@@ -72,6 +74,17 @@ pub struct WriteSchema {
     pub orphan_guards: Vec<TupleFilter>,
     /// The new text.
     pub text: String,
+}
+
+/// A change to the relationship counters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeCounter {
+    /// The store to change.
+    pub store: StoreId,
+    /// Which counter.
+    pub name: CounterName,
+    /// What it counts from now on; `None` to unregister it.
+    pub filter: Option<TupleFilter>,
 }
 
 /// Where a node is reached.
@@ -125,6 +138,15 @@ pub enum Refusal {
     /// The filter matches more than the limit.
     TooManyDeletes {
         /// The limit.
+        limit: u64,
+    },
+    /// A counter of this name is registered.
+    CounterExists,
+    /// No counter of this name is registered.
+    UnknownCounter,
+    /// As many counters as there may be are registered.
+    TooManyCounters {
+        /// So many.
         limit: u64,
     },
     /// The schema change would orphan a tuple.

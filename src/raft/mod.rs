@@ -27,7 +27,9 @@ mod storage_suite;
 mod types;
 
 pub use clock::wall_clock;
-pub use command::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
+pub use command::{
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+};
 pub use contract::{Applied, Propose, ProposeError};
 pub use membership::{request_admission, request_promotion};
 pub use network::PeerServer;

@@ -33,6 +33,7 @@ impl fmt::Display for Command {
             CommandBody::WriteTuples(_) => "write tuples",
             CommandBody::DeleteTuples(_) => "delete tuples",
             CommandBody::WriteSchema(_) => "write schema",
+            CommandBody::ChangeCounter(_) => "change counter",
             CommandBody::AdmitNode(_) => "admit node",
         };
         write!(f, "{kind} (operation {:032x})", self.op_id)

@@ -1,10 +1,12 @@
 //! What a client says about freshness, and what it means here: the one place that judges a client's zookie.
 
+use serde::Serialize;
+
 use crate::consistency::{Requirement, Zookie};
 use crate::model::{Error, ErrorCode};
 
 /// How fresh an answer must be, as the client says it. The default is the one for requests that say nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub enum Consistency {
     /// What this node has.
     #[default]

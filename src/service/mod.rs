@@ -8,6 +8,7 @@
 mod check;
 mod cluster;
 mod consistency_request;
+mod counters;
 mod evaluate;
 mod schema;
 mod schema_cache;
@@ -15,6 +16,7 @@ mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
+mod watch;
 
 pub use crate::engine::CheckItem;
 pub use check::{BulkCheckAnswer, CheckAnswer};
@@ -22,6 +24,10 @@ pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };
 pub use consistency_request::Consistency;
+pub use counters::Count;
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
-pub use tuples::{DeleteAnswer, DeleteTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples};
+pub use tuples::{
+    DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
+};
+pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
-use crate::consistency::{Requirement, ViewSource, Zookie};
-use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
+use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
+use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
 
@@ -35,15 +36,19 @@ pub struct Call {
 pub struct Services {
     member: OnceLock<Member>,
     ready: watch::Sender<bool>,
+    pub(super) stopping: CancellationToken,
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    /// A permit for each import under way.
+    pub(super) imports: Semaphore,
 }
 
 /// What a node has once it is a member.
 struct Member {
     views: Arc<dyn ViewSource>,
     log: Arc<dyn Propose>,
+    changes: Arc<dyn ChangeSource>,
 }
 
 impl Services {
@@ -53,17 +58,19 @@ impl Services {
         Self {
             member: OnceLock::new(),
             ready: watch::Sender::new(false),
+            stopping: CancellationToken::new(),
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
 
     /// Connects the node's own parts, once it is a member of a cluster. Only the first call has an effect: a node never
     /// changes its cluster.
-    pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>) {
+    pub fn attach(&self, views: Arc<dyn ViewSource>, log: Arc<dyn Propose>, changes: Arc<dyn ChangeSource>) {
         // A second call would come from the same node; the first parts stay in place.
-        let _ = self.member.set(Member { views, log });
+        let _ = self.member.set(Member { views, log, changes });
     }
 
     /// Says that requests are welcome from now on: the node has caught up with its cluster.
@@ -100,6 +107,15 @@ impl Services {
     /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
     pub(super) fn now(&self) -> Result<TimestampMs, Error> {
         Ok(wall_clock().max(self.member()?.views.cluster_time()))
+    }
+
+    pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {
+        Ok(Arc::clone(&self.member()?.changes))
+    }
+
+    /// Says that this node stops: what would go on without an end is ended.
+    pub fn stop(&self) {
+        self.stopping.cancel();
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::{Call, ServiceLimits, Services};
-use crate::consistency::{Requirement, ViewSource};
+use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
+    Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
     TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::{
-    Applied, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema, WriteTuples,
+    Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema,
+    WriteTuples,
 };
-use crate::store::{MemoryStore, ReadView, StateBatch, StateStore};
+use crate::store::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore};
 
 pub(crate) const LINEAGE: u64 = 0x51;
 const STORE: StoreId = StoreId::DEFAULT;
@@ -36,6 +38,8 @@ pub(crate) const SCHEMA: &str = "
 #[derive(Default)]
 pub(crate) struct TestNode {
     store: MemoryStore,
+    /// Follows what is applied.
+    mark: watch::Sender<Revision>,
     /// One proposal at a time.
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
@@ -53,7 +57,7 @@ impl TestNode {
     pub(crate) fn start() -> (Arc<Self>, Arc<Services>) {
         let node = Arc::new(Self::default());
         let services = Arc::new(Services::new(limits()));
-        services.attach(node.clone(), node.clone());
+        services.attach(node.clone(), node.clone(), node.clone());
         services.mark_ready();
         (node, services)
     }
@@ -70,9 +74,11 @@ impl TestNode {
             CommandBody::WriteTuples(write) => write_tuples(before.as_ref(), &mut batch, revision, write),
             CommandBody::DeleteTuples(delete) => delete_tuples(before.as_ref(), &mut batch, revision, delete),
             CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
+            CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
             CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
         };
         batch.commit(revision).expect("commits");
+        self.mark.send_replace(revision);
         Applied { revision, outcome }
     }
 }
@@ -111,12 +117,15 @@ fn write_tuples(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, 
     if let Some(update) = write.updates.iter().filter(|update| update.kind == UpdateKind::Create).find(exists) {
         return Outcome::Refused(Refusal::AlreadyExists { key: update.tuple.key.clone() });
     }
-    for TupleUpdate { kind, tuple } in write.updates {
+    for TupleUpdate { kind, tuple } in &write.updates {
         match kind {
-            UpdateKind::Create | UpdateKind::Touch => batch.put(STORE, at, &tuple).expect("writes"),
+            UpdateKind::Create | UpdateKind::Touch => batch.put(STORE, at, tuple).expect("writes"),
             UpdateKind::Delete => batch.delete(STORE, at, &tuple.key).expect("writes"),
         }
     }
+    let (updates, metadata_json) = (write.updates, write.metadata_json);
+    let change = ChangeRecord { op_id: 0, updates, schema_changed: false, metadata_json };
+    batch.put_change(STORE, at, &change).expect("writes");
     Outcome::Done
 }
 
@@ -154,6 +163,19 @@ fn write_schema(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, 
         }
     }
     batch.put_schema(STORE, at, &write.text).expect("writes");
+    Outcome::Done
+}
+
+fn change_counter(batch: &mut impl StateBatch, at: Revision, change: ChangeCounter) -> Outcome {
+    let mut counters = batch.counters(STORE).expect("readable");
+    let place = counters.iter().position(|counter| counter.name == change.name);
+    match (place, change.filter) {
+        (Some(_), Some(_)) => return Outcome::Refused(Refusal::CounterExists),
+        (None, None) => return Outcome::Refused(Refusal::UnknownCounter),
+        (None, Some(filter)) => counters.push(Counter { name: change.name, filter }),
+        (Some(place), None) => drop(counters.remove(place)),
+    }
+    batch.put_counters(STORE, at, &counters).expect("writes");
     Outcome::Done
 }
 
@@ -201,6 +223,30 @@ impl ViewSource for TestNode {
 
     fn cluster_time(&self) -> TimestampMs {
         *self.cluster_time.lock()
+    }
+}
+
+impl ChangeSource for TestNode {
+    fn applied_after(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>> {
+        let mut mark = self.mark.subscribe();
+        async move {
+            mark.wait_for(|applied| *applied > revision).await.expect("the node outlives what waits for it");
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn changes(&self, store: StoreId, after: Revision, most: usize) -> Result<Changes, Error> {
+        let mut told = Changes { records: Vec::new(), through: self.applied() };
+        self.store.changes(store, after, told.through, &mut |at, record| {
+            if told.records.len() == most {
+                told.through = told.records.last().map_or(after, |(last, _)| *last);
+                return ControlFlow::Break(());
+            }
+            told.records.push((at, Arc::new(record)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(told)
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Error, ErrorCode, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate,
+    Counter, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey,
+    TupleUpdate,
 };
 
 /// Why a store could not answer. None of them is the caller's fault.
@@ -136,6 +137,9 @@ pub trait ReadView: Send + Sync {
 
     /// The schema in force at this revision.
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError>;
+
+    /// The relationship counters that are registered at this revision, in order of their names.
+    fn counters(&self) -> Result<Vec<Counter>, StoreError>;
 }
 
 /// One transaction in the changelog: what happened at one revision, in the order of the request.
@@ -202,6 +206,9 @@ pub trait StateBatch {
     /// The revision of the latest schema, this batch's writes included.
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError>;
 
+    /// The relationship counters, this batch's writes included.
+    fn counters(&mut self, store: StoreId) -> Result<Vec<Counter>, StoreError>;
+
     /// Writes a tuple at `at`.
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError>;
 
@@ -210,6 +217,9 @@ pub trait StateBatch {
 
     /// Writes a schema version at `at`.
     fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError>;
+
+    /// Replaces the relationship counters at `at`; earlier revisions still show those of before.
+    fn put_counters(&mut self, store: StoreId, at: Revision, counters: &[Counter]) -> Result<(), StoreError>;
 
     /// Appends to the changelog at `at`.
     fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError>;

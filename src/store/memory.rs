@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::model::{ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey};
+use crate::model::{
+    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey,
+};
 
 use super::bounds::{Retained, WriteOrder};
 use super::writer::{WriterPermit, WriterSlot};
@@ -36,6 +38,7 @@ struct State {
 struct Tenant {
     tuples: BTreeMap<(ObjectRef, RelationName), BTreeMap<SubjectRef, Versions>>,
     schemas: BTreeMap<Revision, Arc<str>>,
+    counters: BTreeMap<Revision, Vec<Counter>>,
     changes: BTreeMap<Revision, ChangeRecord>,
 }
 
@@ -214,6 +217,12 @@ impl ReadView for MemoryView {
         let newest = state.stores.get(&self.store).and_then(|t| t.schemas.range(..=self.revision).next_back());
         Ok(newest.map(|(revision, text)| StoredSchema { revision: *revision, text: Arc::clone(text) }))
     }
+
+    fn counters(&self) -> Result<Vec<Counter>, StoreError> {
+        let state = read(&self.state);
+        let newest = state.stores.get(&self.store).and_then(|t| t.counters.range(..=self.revision).next_back());
+        Ok(newest.map(|(_, counters)| counters.clone()).unwrap_or_default())
+    }
 }
 
 /// The six names in the order that [`ScanOrder`] documents; a subject without a relation sorts first.
@@ -238,6 +247,7 @@ struct Staged {
     /// In the order of writing: a later write of the same tuple at the same revision replaces the earlier one.
     tuples: Vec<(StoreId, Revision, TupleKey, Option<Qualifiers>)>,
     schemas: Vec<(StoreId, Revision, Arc<str>)>,
+    counters: Vec<(StoreId, Revision, Vec<Counter>)>,
     changes: Vec<(StoreId, Revision, ChangeRecord)>,
     meta: BTreeMap<MetaKey, Vec<u8>>,
 }
@@ -269,6 +279,15 @@ impl StateBatch for MemoryBatch<'_> {
         Ok(own.or(stored))
     }
 
+    fn counters(&mut self, store: StoreId) -> Result<Vec<Counter>, StoreError> {
+        if let Some((_, _, own)) = self.staged.counters.iter().rev().find(|(s, _, _)| *s == store) {
+            return Ok(own.clone());
+        }
+        let state = read(self.state);
+        let stored = state.stores.get(&store).and_then(|tenant| tenant.counters.values().next_back());
+        Ok(stored.cloned().unwrap_or_default())
+    }
+
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
         self.order.note(at);
         self.staged.tuples.push((store, at, tuple.key.clone(), Some(tuple.qualifiers.clone())));
@@ -284,6 +303,12 @@ impl StateBatch for MemoryBatch<'_> {
     fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError> {
         self.order.note(at);
         self.staged.schemas.push((store, at, Arc::from(text)));
+        Ok(())
+    }
+
+    fn put_counters(&mut self, store: StoreId, at: Revision, counters: &[Counter]) -> Result<(), StoreError> {
+        self.order.note(at);
+        self.staged.counters.push((store, at, counters.to_vec()));
         Ok(())
     }
 
@@ -306,6 +331,9 @@ impl StateBatch for MemoryBatch<'_> {
         }
         for (store, at, text) in self.staged.schemas {
             state.stores.entry(store).or_default().schemas.insert(at, text);
+        }
+        for (store, at, counters) in self.staged.counters {
+            state.stores.entry(store).or_default().counters.insert(at, counters);
         }
         for (store, at, change) in self.staged.changes {
             state.stores.entry(store).or_default().changes.insert(at, change);

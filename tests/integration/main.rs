@@ -18,4 +18,5 @@ mod import;
 mod main_job;
 mod power_cut;
 mod snapshot;
+mod watch;
 mod zookies;

@@ -1,11 +1,18 @@
 //! The protocol of SpiceDB, `authzed.api.v1`, over the services.
 
 mod convert;
+mod experimental;
 mod permissions;
 mod schema;
+mod watch;
 
+pub use convert::{from_json_text, to_json_text};
+pub(super) use experimental::Experimental;
 pub(super) use permissions::Permissions;
 pub(super) use schema::Schema;
+pub(super) use watch::Watch;
+
+use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
@@ -16,4 +23,11 @@ use crate::service::{Call, Services};
 /// What a request brings besides its message. This protocol speaks of one store.
 fn call(services: &Services, metadata: &MetadataMap) -> Call {
     Call { store: StoreId::DEFAULT, deadline: deadline(metadata, services.request_timeout()) }
+}
+
+/// The same for what takes as long as its stream is: each step of it has the time of one request, the whole has an hour where
+/// the client does not say.
+fn long_call(metadata: &MetadataMap) -> Call {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST) }
 }

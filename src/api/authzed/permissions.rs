@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{call, convert};
+use super::{call, convert, long_call};
 use crate::api::errors::to_status;
 use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
@@ -28,6 +29,17 @@ pub(in crate::api) struct Permissions {
 impl Permissions {
     pub(in crate::api) fn new(services: Arc<Services>) -> Self {
         Self { services }
+    }
+
+    /// An import, whatever the name of its messages was.
+    pub(super) async fn import(
+        &self,
+        metadata: &MetadataMap,
+        messages: impl Stream<Item = Result<ImportBulkRelationshipsRequest, Status>> + Send,
+    ) -> Result<ImportBulkRelationshipsResponse, Status> {
+        let batches = messages.map(convert::to_import);
+        let num_loaded = self.services.import_tuples(long_call(metadata), batches).await.map_err(to_status)?;
+        Ok(ImportBulkRelationshipsResponse { num_loaded })
     }
 }
 
@@ -110,18 +122,23 @@ impl PermissionsService for Permissions {
 
     async fn import_bulk_relationships(
         &self,
-        _: Request<Streaming<ImportBulkRelationshipsRequest>>,
+        request: Request<Streaming<ImportBulkRelationshipsRequest>>,
     ) -> Result<Response<ImportBulkRelationshipsResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let (metadata, _, messages) = request.into_parts();
+        Ok(Response::new(self.import(&metadata, messages).await?))
     }
 
     type ExportBulkRelationshipsStream = BoxStream<'static, Result<ExportBulkRelationshipsResponse, Status>>;
 
     async fn export_bulk_relationships(
         &self,
-        _: Request<ExportBulkRelationshipsRequest>,
+        request: Request<ExportBulkRelationshipsRequest>,
     ) -> Result<Response<Self::ExportBulkRelationshipsStream>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let export = convert::to_export(request.into_inner()).map_err(to_status)?;
+        let pages = self.services.export_tuples(call, export).await.map_err(to_status)?;
+        let responses = ReceiverStream::new(pages).map(|page| page.map(convert::from_export).map_err(to_status));
+        Ok(Response::new(responses.boxed()))
     }
 
     async fn check_bulk_permissions(

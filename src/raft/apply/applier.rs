@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use openraft::EntryPayload;
 
-use super::judge;
 use super::state::AppliedState;
+use super::{counters, judge};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleKey, TupleUpdate, UpdateKind};
 use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
@@ -105,6 +105,7 @@ impl<S: StateStore> Applier<S> {
             CommandBody::WriteTuples(write) => write_tuples(store, batch, stamp, write),
             CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, stamp, delete),
             CommandBody::WriteSchema(write) => write_schema(store, batch, stamp, write),
+            CommandBody::ChangeCounter(change) => counters::change(batch, stamp.at, change),
             CommandBody::AdmitNode(_) => {
                 let node_id = self.state.next_node_id;
                 self.state.next_node_id += 1;
@@ -126,7 +127,7 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::AdmitNode(_) => false,
+        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! same log gives the same bytes on every node, whatever the store and however the entries were cut into batches.
 
 mod applier;
+mod counters;
 mod judge;
 mod state;
 #[cfg(test)]

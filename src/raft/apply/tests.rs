@@ -11,11 +11,13 @@ use proptest::prelude::*;
 
 use super::{AppliedState, Applier};
 use crate::model::{
-    ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId, SubjectRef, TimestampMs,
-    Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Counter, CounterName, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId,
+    SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,
 };
 use crate::raft::types::{Entry, LogId};
-use crate::raft::{Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples};
+use crate::raft::{
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+};
 use crate::store::{ChangeRecord, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
 
 const STORE: StoreId = StoreId::DEFAULT;
@@ -68,6 +70,7 @@ struct Dump {
     tuples: Vec<TupleRow>,
     changes: Vec<(Revision, ChangeRecord)>,
     record: Option<Vec<u8>>,
+    counters: Vec<Counter>,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -83,7 +86,8 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         ControlFlow::Continue(())
     };
     store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap() }
+    let counters = view.counters().unwrap();
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -237,6 +241,36 @@ fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
     assert_eq!(outcomes, expected);
 }
 
+fn count(name: &str, documents: Option<u8>) -> CommandBody {
+    let name = CounterName::new(name).unwrap();
+    CommandBody::ChangeCounter(ChangeCounter { store: STORE, name, filter: documents.map(on_document) })
+}
+
+#[test]
+fn counters_are_registered_once_and_up_to_a_bound() {
+    let (exists, unknown) = (Outcome::Refused(Refusal::CounterExists), Outcome::Refused(Refusal::UnknownCounter));
+    let found = outcomes(vec![
+        count("second", Some(1)),
+        count("first", Some(2)),
+        count("second", Some(3)),
+        count("third", None),
+        count("second", None),
+        count("second", None),
+        count("second", Some(3)),
+    ]);
+    assert_eq!(found, [Outcome::Done, Outcome::Done, exists, unknown.clone(), Outcome::Done, unknown, Outcome::Done]);
+
+    let store = Arc::new(MemoryStore::new());
+    let names: Vec<_> = (0..=limits::COUNTERS_PER_STORE).map(|n| format!("counter_{n}")).collect();
+    let log: Vec<_> = names.iter().zip(1..).map(|(name, index)| entry(index, count(name, Some(1)))).collect();
+    let outcomes = apply(&store, &log, 64);
+    assert!(outcomes[..limits::COUNTERS_PER_STORE].iter().all(|outcome| *outcome == Outcome::Done));
+    let limit = limits::COUNTERS_PER_STORE as u64;
+    assert_eq!(outcomes.last(), Some(&Outcome::Refused(Refusal::TooManyCounters { limit })));
+    let view = store.view(STORE, Revision::new(2)).unwrap();
+    assert_eq!(view.counters().unwrap().len(), 2, "what was at an earlier revision stays readable");
+}
+
 #[test]
 fn node_ids_are_never_handed_out_twice() {
     let admit = || CommandBody::AdmitNode(NodeAddress::default());
@@ -269,6 +303,7 @@ fn any_body() -> impl Strategy<Value = CommandBody> {
         2 => (0..4u8, 0..4u64, any::<bool>()).prop_map(|(document, limit, partial)| delete(document, limit, partial)),
         1 => (prop::option::of(1..3u64), prop::collection::vec((0..4u8).prop_map(on_document), 0..2))
             .prop_map(|(replaces, guards)| schema(replaces, guards)),
+        1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
     ]
 }

@@ -1,17 +1,17 @@
 //! The cursor of a read: where to go on, at which state, and for which request. This file is its only codec.
 //!
 //! ```text
-//! version 1 (u8) | lineage (u64) | revision (u64) | digest of store and filter (16 bytes)
+//! version 1 (u8) | lineage (u64) | revision (u64) | digest of store and request (16 bytes)
 //!   | the last tuple's six parts, each as length (u16) and text | crc32c of what precedes (u32)      all big-endian
 //! ```
 //! written in base64url without padding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
-use crate::model::{
-    Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleFilter, TupleKey, limits,
-};
+use crate::consistency::Zookie;
+use crate::model::{Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, limits};
 
 const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 16;
@@ -24,9 +24,9 @@ const _: () = assert!(limits::OBJECT_ID_BYTES <= u16::MAX as usize);
 pub(super) struct Digest([u8; DIGEST_BYTES]);
 
 impl Digest {
-    /// The digest of a read of `filter` in `store`.
-    pub(super) fn of(store: StoreId, filter: &TupleFilter) -> Self {
-        let json = serde_json::to_vec(&(store, filter)).expect("a filter is plain data with string keys");
+    /// The digest of everything in a request to `store` that must stay the same from page to page.
+    pub(super) fn of(store: StoreId, request: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(&(store, request)).expect("a request is plain data with string keys");
         let mut digest = [0; DIGEST_BYTES];
         digest.copy_from_slice(&blake3::hash(&json).as_bytes()[..DIGEST_BYTES]);
         Self(digest)
@@ -47,6 +47,11 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    /// Goes on behind `after` in the state that `zookie` names.
+    pub(super) fn after(zookie: Zookie, digest: Digest, after: TupleKey) -> Self {
+        Self { lineage: zookie.lineage, revision: zookie.revision, digest, after }
+    }
+
     pub(super) fn encode(&self) -> String {
         let TupleKey { resource, relation, subject } = &self.after;
         let mut bytes = vec![VERSION];
@@ -116,7 +121,9 @@ impl Cursor {
             return Err(invalid("it was made by another cluster; start the read again"));
         }
         if self.digest != digest {
-            return Err(invalid("it belongs to a read with another filter; send the filter that it was made for"));
+            return Err(invalid(
+                "it belongs to another request; repeat the request that it was made for, all else unchanged",
+            ));
         }
         Ok(())
     }
@@ -144,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::TypeName;
+    use crate::model::{TupleFilter, TypeName};
 
     fn cursor(subject_relation: &str) -> Cursor {
         let filter = TupleFilter { resource_type: TypeName::new("document").ok(), ..TupleFilter::default() };

@@ -1,13 +1,17 @@
-//! Tuples: write, delete, read.
+//! Tuples: write, delete, read, import, export.
 
 mod cursor;
 mod delete;
-mod guard;
+mod export;
+pub(super) mod guard;
+mod import;
+mod pages;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use delete::{DeleteAnswer, DeleteTuples};
+pub use export::{ExportPage, ExportTuples};
 pub use read::{ReadTuples, TupleStream, TupleWithCursor};
 pub use write::WriteTuples;

@@ -36,6 +36,11 @@ impl Services {
             let view = self.view(call, Requirement::FullyConsistent).await?;
             return self.zookie(view.revision());
         }
+        self.propose_write(call, request).await
+    }
+
+    /// Judges and proposes a write whose shape is in order.
+    pub(super) async fn propose_write(&self, call: Call, request: WriteTuples) -> Result<Zookie, Error> {
         let request = Arc::new(request);
         let mut requirement = Requirement::MinimizeLatency;
         for _ in 0..ATTEMPTS {

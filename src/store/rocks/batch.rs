@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Qualifiers, Revision, StoreId, Tuple, TupleKey};
+use crate::model::{Counter, Qualifiers, Revision, StoreId, Tuple, TupleKey};
 
 use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
@@ -25,6 +25,7 @@ pub struct RocksBatch<'a> {
     /// Looked up, never iterated: its order cannot leak into the state.
     tuples: HashMap<StoreId, HashMap<TupleKey, Option<Qualifiers>>>,
     schemas: BTreeMap<StoreId, Revision>,
+    counters: BTreeMap<StoreId, Vec<Counter>>,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
 }
@@ -32,8 +33,9 @@ pub struct RocksBatch<'a> {
 impl<'a> RocksBatch<'a> {
     pub(super) fn new(generation: Arc<Generation>, permit: WriterPermit<'a>) -> Self {
         let order = WriteOrder::above(generation.applied());
-        let (batch, tuples, schemas) = (WriteBatch::default(), HashMap::new(), BTreeMap::new());
-        Self { generation, batch, tuples, schemas, order, _permit: permit }
+        let (batch, tuples) = (WriteBatch::default(), HashMap::new());
+        let (schemas, counters) = (BTreeMap::new(), BTreeMap::new());
+        Self { generation, batch, tuples, schemas, counters, order, _permit: permit }
     }
 
     fn write(
@@ -75,7 +77,14 @@ impl StateBatch for RocksBatch<'_> {
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
         match self.schemas.get(&store) {
             Some(own) => Ok(Some(*own)),
-            None => view::newest_schema(&self.generation, store, LATEST, |at, _| Ok(at)),
+            None => view::newest_version(&self.generation, Family::Schemas, store, LATEST, |at, _| Ok(at)),
+        }
+    }
+
+    fn counters(&mut self, store: StoreId) -> Result<Vec<Counter>, StoreError> {
+        match self.counters.get(&store) {
+            Some(own) => Ok(own.clone()),
+            None => view::newest_counters(&self.generation, store, LATEST),
         }
     }
 
@@ -90,8 +99,16 @@ impl StateBatch for RocksBatch<'_> {
     fn put_schema(&mut self, store: StoreId, at: Revision, text: &str) -> Result<(), StoreError> {
         self.order.note(at);
         let family = self.generation.handle(Family::Schemas);
-        self.batch.put_cf(family, keys::schema_key(store, at), record::encode_schema(text));
+        self.batch.put_cf(family, keys::version_key(store, at), record::encode_schema(text));
         self.schemas.insert(store, at);
+        Ok(())
+    }
+
+    fn put_counters(&mut self, store: StoreId, at: Revision, counters: &[Counter]) -> Result<(), StoreError> {
+        self.order.note(at);
+        let family = self.generation.handle(Family::Counters);
+        self.batch.put_cf(family, keys::version_key(store, at), codec::encode_counters(counters)?);
+        self.counters.insert(store, counters.to_vec());
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! tuples by resource  store | type \0 | id \0 | relation \0 | subject type \0 | subject id \0 | subject relation \0 | !index
 //! tuples by subject   store | subject type \0 | subject id \0 | subject relation \0 | type \0 | relation \0 | id \0 | !index
 //! schemas             store | !index
+//! counters            store | !index
 //! changelog           store | index
 //! meta                one byte
 //! ```
@@ -228,14 +229,14 @@ fn group_end(key: &[u8]) -> Option<usize> {
     separators.map(|(i, _)| STORE_BYTES + i + 1).nth(GROUP_PARTS - 1)
 }
 
-/// The key of a schema version.
-pub(super) fn schema_key(store: StoreId, at: Revision) -> Vec<u8> {
+/// The key of a version of what a store has one of: its schema, its counters.
+pub(super) fn version_key(store: StoreId, at: Revision) -> Vec<u8> {
     versioned(&store.get().to_be_bytes(), at)
 }
 
-/// The revision in a schema version's key.
-pub(super) fn decode_schema_key(key: &[u8]) -> Result<Revision, StoreError> {
-    decode_plain("schemas", key).map(|index| Revision::new(!index))
+/// The revision in such a key.
+pub(super) fn decode_version_key(place: &'static str, key: &[u8]) -> Result<Revision, StoreError> {
+    decode_plain(place, key).map(|index| Revision::new(!index))
 }
 
 /// The key of a changelog record.
@@ -281,7 +282,7 @@ mod tests {
         assert!(
             full(ScanOrder::ByResource, "doc:a#viewer@user:x", 5).ends_with(&[b"x\0\0".as_slice(), &version].concat())
         );
-        assert_eq!(schema_key(STORE, rev(5)), [b"\x01\x02\x03\x04".as_slice(), &version].concat());
+        assert_eq!(version_key(STORE, rev(5)), [b"\x01\x02\x03\x04".as_slice(), &version].concat());
         assert_eq!(change_key(STORE, rev(5)), b"\x01\x02\x03\x04\0\0\0\0\0\0\0\x05");
     }
 
@@ -295,7 +296,7 @@ mod tests {
                 assert_eq!(decode_names(order, tuple).unwrap().to_key(order).unwrap(), key(text));
             }
         }
-        assert_eq!(decode_schema_key(&schema_key(STORE, rev(3))).unwrap(), rev(3));
+        assert_eq!(decode_version_key("test", &version_key(STORE, rev(3))).unwrap(), rev(3));
         assert_eq!(decode_change_key(&change_key(STORE, rev(3))).unwrap(), rev(3));
     }
 
@@ -339,7 +340,7 @@ mod tests {
             let names = decode_names(order, b"\0\0\0\x01A\0b\0c\0d\0e\0f\0").unwrap();
             assert!(names.to_key(order).is_err());
         }
-        assert!(decode_schema_key(b"\0\0\0\x01").is_err());
+        assert!(decode_version_key("test", b"\0\0\0\x01").is_err());
         assert!(decode_change_key(&[0; 13]).is_err());
     }
 
@@ -351,7 +352,7 @@ mod tests {
                     let _ = decode_names(order, tuple).map(|names| names.to_key(order));
                 }
             }
-            let _ = (decode_schema_key(&bytes), decode_change_key(&bytes));
+            let _ = (decode_version_key("test", &bytes), decode_change_key(&bytes));
             prop_assert!(bytes.starts_with(group(&bytes)));
         }
     }

@@ -42,13 +42,14 @@ pub(super) enum Family {
     TuplesByResource,
     TuplesBySubject,
     Schemas,
+    Counters,
     Changelog,
     Meta,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 5] =
-        [Self::TuplesByResource, Self::TuplesBySubject, Self::Schemas, Self::Changelog, Self::Meta];
+    pub(super) const ALL: [Self; 6] =
+        [Self::TuplesByResource, Self::TuplesBySubject, Self::Schemas, Self::Counters, Self::Changelog, Self::Meta];
 
     /// The name on disk.
     pub(super) fn name(self) -> &'static str {
@@ -56,6 +57,7 @@ impl Family {
             Self::TuplesByResource => "tuples_by_resource",
             Self::TuplesBySubject => "tuples_by_subject",
             Self::Schemas => "schemas",
+            Self::Counters => "counters",
             Self::Changelog => "changelog",
             Self::Meta => "meta",
         }
@@ -90,7 +92,7 @@ impl Family {
                 ));
                 options.set_memtable_prefix_bloom_ratio(0.05);
             }
-            Self::Schemas | Self::Changelog | Self::Meta => {}
+            Self::Schemas | Self::Counters | Self::Changelog | Self::Meta => {}
         }
         options.set_block_based_table_factory(&table);
         options

@@ -16,10 +16,11 @@ use std::sync::Arc;
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
 use crate::model::{
-    ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter, TupleKey,
+    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter,
+    TupleKey,
 };
 
-use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow};
+use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
 use super::generation::{Database, Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::options::Family;
@@ -129,19 +130,30 @@ pub(super) fn newest(
     }
 }
 
-/// The newest schema at or below `revision`, with the value that holds its text.
-pub(super) fn newest_schema<T>(
+/// The newest version at or below `revision` of what a store has one of, read from its value.
+pub(super) fn newest_version<T>(
     generation: &Generation,
+    family: Family,
     store: StoreId,
     revision: Revision,
     read: impl FnOnce(Revision, &[u8]) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    let mut iterator = iterate(generation, Family::Schemas, &Prefix::new(store), Span::Any);
-    iterator.seek(keys::schema_key(store, revision));
+    let mut iterator = iterate(generation, family, &Prefix::new(store), Span::Any);
+    iterator.seek(keys::version_key(store, revision));
     match iterator.item() {
-        Some((key, value)) => keys::decode_schema_key(key).and_then(|at| read(at, value)).map(Some),
+        Some((key, value)) => keys::decode_version_key(family.name(), key).and_then(|at| read(at, value)).map(Some),
         None => iterator.status().map_err(engine).map(|()| None),
     }
+}
+
+/// The counters at `revision`.
+pub(super) fn newest_counters(
+    generation: &Generation,
+    store: StoreId,
+    revision: Revision,
+) -> Result<Vec<Counter>, StoreError> {
+    let read = |_, value: &[u8]| codec::decode_counters(value);
+    Ok(newest_version(generation, Family::Counters, store, revision, read)?.unwrap_or_default())
 }
 
 impl ReadView for RocksView {
@@ -201,9 +213,13 @@ impl ReadView for RocksView {
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
-        newest_schema(&self.generation, self.store, self.pin.revision(), |revision, value| {
+        newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, value| {
             Ok(StoredSchema { revision, text: record::decode_schema(value)?.into() })
         })
+    }
+
+    fn counters(&self) -> Result<Vec<Counter>, StoreError> {
+        newest_counters(&self.generation, self.store, self.pin.revision())
     }
 }
 

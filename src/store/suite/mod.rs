@@ -10,8 +10,8 @@ mod writes;
 use std::ops::ControlFlow;
 
 use crate::model::{
-    ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter, SubjectRef, SubjectRelationFilter, Tuple,
-    TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    Counter, CounterName, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter, SubjectRef,
+    SubjectRelationFilter, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
 };
 
 use super::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore, SubjectRow, TupleRow};
@@ -164,6 +164,11 @@ pub(super) fn change(op_id: u128, texts: &[&str]) -> ChangeRecord {
     let update = |text: &&str| TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple::unqualified(key(text)) };
     let updates = texts.iter().map(update).collect();
     ChangeRecord { op_id, updates, schema_changed: op_id % 2 == 1, metadata_json: format!("{{\"op\":{op_id}}}") }
+}
+
+pub(super) fn counter(name: &str) -> Counter {
+    let filter = TupleFilter { subject: Some(user_subjects()), ..TupleFilter::default() };
+    Counter { name: CounterName::new(name).unwrap(), filter }
 }
 
 pub(super) fn user_subjects() -> SubjectFilter {

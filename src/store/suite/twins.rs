@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{change, changes, key, put, rev, scan, subjects};
+use super::{change, changes, counter, key, put, rev, scan, subjects};
 use crate::model::{
     ObjectId, RelationName, Revision, StoreId, SubjectFilter, SubjectRelationFilter, Tuple, TupleFilter, TypeName,
 };
@@ -23,6 +23,7 @@ enum Write {
     Put(usize),
     Delete(usize),
     Schema(u8),
+    Counters(u8),
     Change(u8),
     Meta(u8),
 }
@@ -45,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..tuples).prop_map(Write::Put),
         4 => (0..tuples).prop_map(Write::Delete),
         1 => any::<u8>().prop_map(Write::Schema),
+        1 => (0..3u8).prop_map(Write::Counters),
         2 => any::<u8>().prop_map(Write::Change),
         1 => any::<u8>().prop_map(Write::Meta),
     ];
@@ -73,6 +75,11 @@ pub(in crate::store) fn apply<S: StateStore>(store: &S, steps: &[Step]) {
             Write::Put(i) => batch.put(step.tenant, at, &tuple(*i)).unwrap(),
             Write::Delete(i) => batch.delete(step.tenant, at, &tuple(*i).key).unwrap(),
             Write::Schema(n) => batch.put_schema(step.tenant, at, &format!("schema {n}")).unwrap(),
+            Write::Counters(n) => {
+                let counters: Vec<_> = (0..*n).map(|n| counter(&format!("counter_{n}"))).collect();
+                batch.put_counters(step.tenant, at, &counters).unwrap();
+                assert_eq!(batch.counters(step.tenant).unwrap(), counters);
+            }
             Write::Change(n) => {
                 batch.put_change(step.tenant, at, &change((*n).into(), &[&universe[usize::from(*n) % 7]])).unwrap();
             }
@@ -140,6 +147,7 @@ fn assert_views_agree(expected: &dyn ReadView, found: &dyn ReadView) {
     assert_eq!(expected.revision(), found.revision());
     let at = expected.revision();
     assert_eq!(expected.schema().unwrap(), found.schema().unwrap(), "schema at {at}");
+    assert_eq!(expected.counters().unwrap(), found.counters().unwrap(), "counters at {at}");
     for tuple in universe() {
         let key = key(&tuple);
         assert_eq!(expected.lookup(&key).unwrap(), found.lookup(&key).unwrap(), "{tuple} at {at}");
@@ -169,6 +177,7 @@ fn assert_batches_agree<A: StateStore, B: StateStore>(model: &A, store: &B) {
     let (mut expected, mut found) = (model.batch(), store.batch());
     for tenant in TENANTS {
         assert_eq!(expected.schema_revision(tenant).unwrap(), found.schema_revision(tenant).unwrap());
+        assert_eq!(expected.counters(tenant).unwrap(), found.counters(tenant).unwrap());
         for tuple in universe() {
             let key = key(&tuple);
             assert_eq!(expected.lookup(tenant, &key).unwrap(), found.lookup(tenant, &key).unwrap(), "{tuple}");
@@ -186,6 +195,7 @@ pub(in crate::store) fn write_sample<S: StateStore>(store: &S, batches: u64) {
         let gone = key(&universe[(at as usize * 7 + 3) % universe.len()]);
         batch.delete(StoreId::DEFAULT, rev(at), &gone).unwrap();
         batch.put_schema(StoreId::DEFAULT, rev(at), &format!("schema {at}")).unwrap();
+        batch.put_counters(StoreId::DEFAULT, rev(at), &[counter(&format!("counter_{at}"))]).unwrap();
         batch.put_change(StoreId::DEFAULT, rev(at), &change(at.into(), &[tuple])).unwrap();
         batch.put_meta(MetaKey::Applied, &at.to_be_bytes()).unwrap();
         batch.commit(Revision::new(at)).unwrap();

@@ -13,6 +13,7 @@ use super::text::{object_reference, relationship_text, subject_reference};
 use super::wire::authzed::check_permission_response::Permissionship;
 use super::wire::authzed::permissions_service_client::PermissionsServiceClient;
 use super::wire::authzed::schema_service_client::SchemaServiceClient;
+use super::wire::authzed::watch_service_client::WatchServiceClient;
 use super::wire::authzed::{
     CheckBulkPermissionsRequestItem, CheckPermissionRequest, Consistency, ReadRelationshipsRequest, RelationshipFilter,
     RelationshipUpdate, WriteRelationshipsRequest, WriteSchemaRequest, ZedToken,
@@ -46,6 +47,7 @@ type Transport = InterceptedService<Channel, Bearer>;
 pub(crate) struct Client {
     pub(crate) permissions: PermissionsServiceClient<Transport>,
     pub(crate) schemas: SchemaServiceClient<Transport>,
+    pub(crate) watches: WatchServiceClient<Transport>,
     pub(crate) admin: ClusterServiceClient<Transport>,
 }
 
@@ -73,6 +75,7 @@ impl Client {
         Self {
             permissions: PermissionsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             schemas: SchemaServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            watches: WatchServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             admin: ClusterServiceClient::with_interceptor(channel, bearer),
         }
     }

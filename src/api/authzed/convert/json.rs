@@ -9,7 +9,7 @@ use crate::model::{Error, ErrorCode};
 /// JSON text of `object`; empty where there is none. The keys are in order, so that equal objects give equal texts.
 ///
 /// The depth is bounded: the decoder of the message refuses deep nesting.
-pub(super) fn to_json_text(object: Option<&Struct>) -> Result<String, Error> {
+pub fn to_json_text(object: Option<&Struct>) -> Result<String, Error> {
     object.map_or_else(|| Ok(String::new()), |object| Ok(object_to_json(object)?.to_string()))
 }
 
@@ -32,7 +32,7 @@ fn value_to_json(value: &Value) -> Result<serde_json::Value, Error> {
         Some(Kind::BoolValue(value)) => serde_json::Value::Bool(*value),
         Some(Kind::StringValue(text)) => serde_json::Value::String(text.clone()),
         Some(Kind::NumberValue(number)) => {
-            let number = serde_json::Number::from_f64(*number).ok_or_else(|| {
+            let number = whole(*number).or_else(|| serde_json::Number::from_f64(*number)).ok_or_else(|| {
                 Error::new(
                     ErrorCode::InvalidArgument,
                     format!("a JSON value holds {number}, which is not a number in JSON"),
@@ -47,8 +47,15 @@ fn value_to_json(value: &Value) -> Result<serde_json::Value, Error> {
     })
 }
 
-/// The object that `text` is; `None` where it is empty or no object. Texts come from [`to_json_text`].
-pub(super) fn from_json_text(text: &str) -> Option<Struct> {
+/// A whole number that a double holds exactly, written without a fraction.
+fn whole(number: f64) -> Option<serde_json::Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT && !(number == 0.0 && number.is_sign_negative());
+    is_whole.then(|| serde_json::Number::from(number as i64))
+}
+
+/// The object that `text` is; `None` where it is empty or no object. As [`to_json_text`] writes it.
+pub fn from_json_text(text: &str) -> Option<Struct> {
     match serde_json::from_str(text).ok()? {
         serde_json::Value::Object(fields) => Some(object_from_json(fields)),
         _ => None,
@@ -88,13 +95,15 @@ mod tests {
         let object = Struct {
             fields: [
                 ("n".to_owned(), value(Kind::NumberValue(1.5))),
+                ("w".to_owned(), value(Kind::NumberValue(-3.0))),
+                ("z".to_owned(), value(Kind::NumberValue(-0.0))),
                 ("a".to_owned(), value(Kind::ListValue(list))),
                 ("o".to_owned(), value(Kind::StructValue(inner))),
             ]
             .into(),
         };
         let text = to_json_text(Some(&object)).expect("all are JSON");
-        assert_eq!(text, r#"{"a":[true,null],"n":1.5,"o":{"k":"v\""}}"#);
+        assert_eq!(text, r#"{"a":[true,null],"n":1.5,"o":{"k":"v\""},"w":-3,"z":-0.0}"#);
         assert_eq!(from_json_text(&text), Some(object));
         assert_eq!(to_json_text(None), Ok(String::new()));
         assert_eq!(from_json_text(""), None);

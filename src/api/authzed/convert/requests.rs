@@ -1,12 +1,13 @@
 //! Requests: from messages to what the services take.
 
+use prost::Message as _;
 use prost_types::Timestamp;
 
 use super::filters::{to_filter, to_preconditions};
 use super::json::to_json_text;
 use crate::model::{
     CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
-    TupleUpdate, UpdateKind,
+    TupleUpdate, UpdateKind, limits,
 };
 use crate::service::{Consistency, DeleteTuples, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
@@ -52,7 +53,7 @@ pub(super) fn to_subject(subject: Option<wire::SubjectReference>) -> Result<Subj
     Ok(subject)
 }
 
-fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple, Error> {
+pub(super) fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple, Error> {
     let relationship = relationship.ok_or_else(|| invalid("relationship is required"))?;
     let key = TupleKey {
         resource: to_resource(relationship.resource)?,
@@ -60,28 +61,35 @@ fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple, Error> {
         subject: to_subject(relationship.subject)?,
     };
     let qualifiers = Qualifiers {
-        caveat: relationship.optional_caveat.map(to_caveat).transpose()?,
-        expires_at: relationship.optional_expires_at.map(to_timestamp).transpose()?,
+        caveat: relationship.optional_caveat.map(|caveat| to_caveat(&key, caveat)).transpose()?,
+        expires_at: relationship.optional_expires_at.map(to_timestamp),
     };
     Ok(Tuple { key, qualifiers })
 }
 
-fn to_caveat(caveat: wire::ContextualizedCaveat) -> Result<CaveatUse, Error> {
+fn to_caveat(key: &TupleKey, caveat: wire::ContextualizedCaveat) -> Result<CaveatUse, Error> {
     // Dropping it would turn a condition into an unconditional grant.
     if caveat.caveat_name.is_empty() {
         return Err(invalid("optional_caveat.caveat_name is empty; name the caveat, or leave optional_caveat out"));
     }
-    Ok(CaveatUse { context_json: to_json_text(caveat.context.as_ref())?, name: caveat.caveat_name })
+    let (bytes, most) = (caveat.encoded_len(), limits::RELATIONSHIP_CONTEXT_BYTES);
+    if bytes > most {
+        let message = format!("the caveat of `{key}` takes {bytes} bytes with its context; the limit is {most}");
+        return Err(Error::new(ErrorCode::RelationshipContextTooLarge, message)
+            .with("relationship", key)
+            .with("max_allowed_size", most)
+            .with("context_size", bytes));
+    }
+    // An object without fields says no more than none.
+    let context = caveat.context.filter(|context| !context.fields.is_empty());
+    Ok(CaveatUse { context_json: to_json_text(context.as_ref())?, name: caveat.caveat_name })
 }
 
-fn to_timestamp(timestamp: Timestamp) -> Result<TimestampMs, Error> {
-    let millis = i64::from(timestamp.nanos) / 1_000_000;
-    timestamp
-        .seconds
-        .checked_mul(1000)
-        .and_then(|seconds| u64::try_from(seconds.checked_add(millis)?).ok())
-        .map(TimestampMs)
-        .ok_or_else(|| invalid("optional_expires_at is out of range"))
+/// In whole milliseconds: a fraction of one is cut off, so that nothing lasts longer than it was given. A time in the past is
+/// in order, as in SpiceDB; one before 1970 is as long past as any.
+fn to_timestamp(timestamp: Timestamp) -> TimestampMs {
+    let millis = i128::from(timestamp.seconds) * 1000 + i128::from(timestamp.nanos.div_euclid(1_000_000));
+    TimestampMs(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
 }
 
 fn to_update(update: wire::RelationshipUpdate) -> Result<TupleUpdate, Error> {
@@ -98,7 +106,7 @@ fn to_update(update: wire::RelationshipUpdate) -> Result<TupleUpdate, Error> {
 }
 
 /// The protocol counts in 32 bits.
-fn to_limit(limit: u32) -> usize {
+pub(super) fn to_limit(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -176,7 +184,7 @@ mod tests {
 
     #[test]
     fn malformed_relationships_are_refused() {
-        let refused: [fn(&mut wire::Relationship); 8] = [
+        let refused: [fn(&mut wire::Relationship); 7] = [
             |it| it.resource = None,
             |it| it.resource = object("document", "*"),
             |it| it.resource = object("document", ""),
@@ -184,7 +192,6 @@ mod tests {
             |it| it.subject = None,
             |it| it.subject = Some(wire::SubjectReference::default()),
             |it| it.subject = subject("*", "member"),
-            |it| it.optional_expires_at = Some(Timestamp { seconds: -1, nanos: 0 }),
         ];
         for (number, change) in refused.into_iter().enumerate() {
             let mut relationship = relationship();
@@ -209,6 +216,42 @@ mod tests {
         let mut unnamed = relationship();
         unnamed.optional_caveat = caveat("");
         assert_eq!(to_tuple(Some(unnamed)).expect_err("a caveat of no name").code, ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn times_are_cut_to_milliseconds_and_never_made_later() {
+        let cases = [
+            ((2, 500_999_999), 2500),
+            ((0, 0), 0),
+            ((-5, 0), 0),
+            ((-1, 1_999_999_999), 999),
+            ((2, -1), 1999),
+            ((253_402_300_800, 0), 253_402_300_800_000),
+            ((i64::MAX, i32::MAX), u64::MAX),
+            ((i64::MIN, i32::MIN), 0),
+        ];
+        for ((seconds, nanos), expected) in cases {
+            assert_eq!(to_timestamp(Timestamp { seconds, nanos }), TimestampMs(expected), "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn a_stored_context_is_bounded_and_an_empty_one_is_none() {
+        let with = |text: usize| {
+            let value = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue("x".repeat(text))) };
+            let context = prost_types::Struct { fields: [("key".to_owned(), value)].into() };
+            let caveat = wire::ContextualizedCaveat { caveat_name: "c".to_owned(), context: Some(context) };
+            to_tuple(Some(wire::Relationship { optional_caveat: Some(caveat), ..relationship() }))
+        };
+        assert!(with(24_900).is_ok());
+        let error = with(25_000).expect_err("too large");
+        assert_eq!(error.code, ErrorCode::RelationshipContextTooLarge);
+        let names: Vec<_> = error.details.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["relationship", "max_allowed_size", "context_size"]);
+
+        let empty = wire::ContextualizedCaveat { caveat_name: "c".to_owned(), context: Some(Default::default()) };
+        let tuple = to_tuple(Some(wire::Relationship { optional_caveat: Some(empty), ..relationship() }));
+        assert_eq!(tuple.expect("valid").qualifiers.caveat.expect("kept").context_json, "");
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn to_timestamp(TimestampMs(millis): TimestampMs) -> Timestamp {
     }
 }
 
-fn to_relationship(tuple: &Tuple) -> wire::Relationship {
+pub(super) fn to_relationship(tuple: &Tuple) -> wire::Relationship {
     wire::Relationship {
         resource: Some(to_object(&tuple.key.resource)),
         relation: tuple.key.relation.to_string(),

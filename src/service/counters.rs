@@ -1,0 +1,164 @@
+//! Relationship counters: a filter under a name that is registered once, and counted as often as somebody asks.
+//!
+//! The count is made by reading what matches, at one state, a piece at a time: it holds up nobody else for long, and it ends
+//! when the caller has gone. What is not counted when the time is over is said to be still under way.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::tuples::guard;
+use super::{Call, Services};
+use crate::consistency::{Requirement, Zookie};
+use crate::model::{Counter, CounterName, Error, ErrorCode, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey};
+use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal};
+use crate::store::ReadView;
+
+/// Tuples that are looked at in one go.
+const PIECE_TUPLES: usize = 20_000;
+
+/// What a counter says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// It did not come to its end within the time of the request.
+    StillCounting,
+    /// So many tuples match.
+    Counted {
+        /// How many.
+        tuples: u64,
+        /// The state that was counted.
+        zookie: Zookie,
+    },
+}
+
+impl Services {
+    /// Registers a counter of what matches `filter`.
+    pub async fn register_counter(&self, call: Call, name: CounterName, filter: TupleFilter) -> Result<(), Error> {
+        guard::check_filter_shape(&filter)?;
+        self.check_filter_names(call, &filter).await?;
+        self.change_counter(call, name, Some(filter)).await
+    }
+
+    /// Forgets a counter.
+    pub async fn unregister_counter(&self, call: Call, name: CounterName) -> Result<(), Error> {
+        self.change_counter(call, name, None).await
+    }
+
+    async fn change_counter(&self, call: Call, name: CounterName, filter: Option<TupleFilter>) -> Result<(), Error> {
+        let change = ChangeCounter { store: call.store, name: name.clone(), filter: filter.clone() };
+        let applied = self.propose(call, CommandBody::ChangeCounter(change)).await?;
+        match applied.outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(Refusal::CounterExists) => Err(counter_exists(&name, &filter.unwrap_or_default())),
+            Outcome::Refused(Refusal::UnknownCounter) => Err(unknown_counter(&name)),
+            Outcome::Refused(Refusal::TooManyCounters { limit }) => {
+                let message = format!("there are {limit} counters already; unregister one that is not needed");
+                Err(Error::new(ErrorCode::ResourceExhausted, message))
+            }
+            outcome @ (Outcome::Refused(_) | Outcome::Deleted { .. } | Outcome::Admitted { .. }) => {
+                let message = format!("a change of a counter came to an outcome that is not one of it: {outcome:?}");
+                Err(Error::new(ErrorCode::Internal, message))
+            }
+        }
+    }
+
+    /// Names that the latest schema does not define are most likely misspelt.
+    async fn check_filter_names(&self, call: Call, filter: &TupleFilter) -> Result<(), Error> {
+        let view = self.view(call, Requirement::FullyConsistent).await?;
+        let (schemas, filter) = (Arc::clone(&self.schemas), filter.clone());
+        self.pool
+            .run(call.deadline, move || schemas.of(call.store, view.as_ref())?.schema().check_filter(&filter))
+            .await
+    }
+
+    /// Counts what the counter is registered for, in the latest state.
+    pub async fn count_tuples(&self, call: Call, name: CounterName) -> Result<Count, Error> {
+        let view = self.view(call, Requirement::FullyConsistent).await?;
+        let zookie = self.zookie(view.revision())?;
+        let counters = {
+            let view = Arc::clone(&view);
+            self.pool.run(call.deadline, move || Ok(view.counters()?)).await?
+        };
+        let filter = filter_of(counters, &name)?;
+        // The answer that it is still counting must itself be in time.
+        let until = call.deadline - reserve(call.deadline);
+        let now = self.now()?;
+        let (mut tuples, mut after) = (0, None);
+        loop {
+            if Instant::now() >= until {
+                return Ok(Count::StillCounting);
+            }
+            let (view, filter) = (Arc::clone(&view), filter.clone());
+            let piece =
+                self.pool.run(call.deadline, move || piece(view.as_ref(), &filter, after.as_ref(), now)).await?;
+            tuples += piece.live;
+            after = piece.last;
+            if after.is_none() {
+                return Ok(Count::Counted { tuples, zookie });
+            }
+        }
+    }
+}
+
+fn reserve(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()) / 5
+}
+
+/// Some of the tuples that match.
+struct Piece {
+    live: u64,
+    /// Where to go on; `None` at the end.
+    last: Option<TupleKey>,
+}
+
+fn piece(
+    view: &dyn ReadView,
+    filter: &TupleFilter,
+    after: Option<&TupleKey>,
+    now: TimestampMs,
+) -> Result<Piece, Error> {
+    let (mut live, mut seen, mut last) = (0, 0, None);
+    view.scan(filter, after, &mut |row| {
+        live += u64::from(!row.tuple.qualifiers.expired(now));
+        seen += 1;
+        if seen < PIECE_TUPLES {
+            return ControlFlow::Continue(());
+        }
+        last = Some(row.tuple.key);
+        ControlFlow::Break(())
+    })?;
+    Ok(Piece { live, last })
+}
+
+fn filter_of(counters: Vec<Counter>, name: &CounterName) -> Result<TupleFilter, Error> {
+    let found = counters.into_iter().find(|counter| counter.name == *name);
+    found.map(|counter| counter.filter).ok_or_else(|| unknown_counter(name))
+}
+
+fn unknown_counter(name: &CounterName) -> Error {
+    let message = format!("no counter `{name}` is registered; register it first");
+    Error::new(ErrorCode::UnknownCounter, message).with("counter_name", name)
+}
+
+fn counter_exists(name: &CounterName, filter: &TupleFilter) -> Error {
+    let text = |part: Option<&dyn std::fmt::Display>| part.map(ToString::to_string).unwrap_or_default();
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
+    let subject = subject.as_ref();
+    let subject_relation = subject.map(|subject| &subject.relation);
+    let subject_relation = match subject_relation {
+        Some(SubjectRelationFilter::Relation(name)) => Some(name as &dyn std::fmt::Display),
+        Some(SubjectRelationFilter::Any | SubjectRelationFilter::Direct | SubjectRelationFilter::Concrete) | None => {
+            None
+        }
+    };
+    let message = format!("counter `{name}` is registered already; unregister it first, or take another name");
+    Error::new(ErrorCode::CounterExists, message)
+        .with("counter_name", name)
+        .with("new_filter_resource_type", text(resource_type.as_ref().map(|it| it as _)))
+        .with("new_filter_resource_id", text(resource_id.as_ref().map(|it| it as _)))
+        .with("new_filter_resource_id_prefix", text(resource_id_prefix.as_ref().map(|it| it as _)))
+        .with("new_filter_relation", text(relation.as_ref().map(|it| it as _)))
+        .with("new_filter_subject_type", text(subject.map(|it| &it.subject_type as _)))
+        .with("new_filter_subject_id", text(subject.and_then(|it| it.subject_id.as_ref()).map(|it| it as _)))
+        .with("new_filter_subject_relation", text(subject_relation))
+}
