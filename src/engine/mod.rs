@@ -23,9 +23,9 @@ pub use check::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub use circumstances::Circumstances;
 pub use error::CheckError;
 pub use expand::{ExpandError, ExpandedBody, ExpandedTree, expand};
+pub use explanation::{CaveatProof, CaveatResult, Condition, Explanation, Proof, Standing, Step, TupleProof};
 pub use lookup::{
     ExcludedSubject, FoundResource, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
     SubjectLookup, SubjectQuestion,
 };
-pub use explanation::{CaveatProof, CaveatResult, Condition, Explanation, Proof, Standing, Step, TupleProof};
 pub use plan::Plan;

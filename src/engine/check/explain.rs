@@ -299,6 +299,7 @@ impl<'a> Evaluation<'a> {
             resource_id_prefix: None,
             relation: Some(self.reader.plan.member(node.member).name.clone()),
             subject,
+            traits: None,
         }
     }
 
@@ -405,5 +406,6 @@ fn exactly(key: &TupleKey) -> TupleFilter {
             subject_id: Some(key.subject.object.object_id.clone()),
             relation,
         }),
+        traits: None,
     }
 }
