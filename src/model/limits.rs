@@ -4,12 +4,12 @@
 pub const TYPE_NAME_BYTES: usize = 128;
 /// Longest relation or permission name, in bytes.
 pub const RELATION_NAME_BYTES: usize = 64;
-/// Longest name of a caveat, in bytes.
-pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest name of a relationship counter, in bytes.
 pub const COUNTER_NAME_BYTES: usize = 64;
 /// Relationship counters of one store. They are kept as one record, which each registration writes anew.
 pub const COUNTERS_PER_STORE: usize = 1000;
+/// Longest name of a caveat, in bytes.
+pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest object id, in bytes.
 pub const OBJECT_ID_BYTES: usize = 1024;
 /// Updates in one write.

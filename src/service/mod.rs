@@ -13,6 +13,7 @@ mod evaluate;
 mod schema;
 mod schema_cache;
 mod services;
+mod staleness;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
@@ -27,6 +28,7 @@ pub use consistency_request::Consistency;
 pub use counters::Count;
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
+pub use staleness::StalenessBound;
 pub use tuples::{
     DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
 };
