@@ -1,6 +1,9 @@
 //! References as people write them: `document:readme`, `group:eng#member`, `document:readme#viewer@user:emil`.
 
-use crate::model::{NameError, ObjectRef, RelationName, SubjectRef, TupleKey};
+use crate::caveat::{Context, ContextParseError};
+use crate::model::{
+    CaveatName, CaveatUse, NameError, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
+};
 use crate::wire::authzed::v1 as wire;
 
 /// Why a text is not a reference. The message repeats the text and shows the form.
@@ -30,6 +33,20 @@ pub(super) enum ReferenceError {
         /// The text, shortened.
         text: String,
     },
+    /// The context of a caveat.
+    #[error("in {text:?}, the context of the caveat: {problem}")]
+    Context {
+        /// The text, shortened.
+        text: String,
+        /// What is wrong with it.
+        problem: ContextParseError,
+    },
+    /// The time of an expiration.
+    #[error("in {text:?}: the expiration is no time; write it as [expiration:2030-01-31T12:00:00Z]")]
+    Expiration {
+        /// The text, shortened.
+        text: String,
+    },
     /// A caveat or an expiration behind the relationship.
     #[error("{text:?} has a caveat or an expiration, which this version does not support")]
     Qualified {
@@ -40,6 +57,10 @@ pub(super) enum ReferenceError {
 
 const OBJECT_FORM: &str = "type:id, for example document:readme";
 const SUBJECT_FORM: &str = "type:id, type:* or type:id#relation, for example user:emil or group:eng#member";
+const OBJECT_RELATION_FORM: &str = "type:id#relation, for example document:readme#viewer";
+const QUALIFIED_FORM: &str =
+    "resource#relation@subject[caveat:{context}][expiration:time], where both brackets may be absent";
+const EXPIRATION: &str = "expiration:";
 const RELATIONSHIP_FORM: &str = "resource#relation@subject, for example document:readme#viewer@user:emil";
 
 /// Parses `type:id`.
@@ -81,6 +102,48 @@ pub(super) fn parse_relationship(text: &str) -> Result<TupleKey, ReferenceError>
         relation: RelationName::new(relation).map_err(name(text))?,
         subject: parse_subject(subject)?,
     })
+}
+
+/// Parses `object:id#relation`.
+pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
+    let (object, relation) =
+        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
+    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
+}
+
+/// Parses `resource#relation@subject`, and behind it a caveat, an expiration or both:
+/// `[tuesday]`, `[tuesday:{"zone":"UTC"}]`, `[expiration:2030-01-31T12:00:00Z]`.
+pub(super) fn parse_tuple(text: &str) -> Result<Tuple, ReferenceError> {
+    let Some((key, qualifiers)) = text.split_once('[') else {
+        return parse_relationship(text).map(Tuple::unqualified);
+    };
+    let bad_form = || form(text, "a relationship", QUALIFIED_FORM);
+    let mut rest = qualifiers.strip_suffix(']').ok_or_else(bad_form)?;
+    let mut expires_at = None;
+    if let Some((before, time)) = rest.rsplit_once(EXPIRATION)
+        && (before.is_empty() || before.ends_with("]["))
+        && !time.contains(']')
+    {
+        expires_at = Some(parse_time(time).ok_or_else(|| ReferenceError::Expiration { text: shorten(text) })?);
+        rest = before.strip_suffix("][").unwrap_or(before);
+        if before.is_empty() {
+            return Ok(Tuple { key: parse_relationship(key)?, qualifiers: Qualifiers { caveat: None, expires_at } });
+        }
+    }
+    let (caveat, context) = rest.split_once(':').map_or((rest, None), |(caveat, context)| (caveat, Some(context)));
+    let caveat = CaveatName::new(caveat).map_err(name(text))?;
+    let context = context.map(Context::from_json_text).transpose();
+    let context = context.map_err(|problem| ReferenceError::Context { text: shorten(text), problem })?;
+    let context_json = context.filter(|context| !context.is_empty()).map_or_else(String::new, |c| c.to_json_text());
+    let caveat = Some(CaveatUse { name: caveat.as_str().to_owned(), context_json });
+    Ok(Tuple { key: parse_relationship(key)?, qualifiers: Qualifiers { caveat, expires_at } })
+}
+
+/// A time of RFC 3339; none before the epoch.
+fn parse_time(text: &str) -> Option<TimestampMs> {
+    let time: prost_types::Timestamp = text.parse().ok()?;
+    let seconds = u64::try_from(time.seconds).ok()?;
+    Some(TimestampMs(seconds.checked_mul(1000)?.checked_add(u64::try_from(time.nanos).ok()? / 1_000_000)?))
 }
 
 /// As the wire has it.
@@ -184,6 +247,49 @@ mod tests {
         ] {
             let message = parse_relationship(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn qualifiers_are_read() {
+        let cases = [
+            ("document:1#viewer@user:a", None, None),
+            ("document:1#viewer@user:a[tall]", Some(("tall", "")), None),
+            ("document:1#viewer@user:a[t/tall:{}]", Some(("t/tall", "")), None),
+            (
+                r#"document:1#viewer@user:a[tall:{"b": "x]y[z", "a": [1]}]"#,
+                Some(("tall", r#"{"a":[1],"b":"x]y[z"}"#)),
+                None,
+            ),
+            ("document:1#viewer@user:a[expiration:1970-01-01T00:00:01.5Z]", None, Some(1500)),
+            (
+                r#"document:1#viewer@user:a[tall:{"a":"[expiration:1970-01-01T00:00:01Z]"}]"#,
+                Some(("tall", r#"{"a":"[expiration:1970-01-01T00:00:01Z]"}"#)),
+                None,
+            ),
+            (
+                r#"document:1#viewer@user:a[tall:{"a":1}][expiration:1970-01-01T02:00:00+02:00]"#,
+                Some(("tall", r#"{"a":1}"#)),
+                Some(0),
+            ),
+        ];
+        for (text, caveat, expires_at) in cases {
+            let tuple = parse_tuple(text).expect(text);
+            assert_eq!(tuple.key.to_string(), "document:1#viewer@user:a");
+            let found = tuple.qualifiers.caveat.as_ref().map(|c| (c.name.as_str(), c.context_json.as_str()));
+            assert_eq!((found, tuple.qualifiers.expires_at.map(|at| at.0)), (caveat, expires_at), "{text}");
+        }
+        for text in [
+            "document:1#viewer@user:a[",
+            "document:1#viewer@user:a[]",
+            "document:1#viewer@user:a[tall:{]",
+            "document:1#viewer@user:a[tall:[]]",
+            "document:1#viewer@user:a[expiration:soon]",
+            "document:1#viewer@user:a[expiration:1969-01-01T00:00:00Z]",
+            "document:1#viewer@user:a[expiration:1970-01-01T00:00:01Z][tall]",
+            "document:1#viewer@user:a[tall]x",
+        ] {
+            assert!(parse_tuple(text).is_err(), "{text}");
         }
     }
 

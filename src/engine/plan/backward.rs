@@ -72,7 +72,8 @@ impl Backward {
     /// The relations whose tuples can begin a way for a subject of `kind`, each with whether its tuples name the subject
     /// itself, and whether they name everyone of its type.
     pub(in crate::engine) fn begins(&self, plan: &Plan, kind: SubjectKind) -> Vec<(MemberId, bool, bool)> {
-        let sides = |relation: &RelationPlan| (relation.admits(kind), relation.admits_wildcard_of(plan.subject_type(kind)));
+        let sides =
+            |relation: &RelationPlan| (relation.admits(kind), relation.admits_wildcard_of(plan.subject_type(kind)));
         self.relations
             .iter()
             .filter_map(|member| match &plan.member(*member).body {
