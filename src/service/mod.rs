@@ -10,6 +10,7 @@ mod cluster;
 mod consistency_request;
 mod counters;
 mod evaluate;
+mod sandbox;
 mod schema;
 mod schema_cache;
 mod services;
@@ -28,6 +29,7 @@ pub use cluster::{
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
+pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
