@@ -9,7 +9,9 @@ mod check;
 mod cluster;
 mod consistency_request;
 mod counters;
+mod cursor;
 mod evaluate;
+mod lookup;
 mod schema;
 mod schema_cache;
 mod services;
@@ -18,13 +20,17 @@ pub(crate) mod testing;
 mod tuples;
 mod watch;
 
-pub use crate::engine::CheckItem;
+pub use crate::engine::{
+    CheckItem, ExcludedSubject, ExpandedBody, ExpandedTree, FoundResource, FoundSubject, ResourceQuestion,
+    SubjectQuestion,
+};
 pub use check::{BulkCheckAnswer, CheckAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
+pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
 pub use tuples::{
