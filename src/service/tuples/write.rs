@@ -123,24 +123,11 @@ fn check_shape(request: &WriteTuples) -> Result<(), Error> {
     guard::check_metadata(&request.metadata_json)?;
     let mut seen = HashSet::with_capacity(count);
     for TupleUpdate { kind: _, tuple } in &request.updates {
-        check_supported(tuple)?;
         if !seen.insert(&tuple.key) {
             return Err(twice(&tuple.key));
         }
     }
     Ok(())
-}
-
-/// Caveats and expiration are refused until they are honoured: a tuple that holds without its condition is an allow that
-/// nobody asked for.
-fn check_supported(tuple: &crate::model::Tuple) -> Result<(), Error> {
-    let what = match (&tuple.qualifiers.caveat, tuple.qualifiers.expires_at) {
-        (None, None) => return Ok(()),
-        (Some(caveat), _) => format!("caveat `{}`", caveat.name),
-        (None, Some(_)) => "expiration time".to_owned(),
-    };
-    let message = format!("`{}` has the {what}: this version has neither caveats nor expiration", tuple.key);
-    Err(Error::new(ErrorCode::Unsupported, message).with("relationship", &tuple.key))
 }
 
 fn twice(key: &TupleKey) -> Error {
