@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 
+use super::lookup::World;
 use super::reference::{FAILED, Holds, Reference, Spot, Truth};
 use super::testbed::{caveat, context, object, relation_name, stored, type_name};
 use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
@@ -321,6 +322,20 @@ fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: Ra
     Ok(())
 }
 
+/// Both lookups against the checks that [`compare`] holds against the reference.
+fn compare_lookups(
+    schema: Schema,
+    tuples: &BTreeMap<TupleKey, RawQualifiers>,
+    given: &RawContext,
+) -> Result<(), String> {
+    let stored = stored(tuples.iter().map(|(key, raw)| Tuple { key: key.clone(), qualifiers: qualifiers(raw) }));
+    let universe: BTreeSet<ObjectRef> = OBJECTS.iter().map(|text| object(text)).collect();
+    let circumstances = Circumstances { now: NOW, context: context(&context_json(given)) };
+    let plan = Plan::new(Arc::new(schema));
+    World { plan: &plan, view: &*stored, circumstances: &circumstances, universe: &universe }
+        .lookups_agree_with_checks()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -330,6 +345,16 @@ proptest! {
         let tuples = tuples(&case, &schema);
         let shown = tuples.iter().map(|(key, raw)| format!("{key} {:?}", qualifiers(raw))).collect::<Vec<_>>();
         if let Err(error) = compare(schema.clone(), &tuples, case.context) {
+            return Err(TestCaseError::fail(format!("{error}\n{schema:#?}\n{shown:#?}")));
+        }
+    }
+
+    #[test]
+    fn the_lookups_agree_with_the_checks(case in raw_case()) {
+        let schema = schema(&case);
+        let tuples = tuples(&case, &schema);
+        let shown = tuples.iter().map(|(key, raw)| format!("{key} {:?}", qualifiers(raw))).collect::<Vec<_>>();
+        if let Err(error) = compare_lookups(schema.clone(), &tuples, &case.context) {
             return Err(TestCaseError::fail(format!("{error}\n{schema:#?}\n{shown:#?}")));
         }
     }

@@ -65,13 +65,18 @@ impl TupleFilter {
 
     /// Whether the tuple of `key` with these qualifiers is meant.
     #[must_use]
-    pub fn matches(&self, key: &TupleKey, qualifiers: &Qualifiers) -> bool {
+    pub fn matches_qualified(&self, key: &TupleKey, qualifiers: &Qualifiers) -> bool {
+        self.matches(key) && self.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers))
+    }
+
+    /// Whether `key` is meant. Of a filter with traits this is only a part: what carries them is not asked.
+    #[must_use]
+    pub fn matches(&self, key: &TupleKey) -> bool {
         self.resource_type.as_ref().is_none_or(|t| *t == key.resource.object_type)
             && self.resource_id.as_ref().is_none_or(|id| *id == key.resource.object_id)
             && self.resource_id_prefix.as_ref().is_none_or(|p| key.resource.object_id.as_str().starts_with(p))
             && self.relation.as_ref().is_none_or(|r| *r == key.relation)
             && self.subject.as_ref().is_none_or(|s| s.matches(key))
-            && self.traits.as_ref().is_none_or(|t| t.matches(qualifiers))
     }
 }
 
@@ -128,7 +133,7 @@ mod tests {
                     relation: RelationName::new("viewer").expect("valid"),
                     subject: SubjectRef::new("team", id, relation).expect("valid"),
                 };
-                filter.matches(&key, &Qualifiers::default())
+                filter.matches(&key)
             });
             assert_eq!(found, expected, "{filter:?}");
         }

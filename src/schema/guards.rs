@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn matches(guard: &Guard, tuple: &Tuple) -> bool {
-        guard.filter.matches(&tuple.key, &tuple.qualifiers)
+        guard.filter.matches_qualified(&tuple.key, &tuple.qualifiers)
     }
 
     fn qualifiers(caveat: Option<&str>, expires: bool) -> Qualifiers {

@@ -5,7 +5,7 @@
 use crate::caveat::Context;
 use crate::model::{
     CaveatName, CaveatUse, Error, ErrorCode, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, Tuple,
-    TupleFilter, TupleKey, TypeName, limits,
+    TupleFilter, TupleKey, TypeName,
 };
 
 use super::{Allowed, AllowedSubject, Definition, Member, Relation, Schema};
@@ -55,9 +55,6 @@ impl Schema {
     }
 
     fn check_exactly(&self, tuple: &Tuple, definition: &Definition, relation: &Relation) -> Result<(), Error> {
-        if let Some(caveat) = &tuple.qualifiers.caveat {
-            check_context_size(tuple, caveat)?;
-        }
         // What is no kind of subject, or names no possible caveat, is never allowed.
         if !wanted(tuple).is_some_and(|wanted| relation.allows_exactly(&wanted)) {
             return Err(wrong_subject(definition, tuple, relation));
@@ -135,18 +132,6 @@ fn wanted(tuple: &Tuple) -> Option<Allowed> {
     };
     let expires = tuple.qualifiers.expires_at.is_some();
     Some(Allowed { subject: AllowedSubject::of(&tuple.key.subject)?, caveat, expires })
-}
-
-fn check_context_size(tuple: &Tuple, caveat: &CaveatUse) -> Result<(), Error> {
-    let (size, most) = (caveat.context_json.len(), limits::RELATIONSHIP_CONTEXT_BYTES);
-    if size <= most {
-        return Ok(());
-    }
-    let message = format!("the caveat context of `{}` takes {size} bytes; the limit is {most}", tuple.key);
-    Err(Error::new(ErrorCode::RelationshipContextTooLarge, message)
-        .with("relationship", &tuple.key)
-        .with("max_allowed_size", most)
-        .with("context_size", size))
 }
 
 fn wrong_subject(definition: &Definition, tuple: &Tuple, relation: &Relation) -> Error {
@@ -259,8 +244,7 @@ mod tests {
 
     #[test]
     fn caveat_and_expiration_must_be_exactly_those_that_are_allowed() {
-        use ErrorCode::{CaveatParameterType, InvalidArgument, InvalidSubjectType, RelationshipContextTooLarge};
-        let long = format!(r#"{{"num":3,"big":"{}"}}"#, "x".repeat(limits::RELATIONSHIP_CONTEXT_BYTES));
+        use ErrorCode::{CaveatParameterType, InvalidArgument, InvalidSubjectType};
         // The relation, the subject, the caveat, whether it expires; what a write and what a delete says.
         type Case<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>, bool, Option<ErrorCode>, Option<ErrorCode>);
         let cases: &[Case<'_>] = &[
@@ -296,14 +280,6 @@ mod tests {
                 Some(CaveatParameterType),
             ),
             ("both", "user:a", Some(("odd", "[1]")), false, Some(InvalidArgument), Some(InvalidArgument)),
-            (
-                "both",
-                "user:a",
-                Some(("odd", &long)),
-                false,
-                Some(RelationshipContextTooLarge),
-                Some(RelationshipContextTooLarge),
-            ),
         ];
         for (relation, who, caveat, expires, write, delete) in cases {
             let tuple = qualified(relation, who, *caveat, *expires);

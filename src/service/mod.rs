@@ -19,8 +19,10 @@ pub(crate) mod testing;
 mod tuples;
 mod watch;
 
-pub use crate::engine::CheckItem;
-pub use check::{BulkCheckAnswer, CheckAnswer};
+pub use crate::engine::{
+    CaveatProof, CaveatResult, CheckItem, Condition, Explanation, Proof, Standing, Step, TupleProof,
+};
+pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };

@@ -66,6 +66,14 @@ impl TestNode {
         self.store.applied()
     }
 
+    /// Writes a tuple past all rules.
+    pub(crate) fn put(&self, tuple: Tuple) {
+        let revision = Revision::new(self.store.applied().index() + 1);
+        let mut batch = self.store.batch();
+        batch.put(STORE, revision, &tuple).expect("writes");
+        batch.commit(revision).expect("commits");
+    }
+
     pub(crate) fn apply(&self, body: CommandBody) -> Applied {
         let before = self.store.view(STORE, self.store.applied()).expect("readable");
         let revision = Revision::new(self.store.applied().index() + 1);

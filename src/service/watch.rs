@@ -268,7 +268,7 @@ impl Watcher {
                 let complete = tuples.len() < TUPLES_AT_ONCE;
                 // What an earlier filter matches was told with it.
                 let is_new = |tuple: &Tuple| {
-                    !filters[..position].iter().any(|earlier| earlier.matches(&tuple.key, &tuple.qualifiers))
+                    !filters[..position].iter().any(|earlier| earlier.matches_qualified(&tuple.key, &tuple.qualifiers))
                 };
                 let touch = |tuple| TupleUpdate { kind: UpdateKind::Touch, tuple };
                 let updates: Vec<TupleUpdate> = tuples.into_iter().filter(is_new).map(touch).collect();
@@ -288,7 +288,7 @@ impl Watcher {
         let wanted = |update: &&TupleUpdate| {
             let Tuple { key, qualifiers } = &update.tuple;
             (object_types.is_empty() || object_types.contains(&key.resource.object_type))
-                && (filters.is_empty() || filters.iter().any(|filter| filter.matches(key, qualifiers)))
+                && (filters.is_empty() || filters.iter().any(|filter| filter.matches_qualified(key, qualifiers)))
         };
         if kinds.tuples { record.updates.iter().filter(wanted).cloned().collect() } else { Vec::new() }
     }

@@ -201,7 +201,7 @@ impl ReadView for MemoryView {
         }
         rows.retain(|row| {
             let key = &row.tuple.key;
-            filter.matches(key, &row.tuple.qualifiers)
+            filter.matches_qualified(key, &row.tuple.qualifiers)
                 && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
         });
         rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));

@@ -42,6 +42,8 @@ def is_refused(answer):
 
 def same(expected, got):
     if is_refused(expected) and is_refused(got):
+        if expected["refused"] == "UNKNOWN":
+            return True  # SpiceDB has no code for some refusals of a schema; any is better
         reasons = (expected["reason"], got["reason"])
         return expected["refused"] == got["refused"] and (UNKNOWN_REASON in reasons or reasons[0] == reasons[1])
     return expected == got

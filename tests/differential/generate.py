@@ -46,12 +46,14 @@ def random_schema(rng, chances):
     kinds = TYPES[: rng.randint(2, 4)]
     definitions = [Definition(kind) for kind in kinds]
     for definition in definitions[1:] if rng.random() < 0.85 else definitions:
-        definition.relations = {name: [] for name in rng.sample(RELATIONS, rng.randint(1, 4))}
+        names = [*RELATIONS, open_relation(definition.name)]
+        definition.relations = {name: [] for name in rng.sample(names, rng.randint(1, 4))}
         definition.permissions = {name: None for name in rng.sample(PERMISSIONS, rng.randint(0, 3))}
     schema = Schema([], caveats, definitions)
     for definition in definitions:
         for name in definition.relations:
-            definition.relations[name] = random_allowed(rng, chances, schema, name)
+            is_open = name == open_relation(definition.name)
+            definition.relations[name] = random_allowed(rng, chances, schema, is_open)
         earlier = []
         for name in definition.permissions:
             definition.permissions[name] = random_expression(rng, chances, schema, definition, earlier, 3)
@@ -63,7 +65,16 @@ def random_schema(rng, chances):
     return schema
 
 
-def random_allowed(rng, chances, schema, name):
+def open_relation(kind):
+    """The one relation of a type that may take wildcards.
+
+    Its name is its own: SpiceDB remembers by the name alone whether a relation takes a wildcard, and so judges others of the
+    same name wrongly when a schema is written.
+    """
+    return f"open_{kind}"
+
+
+def random_allowed(rng, chances, schema, is_open):
     allowed = []
     for _ in range(rng.randint(1, 3)):
         definition = rng.choice(schema.definitions)
@@ -71,7 +82,7 @@ def random_allowed(rng, chances, schema, name):
         relation = ""
         if rng.random() < 0.4 and members:
             relation = rng.choice(members)
-        elif rng.random() < 0.2 and (name != "parent" or chances.wild):
+        elif is_open and rng.random() < 0.6:
             relation = "*"
         entry = Allowed(definition.name, relation)
         if schema.caveats and rng.random() < 0.5:

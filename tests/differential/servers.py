@@ -14,7 +14,7 @@ import sys
 import uuid
 
 import grpc
-from authzed.api.v1 import DeleteRelationshipsRequest, ReadSchemaRequest, RelationshipFilter
+from authzed.api.v1 import DeleteRelationshipsRequest, ReadSchemaRequest, RelationshipFilter, WriteSchemaRequest
 from google.protobuf import descriptor_pool, message_factory
 from google.rpc import error_details_pb2, status_pb2
 
@@ -185,3 +185,5 @@ class Quorate(Wire):
         for name in re.findall(r"^definition (\S+)", text, re.M):
             request = DeleteRelationshipsRequest(relationship_filter=RelationshipFilter(resource_type=name))
             self.call("PermissionsService", "DeleteRelationships", request)
+        # What a schema may become depends on what it was.
+        self.call("SchemaService", "WriteSchema", WriteSchemaRequest(schema="definition nothing {}"))
