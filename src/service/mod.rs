@@ -32,8 +32,8 @@ pub use cluster::{
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
-pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
+pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
