@@ -10,8 +10,10 @@ mod errors;
 mod gateway;
 mod request_id;
 mod server;
+mod staleness;
 #[cfg(test)]
 mod tests;
 
+pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
 pub use server::{ApiServices, Listeners, ServeError, serve};

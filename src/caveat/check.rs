@@ -27,7 +27,8 @@ pub(super) fn check(expr: &Expr, parameters: &BTreeMap<String, ParameterType>) -
         return Err(CompileError::whole(format!("a caveat's expression must be a bool, this one is {found}")));
     }
     if let Some((name, _)) = checker.parameters.iter().find(|(_, (place, _))| !checker.mentioned[*place]) {
-        return Err(CompileError::whole(format!("parameter {name} is never used: remove it or use it")));
+        let error = CompileError::whole(format!("parameter {name} is never used: remove it or use it"));
+        return Err(CompileError { unused: Some((*name).to_owned()), ..error });
     }
     Ok(node)
 }

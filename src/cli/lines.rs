@@ -3,24 +3,55 @@
 //! Blank lines and lines that begin with `//` or `#` are skipped. Everything before a bad line comes out before the error
 //! does, so that a reader knows exactly how far it came.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::marker::PhantomData;
 use std::path::Path;
 
 use super::failure::Failure;
-use super::reference::{ReferenceError, parse_relationship};
-use crate::model::TupleKey;
+use super::reference::{ReferenceError, parse_relationship, parse_tuple};
+use crate::model::{Tuple, TupleKey};
 
-/// No relationship is longer: two ids of 1024 bytes, two types of 128, two relations of 64, and their dividers.
-const LONGEST_LINE: usize = 4096;
+/// No relationship is longer: two ids of 1024 bytes, two types of 128, two relations of 64, a caveat with a context of 25,000
+/// as JSON may write it, a time, and their dividers.
+const LONGEST_LINE: usize = 256 << 10;
+
+/// What a line says.
+pub(super) trait Line: Sized {
+    /// Parses it.
+    fn parse(text: &str) -> Result<Self, ReferenceError>;
+    /// What it is about.
+    fn key(&self) -> &TupleKey;
+}
+
+impl Line for TupleKey {
+    fn parse(text: &str) -> Result<Self, ReferenceError> {
+        parse_relationship(text)
+    }
+
+    fn key(&self) -> &TupleKey {
+        self
+    }
+}
+
+impl Line for Tuple {
+    fn parse(text: &str) -> Result<Self, ReferenceError> {
+        parse_tuple(text)
+    }
+
+    fn key(&self) -> &TupleKey {
+        &self.key
+    }
+}
 
 /// Some lines, parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(super) struct Batch<T> {
     /// What they say, in their order.
-    pub(super) keys: Vec<TupleKey>,
-    /// Lines that said again what this batch already has, and were dropped.
+    pub(super) items: Vec<T>,
+    /// Lines that named again what this batch already had, and took the place of the earlier ones.
     pub(super) repeated: u64,
     /// The first line, counted from 1.
     pub(super) first_line: u64,
@@ -35,7 +66,7 @@ pub(super) struct Batch {
 pub(super) enum Repeats {
     /// It may.
     Keep,
-    /// Later ones are dropped: one write must not name a relationship twice.
+    /// Only the last one stays: one write must not name a relationship twice, and written one after the other it would win.
     Drop,
 }
 
@@ -92,7 +123,8 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)
 }
 
 /// The batches of a file.
-pub(super) struct Batches<R> {
+pub(super) struct Batches<R, T> {
+    line_type: PhantomData<fn() -> T>,
     input: R,
     size: usize,
     repeats: Repeats,
@@ -104,15 +136,26 @@ pub(super) struct Batches<R> {
     ended: bool,
 }
 
-impl<R: BufRead> Batches<R> {
+impl<R: BufRead, T: Line> Batches<R, T> {
     /// Batches of at most `size` relationships from what follows the first `skip` lines.
     pub(super) fn new(input: R, size: usize, repeats: Repeats, skip: u64) -> Self {
         assert!(size > 0, "an empty batch would never end");
-        Self { input, size, repeats, skip, line: 0, bytes: 0, buffer: Vec::new(), failed: None, ended: false }
+        Self {
+            line_type: PhantomData,
+            input,
+            size,
+            repeats,
+            skip,
+            line: 0,
+            bytes: 0,
+            buffer: Vec::new(),
+            failed: None,
+            ended: false,
+        }
     }
 
     /// The next relationship; `None` at the end.
-    fn next_key(&mut self) -> Result<Option<TupleKey>, LineError> {
+    fn next_item(&mut self) -> Result<Option<T>, LineError> {
         loop {
             if !self.next_line()? {
                 return Ok(None);
@@ -128,7 +171,7 @@ impl<R: BufRead> Batches<R> {
             if text.is_empty() || text.starts_with("//") || text.starts_with('#') {
                 continue;
             }
-            return parse_relationship(text).map(Some).map_err(|problem| LineError::Reference { line, problem });
+            return T::parse(text).map(Some).map_err(|problem| LineError::Reference { line, problem });
         }
     }
 
@@ -151,8 +194,8 @@ impl<R: BufRead> Batches<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Batches<R> {
-    type Item = Result<Batch, LineError>;
+impl<R: BufRead, T: Line> Iterator for Batches<R, T> {
+    type Item = Result<Batch<T>, LineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.failed.take() {
@@ -161,19 +204,27 @@ impl<R: BufRead> Iterator for Batches<R> {
         if self.ended {
             return None;
         }
-        let mut seen = HashSet::new();
-        let (mut keys, mut repeated, mut first_line) = (Vec::new(), 0, 0);
-        while keys.len() < self.size {
-            match self.next_key() {
-                Ok(Some(key)) => {
-                    if keys.is_empty() {
+        let mut places = HashMap::new();
+        let (mut items, mut repeated, mut first_line) = (Vec::new(), 0, 0);
+        while items.len() < self.size {
+            match self.next_item() {
+                Ok(Some(item)) => {
+                    if items.is_empty() {
                         first_line = self.line;
                     }
-                    if self.repeats == Repeats::Drop && !seen.insert(key.clone()) {
-                        repeated += 1;
-                        continue;
+                    match self.repeats {
+                        Repeats::Keep => items.push(item),
+                        Repeats::Drop => match places.entry(item.key().clone()) {
+                            Entry::Occupied(place) => {
+                                repeated += 1;
+                                items[*place.get()] = item;
+                            }
+                            Entry::Vacant(place) => {
+                                place.insert(items.len());
+                                items.push(item);
+                            }
+                        },
                     }
-                    keys.push(key);
                 }
                 Ok(None) => {
                     self.ended = true;
@@ -186,7 +237,7 @@ impl<R: BufRead> Iterator for Batches<R> {
                 }
             }
         }
-        if keys.is_empty() {
+        if items.is_empty() {
             return self.failed.take().map(Err);
         }
         // A bad line was not consumed.
@@ -194,7 +245,7 @@ impl<R: BufRead> Iterator for Batches<R> {
             None => self.line,
             Some(error) => error.line() - 1,
         };
-        Some(Ok(Batch { keys, repeated, first_line, last_line, bytes: self.bytes }))
+        Some(Ok(Batch { items, repeated, first_line, last_line, bytes: self.bytes }))
     }
 }
 
@@ -207,12 +258,12 @@ mod tests {
 
     fn batches(text: &[u8], size: usize, repeats: Repeats, skip: u64) -> (Vec<Read>, Option<String>) {
         let (mut good, mut bad) = (Vec::new(), None);
-        for batch in Batches::new(text, size, repeats, skip) {
+        for batch in Batches::<_, TupleKey>::new(text, size, repeats, skip) {
             match batch {
                 Ok(batch) => {
                     assert!(bad.is_none(), "nothing may follow an error");
                     good.push((
-                        batch.keys.iter().map(ToString::to_string).collect(),
+                        batch.items.iter().map(ToString::to_string).collect(),
                         batch.first_line,
                         batch.last_line,
                     ));
@@ -263,6 +314,10 @@ mod tests {
         let text = format!("{0}\n{0}\n{1}\n{0}\n", doc(1), doc(2));
         let (dropped, _) = batches(text.as_bytes(), 2, Repeats::Drop, 0);
         assert_eq!(dropped, [(vec![doc(1), doc(2)], 1, 3), (vec![doc(1)], 4, 4)]);
+        let twice = format!("{0}[one]\n{0}[two]\n", doc(1));
+        let batch = Batches::<_, Tuple>::new(twice.as_bytes(), 2, Repeats::Drop, 0).next().unwrap().unwrap();
+        let names: Vec<_> = batch.items.into_iter().map(|it| it.qualifiers.caveat.unwrap().name).collect();
+        assert_eq!(names, ["two"], "the last one counts");
         let (kept, _) = batches(text.as_bytes(), 2, Repeats::Keep, 0);
         assert_eq!(kept, [(vec![doc(1), doc(1)], 1, 2), (vec![doc(2), doc(1)], 3, 4)]);
     }
@@ -270,7 +325,7 @@ mod tests {
     #[test]
     fn files_that_are_no_list_are_refused_without_reading_them_whole() {
         let mut endless = BufReader::new(io::repeat(b'x'));
-        let error = Batches::new(&mut endless, 1, Repeats::Keep, 0).next().unwrap().unwrap_err();
+        let error = Batches::<_, TupleKey>::new(&mut endless, 1, Repeats::Keep, 0).next().unwrap().unwrap_err();
         assert!(error.to_string().starts_with("line 1: it is longer than any relationship"), "{error}");
         let (_, bad) = batches(b"\xff\xfe\n", 1, Repeats::Keep, 0);
         assert!(bad.unwrap().starts_with("line 1: it is not UTF-8"));

@@ -1,6 +1,11 @@
-//! References as people write them: `document:readme`, `group:eng#member`, `document:readme#viewer@user:emil`.
+//! References as people write them: `document:readme`, `group:eng#member`, `document:readme#viewer@user:emil`, and behind a
+//! relationship its caveat and expiration: `[weekday:{"zone":"UTC"}][expiration:2030-01-01T00:00:00Z]`.
 
-use crate::caveat::{Context, ContextParseError};
+use std::fmt;
+
+use prost_types::Timestamp;
+
+use crate::api::{from_json_text, to_json_text};
 use crate::model::{
     CaveatName, CaveatUse, NameError, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
 };
@@ -33,34 +38,21 @@ pub(super) enum ReferenceError {
         /// The text, shortened.
         text: String,
     },
-    /// The context of a caveat.
-    #[error("in {text:?}, the context of the caveat: {problem}")]
-    Context {
+    /// A caveat or an expiration that is not one.
+    #[error(
+        "in {text:?}: {problem}; write [caveat:{{\"name\":value}}] and [expiration:2030-01-01T00:00:00Z], in this order"
+    )]
+    Qualifier {
         /// The text, shortened.
         text: String,
-        /// What is wrong with it.
-        problem: ContextParseError,
-    },
-    /// The time of an expiration.
-    #[error("in {text:?}: the expiration is no time; write it as [expiration:2030-01-31T12:00:00Z]")]
-    Expiration {
-        /// The text, shortened.
-        text: String,
-    },
-    /// A caveat or an expiration behind the relationship.
-    #[error("{text:?} has a caveat or an expiration, which this version does not support")]
-    Qualified {
-        /// The text, shortened.
-        text: String,
+        /// What is wrong.
+        problem: &'static str,
     },
 }
 
 const OBJECT_FORM: &str = "type:id, for example document:readme";
 const SUBJECT_FORM: &str = "type:id, type:* or type:id#relation, for example user:emil or group:eng#member";
 const OBJECT_RELATION_FORM: &str = "type:id#relation, for example document:readme#viewer";
-const QUALIFIED_FORM: &str =
-    "resource#relation@subject[caveat:{context}][expiration:time], where both brackets may be absent";
-const EXPIRATION: &str = "expiration:";
 const RELATIONSHIP_FORM: &str = "resource#relation@subject, for example document:readme#viewer@user:emil";
 
 /// Parses `type:id`.
@@ -89,12 +81,16 @@ pub(super) fn parse_relation(text: &str) -> Result<RelationName, ReferenceError>
     RelationName::new(text).map_err(name(text))
 }
 
-/// Parses `resource#relation@subject`.
+/// Parses `type:id#relation`.
+pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
+    let (object, relation) =
+        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
+    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
+}
+
+/// Parses `resource#relation@subject`, without what limits it.
 pub(super) fn parse_relationship(text: &str) -> Result<TupleKey, ReferenceError> {
     let bad_form = || form(text, "a relationship", RELATIONSHIP_FORM);
-    if text.ends_with(']') && text.contains('[') {
-        return Err(ReferenceError::Qualified { text: shorten(text) });
-    }
     let (left, subject) = text.split_once('@').ok_or_else(bad_form)?;
     let (resource, relation) = left.split_once('#').ok_or_else(bad_form)?;
     Ok(TupleKey {
@@ -104,46 +100,44 @@ pub(super) fn parse_relationship(text: &str) -> Result<TupleKey, ReferenceError>
     })
 }
 
-/// Parses `object:id#relation`.
-pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
-    let (object, relation) =
-        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
-    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
-}
-
-/// Parses `resource#relation@subject`, and behind it a caveat, an expiration or both:
-/// `[tuesday]`, `[tuesday:{"zone":"UTC"}]`, `[expiration:2030-01-31T12:00:00Z]`.
+/// Parses `resource#relation@subject[caveat:{context}][expiration:time]`, of which the brackets may be left out.
 pub(super) fn parse_tuple(text: &str) -> Result<Tuple, ReferenceError> {
-    let Some((key, qualifiers)) = text.split_once('[') else {
-        return parse_relationship(text).map(Tuple::unqualified);
-    };
-    let bad_form = || form(text, "a relationship", QUALIFIED_FORM);
-    let mut rest = qualifiers.strip_suffix(']').ok_or_else(bad_form)?;
-    let mut expires_at = None;
-    if let Some((before, time)) = rest.rsplit_once(EXPIRATION)
-        && (before.is_empty() || before.ends_with("]["))
-        && !time.contains(']')
-    {
-        expires_at = Some(parse_time(time).ok_or_else(|| ReferenceError::Expiration { text: shorten(text) })?);
-        rest = before.strip_suffix("][").unwrap_or(before);
-        if before.is_empty() {
-            return Ok(Tuple { key: parse_relationship(key)?, qualifiers: Qualifiers { caveat: None, expires_at } });
-        }
-    }
-    let (caveat, context) = rest.split_once(':').map_or((rest, None), |(caveat, context)| (caveat, Some(context)));
-    let caveat = CaveatName::new(caveat).map_err(name(text))?;
-    let context = context.map(Context::from_json_text).transpose();
-    let context = context.map_err(|problem| ReferenceError::Context { text: shorten(text), problem })?;
-    let context_json = context.filter(|context| !context.is_empty()).map_or_else(String::new, |c| c.to_json_text());
-    let caveat = Some(CaveatUse { name: caveat.as_str().to_owned(), context_json });
-    Ok(Tuple { key: parse_relationship(key)?, qualifiers: Qualifiers { caveat, expires_at } })
+    // No name holds a bracket, so the first one ends the relationship.
+    let (key, limits) = text.split_at(text.find('[').unwrap_or(text.len()));
+    let qualifier = |problem| ReferenceError::Qualifier { text: shorten(text), problem };
+    Ok(Tuple { key: parse_relationship(key)?, qualifiers: parse_qualifiers(limits).map_err(qualifier)? })
 }
 
-/// A time of RFC 3339; none before the epoch.
-fn parse_time(text: &str) -> Option<TimestampMs> {
-    let time: prost_types::Timestamp = text.parse().ok()?;
-    let seconds = u64::try_from(time.seconds).ok()?;
-    Some(TimestampMs(seconds.checked_mul(1000)?.checked_add(u64::try_from(time.nanos).ok()? / 1_000_000)?))
+const EXPIRATION: &str = "[expiration:";
+
+fn parse_qualifiers(text: &str) -> Result<Qualifiers, &'static str> {
+    const FORM: &str = "what stands in brackets is not a caveat or an expiration";
+    // The last one, and only with a time in it: a caveat's context may hold any text.
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"TZtz:.+-".contains(&byte));
+    let split = text.rfind(EXPIRATION).and_then(|at| {
+        let time = text[at + EXPIRATION.len()..].strip_suffix(']')?;
+        is_time(time).then_some((&text[..at], time))
+    });
+    let (caveat, expires_at) = match split {
+        None => (text, None),
+        Some((caveat, time)) => (caveat, Some(parse_time(time)?)),
+    };
+    if caveat.is_empty() {
+        return Ok(Qualifiers { caveat: None, expires_at });
+    }
+    let inner = caveat.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or(FORM)?;
+    let (name, context) = inner.split_once(':').map_or((inner, ""), |(name, context)| (name, context));
+    let name = CaveatName::new(name).map_err(|_| "the name of the caveat is not one")?.to_string();
+    if !context.is_empty() && from_json_text(context).is_none() {
+        return Err("the context of the caveat is not a JSON object");
+    }
+    Ok(Qualifiers { caveat: Some(CaveatUse { name, context_json: context.to_owned() }), expires_at })
+}
+
+fn parse_time(text: &str) -> Result<TimestampMs, &'static str> {
+    let time: Timestamp = text.parse().map_err(|_| "the expiration is not a time as RFC 3339 has it")?;
+    let millis = i128::from(time.seconds) * 1000 + i128::from(time.nanos / 1_000_000);
+    u64::try_from(millis).map(TimestampMs).map_err(|_| "the expiration lies before 1970")
 }
 
 /// As the wire has it.
@@ -163,26 +157,77 @@ pub(super) fn subject_to_wire(subject: &SubjectRef) -> wire::SubjectReference {
 }
 
 /// As the wire has it.
-pub(super) fn relationship_to_wire(key: &TupleKey) -> wire::Relationship {
+pub(super) fn relationship_to_wire(tuple: &Tuple) -> wire::Relationship {
+    let Tuple { key, qualifiers } = tuple;
+    let caveat = |caveat: &CaveatUse| wire::ContextualizedCaveat {
+        caveat_name: caveat.name.clone(),
+        context: from_json_text(&caveat.context_json),
+    };
+    let time = |TimestampMs(millis): TimestampMs| Timestamp {
+        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(millis % 1000 * 1_000_000).expect("below a thousand million"),
+    };
     wire::Relationship {
         resource: Some(object_to_wire(&key.resource)),
         relation: key.relation.as_str().to_owned(),
         subject: Some(subject_to_wire(&key.subject)),
-        optional_caveat: None,
-        optional_expires_at: None,
+        optional_caveat: qualifiers.caveat.as_ref().map(caveat),
+        optional_expires_at: qualifiers.expires_at.map(time),
     }
 }
 
-/// The three parts of a relationship that a server sent, as text. What is missing shows as empty.
-pub(super) fn wire_to_text(relationship: wire::Relationship) -> [String; 3] {
-    let object =
-        |o: Option<wire::ObjectReference>| o.map(|o| format!("{}:{}", o.object_type, o.object_id)).unwrap_or_default();
-    let subject = relationship.subject.unwrap_or_default();
-    let subject = match subject.optional_relation.as_str() {
-        "" | "..." => object(subject.object),
-        relation => format!("{}#{relation}", object(subject.object)),
-    };
-    [object(relationship.resource), relationship.relation, subject]
+/// A relationship that a server sent, as texts. What is missing shows as empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) resource: String,
+    pub(super) relation: String,
+    pub(super) subject: String,
+    /// The caveat's name, and its context as JSON text or nothing.
+    pub(super) caveat: Option<(String, String)>,
+    /// As RFC 3339 has it.
+    pub(super) expires_at: Option<String>,
+}
+
+impl Shown {
+    pub(super) fn of(relationship: wire::Relationship) -> Self {
+        let object = |object: Option<wire::ObjectReference>| {
+            object.map(|it| format!("{}:{}", it.object_type, it.object_id)).unwrap_or_default()
+        };
+        let subject = relationship.subject.unwrap_or_default();
+        let subject = match subject.optional_relation.as_str() {
+            "" | "..." => object(subject.object),
+            relation => format!("{}#{relation}", object(subject.object)),
+        };
+        let caveat = relationship.optional_caveat.map(|caveat| {
+            let context = caveat.context.filter(|context| !context.fields.is_empty());
+            // A server that sends what JSON cannot say sends nothing that could be shown.
+            (caveat.caveat_name, to_json_text(context.as_ref()).unwrap_or_default())
+        });
+        Self {
+            resource: object(relationship.resource),
+            relation: relationship.relation,
+            subject,
+            caveat,
+            expires_at: relationship.optional_expires_at.map(|time| time.to_string()),
+        }
+    }
+
+    /// What limits it, as [`parse_tuple`] reads it; empty for nothing.
+    pub(super) fn limits(&self) -> String {
+        let caveat = match &self.caveat {
+            None => String::new(),
+            Some((name, context)) if context.is_empty() => format!("[{name}]"),
+            Some((name, context)) => format!("[{name}:{context}]"),
+        };
+        let expiration = self.expires_at.as_ref().map(|time| format!("{EXPIRATION}{time}]"));
+        caveat + &expiration.unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}@{}{}", self.resource, self.relation, self.subject, self.limits())
+    }
 }
 
 fn form(text: &str, what: &'static str, form: &'static str) -> ReferenceError {
@@ -214,11 +259,14 @@ mod tests {
             "tenant/document:a/b|c=d+e-f_g#viewer@user:*",
             "document:1#viewer@group:eng#member",
             "folder:1#parent@folder:2",
+            "document:1#viewer@user:emil[weekday]",
+            r#"document:1#viewer@user:emil[tenant/weekday:{"days":[1,2.5],"zone":"[x]"}]"#,
+            "document:1#viewer@user:emil[expiration:2030-01-01T00:00:00Z]",
+            "document:1#viewer@group:eng#member[weekday][expiration:2030-01-01T00:00:00.250Z]",
+            r#"document:1#viewer@user:emil[weekday:{"text":"[expiration:1]"}]"#,
         ] {
-            let key = parse_relationship(text).unwrap();
-            assert_eq!(key.to_string(), text);
-            let [resource, relation, subject] = wire_to_text(relationship_to_wire(&key));
-            assert_eq!(format!("{resource}#{relation}@{subject}"), text);
+            let tuple = parse_tuple(text).unwrap();
+            assert_eq!(Shown::of(relationship_to_wire(&tuple)).to_string(), text);
         }
     }
 
@@ -241,55 +289,17 @@ mod tests {
             ("document:1#viewer@user:a@b", "object id \"a@b\" is not valid"),
             ("document:1#Viewer@user:emil", "relation \"Viewer\" is not valid"),
             ("document:*#viewer@user:emil", "only a subject can be a wildcard"),
-            ("document:1#viewer@user:emil[tuesday]", "which this version does not support"),
+            ("document:1#viewer@user:emil[tuesday", "not a caveat or an expiration"),
+            ("document:1#viewer@user:emil[]", "the name of the caveat"),
+            ("document:1#viewer@user:emil[tuesday:3]", "not a JSON object"),
+            ("document:1#viewer@user:emil[expiration:2030]", "RFC 3339"),
+            ("document:1#viewer@user:emil[expiration:1930-01-01T00:00:00Z]", "before 1970"),
+            ("document:1#viewer@user:emil[expiration:2030-01-01T00:00:00Z][tuesday]", "the context of the caveat"),
             ("do:1#viewer@user:emil", "object type \"do\" is not valid"),
             ("document:1#viewer@user:é", "object id \"é\" is not valid"),
         ] {
-            let message = parse_relationship(text).unwrap_err().to_string();
+            let message = parse_tuple(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?}: {message}");
-        }
-    }
-
-    #[test]
-    fn qualifiers_are_read() {
-        let cases = [
-            ("document:1#viewer@user:a", None, None),
-            ("document:1#viewer@user:a[tall]", Some(("tall", "")), None),
-            ("document:1#viewer@user:a[t/tall:{}]", Some(("t/tall", "")), None),
-            (
-                r#"document:1#viewer@user:a[tall:{"b": "x]y[z", "a": [1]}]"#,
-                Some(("tall", r#"{"a":[1],"b":"x]y[z"}"#)),
-                None,
-            ),
-            ("document:1#viewer@user:a[expiration:1970-01-01T00:00:01.5Z]", None, Some(1500)),
-            (
-                r#"document:1#viewer@user:a[tall:{"a":"[expiration:1970-01-01T00:00:01Z]"}]"#,
-                Some(("tall", r#"{"a":"[expiration:1970-01-01T00:00:01Z]"}"#)),
-                None,
-            ),
-            (
-                r#"document:1#viewer@user:a[tall:{"a":1}][expiration:1970-01-01T02:00:00+02:00]"#,
-                Some(("tall", r#"{"a":1}"#)),
-                Some(0),
-            ),
-        ];
-        for (text, caveat, expires_at) in cases {
-            let tuple = parse_tuple(text).expect(text);
-            assert_eq!(tuple.key.to_string(), "document:1#viewer@user:a");
-            let found = tuple.qualifiers.caveat.as_ref().map(|c| (c.name.as_str(), c.context_json.as_str()));
-            assert_eq!((found, tuple.qualifiers.expires_at.map(|at| at.0)), (caveat, expires_at), "{text}");
-        }
-        for text in [
-            "document:1#viewer@user:a[",
-            "document:1#viewer@user:a[]",
-            "document:1#viewer@user:a[tall:{]",
-            "document:1#viewer@user:a[tall:[]]",
-            "document:1#viewer@user:a[expiration:soon]",
-            "document:1#viewer@user:a[expiration:1969-01-01T00:00:00Z]",
-            "document:1#viewer@user:a[expiration:1970-01-01T00:00:01Z][tall]",
-            "document:1#viewer@user:a[tall]x",
-        ] {
-            assert!(parse_tuple(text).is_err(), "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ mod log;
 mod node;
 mod peer;
 mod raft;
+mod reads;
 mod section;
 mod store;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use log::{LogFormat, LogOverrides, LogSection};
 pub use node::{NodeConfig, NodeOverrides};
 pub use peer::{PeerOverrides, PeerSection};
 pub use raft::{RaftOverrides, RaftSection};
+pub use reads::{ReadsOverrides, ReadsSection};
 pub use store::{StoreOverrides, StoreSection};
 
 use error::invalid;

@@ -11,6 +11,7 @@ use super::limits::{LimitsOverrides, LimitsSection};
 use super::log::{LogOverrides, LogSection};
 use super::peer::{PeerOverrides, PeerSection};
 use super::raft::{RaftOverrides, RaftSection};
+use super::reads::{ReadsOverrides, ReadsSection};
 use super::store::{StoreOverrides, StoreSection};
 use super::{ConfigError, invalid};
 
@@ -31,6 +32,8 @@ pub struct NodeConfig {
     pub raft: RaftSection,
     /// The embedded database.
     pub store: StoreSection,
+    /// Freshness of reads.
+    pub reads: ReadsSection,
     /// Bounds on work.
     pub limits: LimitsSection,
     /// Logging.
@@ -54,6 +57,8 @@ pub struct NodeOverrides {
     raft: RaftOverrides,
     #[command(flatten)]
     store: StoreOverrides,
+    #[command(flatten)]
+    reads: ReadsOverrides,
     #[command(flatten)]
     limits: LimitsOverrides,
     #[command(flatten)]
@@ -87,6 +92,7 @@ impl NodeOverrides {
             peer: self.peer.over(lower.peer),
             raft: self.raft.over(lower.raft),
             store: self.store.over(lower.store),
+            reads: self.reads.over(lower.reads),
             limits: self.limits.over(lower.limits),
             log: self.log.over(lower.log),
         }
@@ -109,6 +115,7 @@ impl NodeOverrides {
             peer: self.peer.resolve(),
             raft: self.raft.resolve(),
             store: self.store.resolve(),
+            reads: self.reads.resolve(),
             limits: self.limits.resolve(),
             log: self.log.resolve(),
         }
@@ -135,6 +142,7 @@ impl NodeConfig {
         }
         self.raft.validate()?;
         self.store.validate()?;
+        self.reads.validate()?;
         self.limits.validate()?;
         self.log.validate()
     }

@@ -7,6 +7,8 @@ mod budget;
 mod check;
 mod circumstances;
 mod error;
+mod expand;
+mod lookup;
 mod plan;
 #[cfg(test)]
 mod property;
@@ -19,4 +21,9 @@ pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
 pub use check::{CheckItem, CheckOutcome, check, check_bulk};
 pub use circumstances::Circumstances;
 pub use error::CheckError;
+pub use expand::{ExpandError, ExpandedBody, ExpandedTree, expand};
+pub use lookup::{
+    ExcludedSubject, FoundResource, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
+    SubjectLookup, SubjectQuestion,
+};
 pub use plan::Plan;

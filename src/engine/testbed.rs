@@ -335,7 +335,7 @@ impl ReadView for SortedView {
         let resource = ObjectRef { object_type, object_id };
         for subject in self.of(&resource, &relation) {
             let key = TupleKey { resource: resource.clone(), relation: relation.clone(), subject: subject.clone() };
-            if filter.matches(&key)
+            if filter.matches(&key, &Qualifiers::default())
                 && visit(TupleRow { tuple: Tuple::unqualified(key), written_at: self.revision() }).is_break()
             {
                 break;

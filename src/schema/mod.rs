@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of storage or wire formats.
 
+mod annotations;
 mod error;
 #[cfg(test)]
 mod fuzz;
@@ -12,5 +13,8 @@ pub mod spicedb;
 mod validate;
 mod write_check;
 
-pub use error::{SchemaError, SchemaErrorKind};
-pub use ir::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+pub use error::{Position, SchemaError, SchemaErrorKind};
+pub use ir::{
+    Allowed, AllowedSubject, ArrowKind, Definition, DefinitionOutline, Member, Outline, Permission, Relation, Rewrite,
+    Schema,
+};

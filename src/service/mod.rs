@@ -14,6 +14,7 @@ mod sandbox;
 mod schema;
 mod schema_cache;
 mod services;
+mod staleness;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
@@ -29,6 +30,7 @@ pub use counters::Count;
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
+pub use staleness::StalenessBound;
 pub use tuples::{
     DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
 };

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Call, ServiceLimits, Services};
+use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
     Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
@@ -204,7 +204,7 @@ impl ViewSource for TestNode {
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         let applied = self.applied();
         let revision = match requirement {
-            Requirement::FullyConsistent => Ok(applied),
+            Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
             Requirement::MinimizeLatency => Ok(self.lags_at.lock().unwrap_or(applied)),
             Requirement::AtLeastAsFresh(asked) if asked <= applied => {
                 Ok(asked.max(self.lags_at.lock().unwrap_or(applied)))
@@ -255,7 +255,7 @@ pub(crate) fn limits() -> ServiceLimits {
 }
 
 pub(crate) fn call() -> Call {
-    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20) }
+    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20), staleness: StalenessBound::None }
 }
 
 /// `document:a#viewer@user:b`, `…@group:g#member`.

@@ -1,7 +1,7 @@
 //! The example that a new cluster is given to try things with.
 
 use crate::cli::reference::parse_relationship;
-use crate::model::TupleKey;
+use crate::model::{Tuple, TupleKey};
 
 /// A small document store: folders pass their permissions on, groups hold people and groups, a ban beats everything.
 pub(super) const SCHEMA: &str = "\
@@ -45,8 +45,8 @@ const RELATIONSHIPS: [&str; 9] = [
 /// What is written to show that a write on one node is seen on another.
 pub(super) const SHOWN: &str = "document:readme#viewer@user:emil";
 
-pub(super) fn relationships() -> Vec<TupleKey> {
-    RELATIONSHIPS.iter().map(|text| parsed(text)).collect()
+pub(super) fn relationships() -> Vec<Tuple> {
+    RELATIONSHIPS.iter().map(|text| Tuple::unqualified(parsed(text))).collect()
 }
 
 pub(super) fn shown() -> TupleKey {

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::print_line;
 use crate::cli::reference::{object_to_wire, subject_to_wire};
 use crate::cli::relationship::write_request;
-use crate::model::TupleKey;
+use crate::model::{Tuple, TupleKey};
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
 use crate::wire::authzed::v1::consistency::Requirement;
 use crate::wire::authzed::v1::relationship_update::Operation;
@@ -38,7 +38,7 @@ pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> R
             return Ok(false);
         }
     }
-    let zookie = touch(&node, &[example::shown()]).await?;
+    let zookie = touch(&node, &[Tuple::unqualified(example::shown())]).await?;
     print_line(format_args!("Wrote {} on node {} ({})", example::SHOWN, first.number, first.client))?;
     print_line(format_args!("  zookie: {}", zookie.token))?;
     let allowed = check(&connect(last, key)?, &example::shown(), zookie).await?;
@@ -78,8 +78,8 @@ async fn load_example(node: &Connection) -> Result<(), Failure> {
     print_line(format_args!("Loaded an example: a schema and {} relationships", relationships.len()))
 }
 
-async fn touch(node: &Connection, keys: &[TupleKey]) -> Result<ZedToken, Failure> {
-    let request = write_request(keys, Operation::Touch);
+async fn touch(node: &Connection, tuples: &[Tuple]) -> Result<ZedToken, Failure> {
+    let request = write_request(tuples, Operation::Touch);
     let answer = node
         .write(|node| {
             let request = request.clone();

@@ -61,7 +61,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
     let mut count = Count::default();
     let mut zookie = String::new();
     let bar = progress(size);
-    for batch in Batches::new(input, CHECKS_PER_REQUEST, Repeats::Keep, 0) {
+    for batch in Batches::<_, TupleKey>::new(input, CHECKS_PER_REQUEST, Repeats::Keep, 0) {
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
@@ -73,14 +73,14 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
         let answer = ask(&cluster, request)
             .await
             .map_err(|failure| failure.at(format_args!("lines {} to {}", batch.first_line, batch.last_line)))?;
-        if answer.pairs.len() != batch.keys.len() {
+        if answer.pairs.len() != batch.items.len() {
             return Err(Failure::new("the server answered another number of checks than it was asked"));
         }
         if let Some(at) = answer.checked_at {
             zookie.clone_from(&at.token);
             consistency = Consistency { requirement: Some(Requirement::AtExactSnapshot(at)) };
         }
-        for (key, pair) in batch.keys.iter().zip(answer.pairs) {
+        for (key, pair) in batch.items.iter().zip(answer.pairs) {
             print(&mut output, &mut count, key, pair, connection.json)?;
         }
         bar.set_position(batch.bytes);
@@ -93,7 +93,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn request(batch: &Batch, consistency: &Consistency) -> CheckBulkPermissionsRequest {
+fn request(batch: &Batch<TupleKey>, consistency: &Consistency) -> CheckBulkPermissionsRequest {
     let item = |key: &TupleKey| CheckBulkPermissionsRequestItem {
         resource: Some(object_to_wire(&key.resource)),
         permission: key.relation.as_str().to_owned(),
@@ -102,7 +102,7 @@ fn request(batch: &Batch, consistency: &Consistency) -> CheckBulkPermissionsRequ
     };
     CheckBulkPermissionsRequest {
         consistency: Some(consistency.clone()),
-        items: batch.keys.iter().map(item).collect(),
+        items: batch.items.iter().map(item).collect(),
         with_tracing: false,
     }
 }

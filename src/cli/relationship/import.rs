@@ -18,6 +18,7 @@ use crate::cli::connection::ConnectionArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::lines::{self, Batch, Batches, LineError, Repeats};
 use crate::cli::output::{print_line, progress};
+use crate::model::Tuple;
 use crate::wire::authzed::v1::relationship_update::Operation;
 
 const EXAMPLES: &str = "\
@@ -27,6 +28,7 @@ Examples:
   quorate relationship read --resource-type document | quorate relationship import -
 
 One relationship a line: document:readme#viewer@user:emil
+or with limits: document:readme#viewer@user:emil[weekday:{\"zone\":\"UTC\"}][expiration:2030-01-01T00:00:00Z]
 Blank lines and lines that begin with // or # are skipped. A batch is written whole or not at all; the file as a
 whole is not one transaction. Importing a file again changes nothing.
 A batch whose outcome is unknown is sent again, which brings back what somebody deleted in between.";
@@ -58,7 +60,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: ImportArgs) -> Result
     let mut answers = read_ahead(batches, in_flight)
         .map(|batch| async move {
             let batch = batch.map_err(Stop::Line)?;
-            let request = write_request(&batch.keys, Operation::Touch);
+            let request = write_request(&batch.items, Operation::Touch);
             match retry::send(cluster, request).await {
                 Ok(sent) => Ok((batch, sent)),
                 Err(failure) => Err(Stop::Batch(batch, failure)),
@@ -97,7 +99,7 @@ enum Stop {
     /// At a line that is not a relationship.
     Line(LineError),
     /// At a batch that the cluster did not take.
-    Batch(Batch, Failure),
+    Batch(Batch<Tuple>, Failure),
 }
 
 impl Stop {
@@ -115,9 +117,9 @@ impl Stop {
 }
 
 /// Reads and parses on a thread of its own; at most `ahead` batches wait.
-fn read_ahead<R>(batches: Batches<R>, ahead: usize) -> ReceiverStream<Result<Batch, LineError>>
+fn read_ahead<R>(batches: Batches<R, Tuple>, ahead: usize) -> ReceiverStream<Result<Batch<Tuple>, LineError>>
 where
-    Batches<R>: Iterator<Item = Result<Batch, LineError>> + Send + 'static,
+    Batches<R, Tuple>: Iterator<Item = Result<Batch<Tuple>, LineError>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(ahead);
     // A plain thread: one that waits for standard input must not hold up the end of the runtime.

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::call_error::CallError;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{Output, is_terminal, table};
-use crate::cli::reference::wire_to_text;
+use crate::cli::reference::Shown;
 use crate::model::limits;
 use crate::wire::authzed::v1::subject_filter::RelationFilter;
 use crate::wire::authzed::v1::{ReadRelationshipsRequest, RelationshipFilter, SubjectFilter};
@@ -110,7 +110,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: ReadArgs) -> Result<E
         let Some(item) = stream.message().await.map_err(CallError::in_stream)? else {
             break;
         };
-        listing.add(wire_to_text(item.relationship.unwrap_or_default()))?;
+        listing.add(Shown::of(item.relationship.unwrap_or_default()))?;
         left -= 1;
     }
     listing.finish()?;
@@ -121,7 +121,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: ReadArgs) -> Result<E
 struct Listing {
     output: Output,
     as_json: bool,
-    rows: Option<Vec<[String; 3]>>,
+    rows: Option<Vec<Shown>>,
 }
 
 impl Listing {
@@ -129,7 +129,7 @@ impl Listing {
         Self { output: Output::new(), as_json, rows: (is_terminal() && !as_json).then(Vec::new) }
     }
 
-    fn add(&mut self, row: [String; 3]) -> Result<(), Failure> {
+    fn add(&mut self, row: Shown) -> Result<(), Failure> {
         let Some(rows) = &mut self.rows else {
             return self.line(row);
         };
@@ -142,11 +142,11 @@ impl Listing {
         Ok(())
     }
 
-    fn line(&mut self, [resource, relation, subject]: [String; 3]) -> Result<(), Failure> {
+    fn line(&mut self, row: Shown) -> Result<(), Failure> {
         if self.as_json {
-            return self.output.json(&json!({ "resource": resource, "relation": relation, "subject": subject }));
+            return self.output.json(&to_json(row));
         }
-        self.output.line(format_args!("{resource}#{relation}@{subject}"))
+        self.output.line(row)
     }
 
     fn finish(mut self) -> Result<(), Failure> {
@@ -154,11 +154,27 @@ impl Listing {
             Some(rows) if rows.is_empty() => self.output.line("no relationships match")?,
             Some(rows) => {
                 let mut listed = table(&["RESOURCE", "RELATION", "SUBJECT"]);
-                listed.add_rows(rows);
+                listed.add_rows(rows.into_iter().map(|row| {
+                    let limits = row.limits();
+                    [row.resource, row.relation, row.subject + &limits]
+                }));
                 self.output.table(&listed)?;
             }
             None => {}
         }
         self.output.flush()
     }
+}
+
+/// For programs. What limits nothing is left out.
+fn to_json(row: Shown) -> Value {
+    let mut json = json!({ "resource": row.resource, "relation": row.relation, "subject": row.subject });
+    if let Some((name, context)) = row.caveat {
+        let context: Value = serde_json::from_str(&context).unwrap_or(json!({}));
+        json["caveat"] = json!({ "name": name, "context": context });
+    }
+    if let Some(time) = row.expires_at {
+        json["expires_at"] = json!(time);
+    }
+    json
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::retry::Sent;
 use crate::cli::lines::Batch;
+use crate::model::Tuple;
 
 /// What takes longer counts as this.
 const LONGEST_LATENCY_US: u64 = 3_600_000_000;
@@ -41,8 +42,8 @@ impl Summary {
     }
 
     /// One more batch is in. Called in the order of the file.
-    pub(super) fn add(&mut self, batch: &Batch, sent: Sent) {
-        self.relationships += batch.keys.len() as u64;
+    pub(super) fn add(&mut self, batch: &Batch<Tuple>, sent: Sent) {
+        self.relationships += batch.items.len() as u64;
         self.repeated += batch.repeated;
         self.batches += 1;
         self.retries += u64::from(sent.retries);
@@ -118,7 +119,7 @@ mod tests {
         let text = "document:1#viewer@user:a\ndocument:1#viewer@user:a\ndocument:2#viewer@user:a\n\n";
         let mut summary = Summary::new(7);
         assert_eq!(summary.last_line(), 7);
-        for (number, batch) in Batches::new(text.as_bytes(), 1, Repeats::Drop, 0).enumerate() {
+        for (number, batch) in Batches::<_, Tuple>::new(text.as_bytes(), 1, Repeats::Drop, 0).enumerate() {
             let zookie = Some(ZedToken { token: format!("z{number}") });
             let sent = Sent { zookie, took: Duration::from_millis(10), retries: 1 };
             summary.add(&batch.unwrap(), sent);

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
-use crate::cli::reference::{parse_relationship, relationship_to_wire};
-use crate::model::TupleKey;
+use crate::cli::reference::{parse_tuple, relationship_to_wire};
+use crate::model::Tuple;
 use crate::wire::authzed::v1::relationship_update::Operation;
 use crate::wire::authzed::v1::{RelationshipUpdate, WriteRelationshipsRequest};
 
@@ -14,21 +14,23 @@ pub(super) const CREATE_EXAMPLES: &str = "\
 Examples:
   quorate relationship create document:readme#viewer@user:emil
   quorate relationship create document:readme#viewer@group:eng#member document:readme#owner@user:ada";
-pub(super) const TOUCH_EXAMPLES: &str = "\
-Examples:
+pub(super) const TOUCH_EXAMPLES: &str = r#"Examples:
   quorate relationship touch document:readme#viewer@user:emil
   quorate relationship touch 'document:readme#viewer@user:*'
+  quorate relationship touch 'document:readme#viewer@user:emil[weekday:{"zone":"UTC"}]'
+  quorate relationship touch 'document:readme#viewer@user:emil[expiration:2030-01-01T00:00:00Z]'
 
-The zookie that is printed stands for this write: a check that is given it sees the write, on every node.";
+The zookie that is printed stands for this write: a check that is given it sees the write, on every node."#;
 pub(super) const DELETE_EXAMPLES: &str = "\
 Examples:
   quorate relationship delete document:readme#viewer@user:emil";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WriteArgs {
-    /// resource#relation@subject, for example document:readme#viewer@user:emil
-    #[arg(required = true, value_name = "RELATIONSHIP", value_parser = parse_relationship)]
-    relationships: Vec<TupleKey>,
+    /// resource#relation@subject, for example document:readme#viewer@user:emil; with limits behind it:
+    /// [caveat:{"name":value}][expiration:2030-01-01T00:00:00Z]
+    #[arg(required = true, value_name = "RELATIONSHIP", value_parser = parse_tuple)]
+    relationships: Vec<Tuple>,
 }
 
 pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs, operation: Operation) -> Result<Exit, Failure> {
@@ -51,12 +53,12 @@ pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs, operation:
     Ok(Exit::Done)
 }
 
-/// The same operation on each of `keys`, in one transaction.
-pub(in crate::cli) fn write_request(keys: &[TupleKey], operation: Operation) -> WriteRelationshipsRequest {
+/// The same operation on each of `tuples`, in one transaction.
+pub(in crate::cli) fn write_request(tuples: &[Tuple], operation: Operation) -> WriteRelationshipsRequest {
     let update =
-        |key| RelationshipUpdate { operation: operation.into(), relationship: Some(relationship_to_wire(key)) };
+        |tuple| RelationshipUpdate { operation: operation.into(), relationship: Some(relationship_to_wire(tuple)) };
     WriteRelationshipsRequest {
-        updates: keys.iter().map(update).collect(),
+        updates: tuples.iter().map(update).collect(),
         optional_preconditions: Vec::new(),
         optional_transaction_metadata: None,
     }

@@ -23,4 +23,6 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub(super) use names::{kind, member, resource_member, subject_kind};
 pub use request::{CheckItem, CheckOutcome, check, check_bulk};
+pub(super) use session::{ResourceChecks, SubjectChecks};

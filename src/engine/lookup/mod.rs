@@ -4,6 +4,8 @@
 //! those that the walk itself does not settle. A lookup is a value that gives its results batch by batch, so that whoever
 //! asks decides when to go on; between batches it holds on to nothing but what it has seen.
 
+#[cfg(test)]
+mod agreement;
 mod bounds;
 mod error;
 mod resource_walk;
@@ -14,6 +16,8 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use agreement::World;
 pub use bounds::LookupBounds;
 pub use error::LookupError;
 pub use resources::{FoundResource, ResourceLookup, ResourceQuestion};

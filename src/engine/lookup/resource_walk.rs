@@ -5,7 +5,6 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::engine::CheckError;
 use crate::engine::plan::{Backward, MemberId, Plan, Step, SubjectKind};
 use crate::model::{ObjectId, ObjectRef, SubjectRef};
 use crate::store::ReadView;
@@ -52,13 +51,7 @@ pub(super) struct ResourceWalk {
 
 impl ResourceWalk {
     /// From `subject` towards `wanted`.
-    pub(super) fn new(
-        plan: &Plan,
-        wanted: MemberId,
-        subject: &SubjectRef,
-        kind: SubjectKind,
-        times: Times,
-    ) -> Result<Self, CheckError> {
+    pub(super) fn new(plan: &Plan, wanted: MemberId, subject: &SubjectRef, kind: SubjectKind, times: Times) -> Self {
         let mut walk = Self {
             backward: Backward::towards(plan, wanted),
             wanted,
@@ -71,7 +64,7 @@ impl ResourceWalk {
         if plan.reach(kind).contains(wanted) {
             walk.begin(plan, subject, kind);
         }
-        Ok(walk)
+        walk
     }
 
     fn begin(&mut self, plan: &Plan, subject: &SubjectRef, kind: SubjectKind) {

@@ -3,7 +3,7 @@
 //! Each object is given once. The position after a result counts the candidates of the walk up to it, so a lookup that goes
 //! on behind a position repeats the walk and none of the checks.
 
-use crate::engine::check::{SubjectChecks, subject_kind, type_member};
+use crate::engine::check::{SubjectChecks, member, subject_kind};
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
 use crate::engine::{Budget, CheckError, Circumstances};
 use crate::model::{Decision, ObjectId, RelationName, SubjectRef, TimestampMs, TypeName};
@@ -61,7 +61,7 @@ impl ResourceLookup {
         bounds: LookupBounds,
     ) -> Result<Self, LookupError> {
         let ResourceQuestion { resource_type, permission, subject } = question;
-        let wanted = type_member(plan, &resource_type, &permission)?;
+        let wanted = member(plan, &resource_type, &permission)?;
         let kind = kind_of(plan, &subject)?;
         let times = Times { walked_at, now: circumstances.now };
         let walk = ResourceWalk::new(plan, wanted, &subject, kind, times);
@@ -69,11 +69,7 @@ impl ResourceLookup {
     }
 
     /// The next results; an empty list may be followed by more. `None` at the end. After an error there is no more.
-    pub fn next_batch(
-        &mut self,
-        plan: &Plan,
-        view: &dyn ReadView,
-    ) -> Result<Option<Vec<FoundResource>>, LookupError> {
+    pub fn next_batch(&mut self, plan: &Plan, view: &dyn ReadView) -> Result<Option<Vec<FoundResource>>, LookupError> {
         let Self { wanted, subject, circumstances, walk, spent, skip, position } = self;
         spent.begin_batch();
         let mut checks = SubjectChecks::new(plan, view, subject, circumstances)?;

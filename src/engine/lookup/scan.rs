@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::engine::plan::{MemberId, Plan};
 use crate::model::{
-    ObjectId, ObjectRef, Qualifiers, SubjectFilter, SubjectRef, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
-    TypeName,
+    ObjectId, ObjectRef, Qualifiers, SubjectFilter, SubjectRef, SubjectRelationFilter, TimestampMs, TupleFilter,
+    TupleKey, TypeName,
 };
 use crate::store::{ReadView, TupleRow};
 
@@ -55,6 +55,7 @@ impl Scan {
             resource_id_prefix: None,
             relation: Some(member.name.clone()),
             subject,
+            traits: None,
         };
         Self { filter, after: None }
     }

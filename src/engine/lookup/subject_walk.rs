@@ -6,7 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind};
-use crate::model::{ObjectId, TupleKey, TypeName};
+use crate::model::{ObjectId, RelationName, TupleKey, TypeName};
 use crate::store::ReadView;
 
 use super::LookupError;
@@ -67,7 +67,7 @@ enum Rows {
 struct Goal {
     kind: SubjectKind,
     subject_type: TypeName,
-    subject_relation: Option<crate::model::RelationName>,
+    subject_relation: Option<RelationName>,
     /// Whether to go where subjects are taken away, too.
     everywhere: bool,
 }
@@ -103,7 +103,10 @@ impl SubjectWalk {
             ways: VecDeque::new(),
             candidates: VecDeque::new(),
         };
-        walk.meet(plan, Place { member: wanted, object: object.clone(), standing: Standing { given: true, sure: true } });
+        walk.meet(
+            plan,
+            Place { member: wanted, object: object.clone(), standing: Standing { given: true, sure: true } },
+        );
         walk
     }
 
@@ -263,8 +266,9 @@ impl SubjectWalk {
 
 /// Whether a wildcard that matches subjects of `kind` can be met from `wanted` at all.
 fn wildcards_take_part(plan: &Plan, wanted: MemberId, kind: SubjectKind) -> bool {
-    plan.references(wanted).into_iter().any(|member| match &plan.member(member).body {
-        Body::Relation(relation) => relation.admits_wildcard_of(kind),
+    let object_type = plan.subject_type(kind);
+    plan.members_met_from(wanted).into_iter().any(|member| match &plan.member(member).body {
+        Body::Relation(relation) => relation.admits_wildcard_of(object_type),
         Body::Union(_) | Body::Rewrite(_) => false,
     })
 }

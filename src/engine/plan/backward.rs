@@ -72,8 +72,8 @@ impl Backward {
     /// The relations whose tuples can begin a way for a subject of `kind`, each with whether its tuples name the subject
     /// itself, and whether they name everyone of its type.
     pub(in crate::engine) fn begins(&self, plan: &Plan, kind: SubjectKind) -> Vec<(MemberId, bool, bool)> {
-        let sides =
-            |relation: &RelationPlan| (relation.admits(kind), relation.admits_wildcard_of(plan.subject_type(kind)));
+        let object_type = plan.subject_type(kind);
+        let sides = |relation: &RelationPlan| (relation.admits(kind), relation.admits_wildcard_of(object_type));
         self.relations
             .iter()
             .filter_map(|member| match &plan.member(*member).body {
@@ -87,8 +87,7 @@ impl Backward {
 
     /// Members that an object of the type has on itself, and whether being the object suffices.
     pub(in crate::engine) fn own(&self, plan: &Plan, object_type: TypeId) -> Vec<(MemberId, bool)> {
-        let of_type = |member: MemberId| plan.type_id(&plan.member(member).object_type) == Some(object_type);
-        self.own.iter().copied().filter(|(member, _)| of_type(*member)).collect()
+        self.own.iter().copied().filter(|(member, _)| plan.member(*member).type_id == object_type).collect()
     }
 
     fn member(&mut self, plan: &Plan, to: MemberId, visit: &mut dyn FnMut(MemberId)) {

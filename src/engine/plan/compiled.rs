@@ -8,7 +8,7 @@ use crate::caveat::Caveat;
 use crate::model::{RelationName, TypeName};
 use crate::schema::Schema;
 
-use super::reach::{Reach, ReachSet, SubjectKind};
+use super::reach::{self, Reach, ReachSet, SubjectKind};
 
 /// A schema compiled for evaluation.
 pub struct Plan {
@@ -166,6 +166,11 @@ impl Plan {
     /// The caveat of that name.
     pub(in crate::engine) fn caveat(&self, name: &str) -> Option<&Caveat> {
         self.schema.caveats.get(name).map(Arc::as_ref)
+    }
+
+    /// Every member that can be met from `from`, itself included.
+    pub(in crate::engine) fn members_met_from(&self, from: MemberId) -> Vec<MemberId> {
+        reach::met_from(&self.members, from)
     }
 
     /// Which members a subject of `kind` can have at all.

@@ -128,6 +128,23 @@ fn arrow_follows(arrow: &Arrow, set: &ReachSet) -> bool {
     arrow.hops.iter().filter_map(|hop| hop.target).any(|target| set.contains(target))
 }
 
+/// Every member that can be met from `from`, itself included, however it is meant there.
+pub(super) fn met_from(members: &[Member], from: MemberId) -> Vec<MemberId> {
+    let mut set = ReachSet::empty(members.len());
+    set.insert(from);
+    let mut met = vec![from];
+    let mut next = 0;
+    while let Some(id) = met.get(next).copied() {
+        next += 1;
+        each_reference(&members[id.index()], &mut |target| {
+            if set.insert(target) {
+                met.push(target);
+            }
+        });
+    }
+    met
+}
+
 /// For each member, those whose body refers to it.
 pub(super) fn dependents(members: &[Member]) -> Vec<Vec<MemberId>> {
     let mut dependents = vec![Vec::new(); members.len()];

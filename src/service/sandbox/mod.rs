@@ -59,7 +59,7 @@ impl Sandbox {
         let mut seen = HashSet::with_capacity(tuples.len());
         for (position, tuple) in tuples.iter().enumerate() {
             let wrong = |error| SandboxError::Tuple { position, error };
-            schema.check_tuple(&tuple.key).map_err(wrong)?;
+            schema.check_tuple(tuple).map_err(wrong)?;
             if !seen.insert(&tuple.key) {
                 let message = format!("`{}` stands here for a second time", tuple.key);
                 return Err(wrong(Error::new(ErrorCode::DuplicateUpdate, message)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::guard;
 use crate::consistency::{Requirement, Zookie};
 use crate::model::{Error, ErrorCode, Precondition, TupleFilter, limits};
-use crate::raft::{self, CommandBody, Outcome};
+use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::service::{Call, Services};
 
 /// Removal of the tuples that match a filter.
@@ -30,7 +30,8 @@ pub struct DeleteAnswer {
     pub zookie: Zookie,
     /// How many were removed.
     pub count: u64,
-    /// Whether more match.
+    /// Whether its own limit ended it, so that more may match. As in SpiceDB, a deletion that found no more than its limit
+    /// says so too.
     pub partial: bool,
 }
 
@@ -39,6 +40,7 @@ impl Services {
     pub async fn delete_tuples(&self, call: Call, request: DeleteTuples) -> Result<DeleteAnswer, Error> {
         check_shape(&request)?;
         self.check_delete_names(call, &request).await?;
+        let filter = request.filter.clone();
         let limit = if request.limit == 0 { limits::DELETES_PER_ENTRY } else { request.limit };
         let applied = self
             .propose(
@@ -55,8 +57,10 @@ impl Services {
             .await?;
         match applied.outcome {
             Outcome::Deleted { count, partial } => {
+                let partial = partial || (request.limit > 0 && count == limit as u64);
                 Ok(DeleteAnswer { zookie: self.zookie(applied.revision)?, count, partial })
             }
+            Outcome::Refused(Refusal::TooManyDeletes { limit }) => Err(guard::too_many_deletes(limit, &filter)),
             Outcome::Refused(refusal) => Err(guard::refused(refusal, &request.preconditions)),
             Outcome::Done | Outcome::Admitted { .. } => {
                 let message =

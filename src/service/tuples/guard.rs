@@ -22,11 +22,13 @@ pub(super) fn check_limit(limit: usize, most: usize) -> Result<(), Error> {
 pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(), Error> {
     if filter.resource_id.is_some() && filter.resource_id_prefix.is_some() {
         const MESSAGE: &str = "the relationship filter gives both a resource id and an id prefix; give one of them";
-        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));
+        let text =
+            parts(filter).iter().map(|(part, value)| format!("{}:{value:?}", part.of_filter)).collect::<Vec<_>>();
+        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE).with("filter", text.join(" ")));
     }
     if filter.is_empty() {
         const MESSAGE: &str = "the relationship filter is empty; set at least one field";
-        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE));
+        return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE).with("filter", ""));
     }
     Ok(())
 }
@@ -66,14 +68,8 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
     match refusal {
         Refusal::PreconditionFailed { position } => precondition_failed(position, preconditions),
         Refusal::AlreadyExists { key } => already_exists(&key),
-        Refusal::TooManyDeletes { limit } => {
-            let message = format!(
-                "nothing was deleted: more than {limit} relationships match; allow partial deletions with a limit, and \
-                 repeat until the answer is complete"
-            );
-            Error::new(ErrorCode::TooManyDeletes, message).with("limit", limit)
-        }
         Refusal::SchemaChanged { .. }
+        | Refusal::TooManyDeletes { .. }
         | Refusal::WouldOrphan { .. }
         | Refusal::CounterExists
         | Refusal::UnknownCounter
@@ -108,22 +104,57 @@ fn precondition_failed(position: u32, preconditions: &[Precondition]) -> Error {
     };
     let message = format!("nothing was written: precondition {position} demands {demand}");
     let mut error = Error::new(ErrorCode::PreconditionFailed, message).with("precondition_operation", operation);
-    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
-    let mut add = |name, value: Option<String>| {
-        if let Some(value) = value {
-            error.details.push((name, value));
-        }
-    };
-    add("precondition_resource_type", resource_type.as_ref().map(ToString::to_string));
-    add("precondition_resource_id", resource_id.as_ref().map(ToString::to_string));
-    add("precondition_resource_id_prefix", resource_id_prefix.clone());
-    add("precondition_relation", relation.as_ref().map(ToString::to_string));
-    if let Some(subject) = subject {
-        add("precondition_subject_type", Some(subject.subject_type.to_string()));
-        add("precondition_subject_id", subject.subject_id.as_ref().map(ToString::to_string));
-        if let SubjectRelationFilter::Relation(relation) = &subject.relation {
-            add("precondition_subject_relation", Some(relation.to_string()));
-        }
+    for (part, value) in parts(filter) {
+        error.details.push((part.of_precondition, value));
     }
     error
+}
+
+/// A deletion of more than it may remove at once.
+pub(super) fn too_many_deletes(limit: u64, filter: &TupleFilter) -> Error {
+    let message = format!(
+        "nothing was deleted: more than {limit} relationships match; allow partial deletions with a limit, and repeat until \
+         the answer is complete"
+    );
+    let mut error = Error::new(ErrorCode::TooManyDeletes, message).with("limit", limit);
+    for (part, value) in parts(filter) {
+        error.details.push((part.of_deletion, value));
+    }
+    error
+}
+
+/// What errors call a part of a filter.
+struct PartName {
+    of_filter: &'static str,
+    of_precondition: &'static str,
+    of_deletion: &'static str,
+}
+
+macro_rules! part {
+    ($name:literal) => {
+        PartName {
+            of_filter: $name,
+            of_precondition: concat!("precondition_", $name),
+            of_deletion: concat!("filter_", $name),
+        }
+    };
+}
+
+/// The parts of a filter that are set.
+fn parts(filter: &TupleFilter) -> Vec<(PartName, String)> {
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject, traits: _ } = filter;
+    let mut parts = Vec::new();
+    let mut add = |name, value: Option<String>| parts.extend(value.map(|value| (name, value)));
+    add(part!("resource_type"), resource_type.as_ref().map(ToString::to_string));
+    add(part!("resource_id"), resource_id.as_ref().map(ToString::to_string));
+    add(part!("resource_id_prefix"), resource_id_prefix.clone());
+    add(part!("relation"), relation.as_ref().map(ToString::to_string));
+    if let Some(subject) = subject {
+        add(part!("subject_type"), Some(subject.subject_type.to_string()));
+        add(part!("subject_id"), subject.subject_id.as_ref().map(ToString::to_string));
+        if let SubjectRelationFilter::Relation(relation) = &subject.relation {
+            add(part!("subject_relation"), Some(relation.to_string()));
+        }
+    }
+    parts
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::guard;
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, limits};
+use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, UpdateKind, limits};
 use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::Schema;
 use crate::service::{Call, Services};
@@ -104,7 +104,10 @@ impl Services {
 
 fn check_names(schema: &Schema, request: &WriteTuples) -> Result<(), Error> {
     guard::check_precondition_names(schema, &request.preconditions)?;
-    request.updates.iter().try_for_each(|update| schema.check_tuple(&update.tuple.key))
+    request.updates.iter().try_for_each(|TupleUpdate { kind, tuple }| match kind {
+        UpdateKind::Create | UpdateKind::Touch => schema.check_tuple(tuple),
+        UpdateKind::Delete => schema.check_deletion(tuple),
+    })
 }
 
 /// Everything that needs no state.

@@ -1,8 +1,8 @@
 //! Keys and values from a damaged disk.
 
 use super::keys::{
-    Prefix, change_key, decode_change_key, decode_names, decode_schema_key, group, has_group, schema_key,
-    split_version, tuple_prefix, versioned,
+    Prefix, change_key, decode_change_key, decode_names, decode_version_key, group, has_group, split_version,
+    tuple_prefix, version_key, versioned,
 };
 use super::record::{decode_format, decode_revision, decode_schema, decode_tuple, encode_schema, encode_tuple};
 use crate::model::StoreId;
@@ -24,8 +24,8 @@ fn a_key_is_one_key() {
                 assert_eq!(super::keys::Names::of(&key), names);
             }
         }
-        if let Ok(at) = decode_schema_key(bytes) {
-            assert_eq!(schema_key(store, at), bytes);
+        if let Ok(at) = decode_version_key("test", bytes) {
+            assert_eq!(version_key(store, at), bytes);
         }
         if let Ok(at) = decode_change_key(bytes) {
             assert_eq!(change_key(store, at), bytes);

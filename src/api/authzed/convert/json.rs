@@ -9,7 +9,7 @@ use crate::model::{Error, ErrorCode};
 /// JSON text of `object`; empty where there is none. The keys are in order, so that equal objects give equal texts.
 ///
 /// The depth is bounded: the decoder of the message refuses deep nesting.
-pub(super) fn to_json_text(object: Option<&Struct>) -> Result<String, Error> {
+pub fn to_json_text(object: Option<&Struct>) -> Result<String, Error> {
     object.map_or_else(|| Ok(String::new()), |object| Ok(object_to_json(object)?.to_string()))
 }
 
@@ -54,8 +54,8 @@ fn whole(number: f64) -> Option<serde_json::Number> {
     is_whole.then(|| serde_json::Number::from(number as i64))
 }
 
-/// The object that `text` is; `None` where it is empty or no object. Texts come from [`to_json_text`].
-pub(super) fn from_json_text(text: &str) -> Option<Struct> {
+/// The object that `text` is; `None` where it is empty or no object. As [`to_json_text`] writes it.
+pub fn from_json_text(text: &str) -> Option<Struct> {
     match serde_json::from_str(text).ok()? {
         serde_json::Value::Object(fields) => Some(object_from_json(fields)),
         _ => None,

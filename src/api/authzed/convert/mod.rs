@@ -11,6 +11,7 @@ mod watch;
 
 pub(super) use bulk::{from_count, from_export, to_counter, to_counter_name, to_export, to_import};
 pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check};
+pub use json::{from_json_text, to_json_text};
 pub(super) use requests::{to_delete, to_read, to_write};
 pub(super) use responses::{from_delete, from_read, from_write, to_zed_token};
 pub(super) use watch::{from_watch, to_watch};

@@ -1,0 +1,1 @@
+//! Lookups by example, and against the check.
