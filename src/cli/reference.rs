@@ -81,6 +81,13 @@ pub(super) fn parse_relation(text: &str) -> Result<RelationName, ReferenceError>
     RelationName::new(text).map_err(name(text))
 }
 
+/// Parses `type:id#relation`.
+pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
+    let (object, relation) =
+        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
+    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
+}
+
 /// Parses `resource#relation@subject`, without what limits it.
 pub(super) fn parse_relationship(text: &str) -> Result<TupleKey, ReferenceError> {
     let bad_form = || form(text, "a relationship", RELATIONSHIP_FORM);
@@ -91,13 +98,6 @@ pub(super) fn parse_relationship(text: &str) -> Result<TupleKey, ReferenceError>
         relation: RelationName::new(relation).map_err(name(text))?,
         subject: parse_subject(subject)?,
     })
-}
-
-/// Parses `object:id#relation`.
-pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
-    let (object, relation) =
-        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
-    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
 }
 
 /// Parses `resource#relation@subject[caveat:{context}][expiration:time]`, of which the brackets may be left out.
@@ -300,49 +300,6 @@ mod tests {
         ] {
             let message = parse_tuple(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?}: {message}");
-        }
-    }
-
-    #[test]
-    fn qualifiers_are_read() {
-        let cases = [
-            ("document:1#viewer@user:a", None, None),
-            ("document:1#viewer@user:a[tall]", Some(("tall", "")), None),
-            ("document:1#viewer@user:a[t/tall:{}]", Some(("t/tall", "")), None),
-            (
-                r#"document:1#viewer@user:a[tall:{"b": "x]y[z", "a": [1]}]"#,
-                Some(("tall", r#"{"a":[1],"b":"x]y[z"}"#)),
-                None,
-            ),
-            ("document:1#viewer@user:a[expiration:1970-01-01T00:00:01.5Z]", None, Some(1500)),
-            (
-                r#"document:1#viewer@user:a[tall:{"a":"[expiration:1970-01-01T00:00:01Z]"}]"#,
-                Some(("tall", r#"{"a":"[expiration:1970-01-01T00:00:01Z]"}"#)),
-                None,
-            ),
-            (
-                r#"document:1#viewer@user:a[tall:{"a":1}][expiration:1970-01-01T02:00:00+02:00]"#,
-                Some(("tall", r#"{"a":1}"#)),
-                Some(0),
-            ),
-        ];
-        for (text, caveat, expires_at) in cases {
-            let tuple = parse_tuple(text).expect(text);
-            assert_eq!(tuple.key.to_string(), "document:1#viewer@user:a");
-            let found = tuple.qualifiers.caveat.as_ref().map(|c| (c.name.as_str(), c.context_json.as_str()));
-            assert_eq!((found, tuple.qualifiers.expires_at.map(|at| at.0)), (caveat, expires_at), "{text}");
-        }
-        for text in [
-            "document:1#viewer@user:a[",
-            "document:1#viewer@user:a[]",
-            "document:1#viewer@user:a[tall:{]",
-            "document:1#viewer@user:a[tall:[]]",
-            "document:1#viewer@user:a[expiration:soon]",
-            "document:1#viewer@user:a[expiration:1969-01-01T00:00:00Z]",
-            "document:1#viewer@user:a[expiration:1970-01-01T00:00:01Z][tall]",
-            "document:1#viewer@user:a[tall]x",
-        ] {
-            assert!(parse_tuple(text).is_err(), "{text}");
         }
     }
 

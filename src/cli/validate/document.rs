@@ -89,9 +89,10 @@ fn schema(node: Node<'_>, file: &str) -> Result<Text, Problem> {
         return Ok(Text::default());
     }
     let schema = node.text("schema")?;
-    let first = schema.text.lines().next().unwrap_or_default();
-    let line = find(file, node, node.line(), first.trim()).unwrap_or(schema.line);
-    Ok(Text { line, ..schema })
+    let visible = schema.text.lines().enumerate().find(|(_, line)| !line.trim().is_empty());
+    let first =
+        visible.and_then(|(index, line)| Some(find(file, node, node.line(), line.trim())?.saturating_sub(index)));
+    Ok(Text { line: first.unwrap_or(schema.line).max(1), ..schema })
 }
 
 /// The line from `from` on, within `node`, that is `wanted`. YAML folds and indents, so that lines of a text cannot be counted.
