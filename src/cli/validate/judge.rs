@@ -242,7 +242,7 @@ validation:
     async fn schema_and_relationships_are_judged_where_they_stand() {
         let cases = [
             ("schema: definition user", 1, "schema, column 16"),
-            ("schema: |\n\n\n  definition user {}\n  definition group {", 5, "schema, column"),
+            ("schema: |\n\n\n  definition user {}\n  definition group {", 6, "schema, column"),
             ("schema: definition user {}\nrelationships: |\n  user:a#b@user:c", 3, "`b` not found"),
             ("schema: definition user {}\nrelationships: >-\n  user:a\n\n  user:b", 3, "is not a relationship"),
             (

@@ -2,17 +2,18 @@
 
 mod document;
 mod expectation;
+#[cfg(test)]
+mod fuzz;
 mod judge;
 mod problem;
 mod yaml;
-
-pub(super) use document::Document;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
+use document::Document;
 use problem::Problem;
 
 use crate::model::TimestampMs;
