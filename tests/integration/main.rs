@@ -18,6 +18,7 @@ mod import;
 mod main_job;
 mod power_cut;
 mod snapshot;
+mod staleness;
 mod validate;
 mod watch;
 mod zookies;

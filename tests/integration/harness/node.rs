@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) snapshot_after_entries: Option<u64>,
     pub(crate) keep_entries: Option<u64>,
     pub(crate) request_timeout_ms: Option<u64>,
+    pub(crate) max_staleness_ms: Option<u64>,
 }
 
 /// A node process and what belongs to it. Dropping it kills the process.
@@ -65,7 +66,11 @@ impl Node {
         if let Some(ms) = settings.request_timeout_ms {
             writeln!(limits, "request_timeout_ms = {ms}").expect("writing to a string");
         }
-        write!(text, "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}")
+        let mut reads = String::from("[reads]\n");
+        if let Some(ms) = settings.max_staleness_ms {
+            writeln!(reads, "max_staleness_ms = {ms}").expect("writing to a string");
+        }
+        write!(text, "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}{reads}")
             .expect("writing to a string");
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
