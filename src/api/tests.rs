@@ -290,8 +290,14 @@ async fn errors_carry_the_reasons_that_clients_branch_on() {
             client.write_relationships(create("document:1", "view", "user:a")).await.map(drop),
             (Code::InvalidArgument, "authzed.com", "ERROR_REASON_CANNOT_UPDATE_PERMISSION"),
         ),
-        (client.write_relationships(caveated).await.map(drop), (Code::Unimplemented, "quorate", "UNSUPPORTED")),
-        (client.write_relationships(expiring).await.map(drop), (Code::Unimplemented, "quorate", "UNSUPPORTED")),
+        (
+            client.write_relationships(caveated).await.map(drop),
+            (Code::InvalidArgument, "authzed.com", "ERROR_REASON_INVALID_SUBJECT_TYPE"),
+        ),
+        (
+            client.write_relationships(expiring).await.map(drop),
+            (Code::InvalidArgument, "authzed.com", "ERROR_REASON_INVALID_SUBJECT_TYPE"),
+        ),
         (
             client.check_permission(check("document:1", "absent", "user:a")).await.map(drop),
             (Code::FailedPrecondition, "authzed.com", "ERROR_REASON_UNKNOWN_RELATION_OR_PERMISSION"),

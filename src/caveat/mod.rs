@@ -30,6 +30,8 @@ mod value;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod property;
 
 pub use compiled::{Caveat, MAX_EXPRESSION_BYTES, Outcome};

@@ -11,7 +11,8 @@ use super::permission::PermissionArgs;
 use super::relationship::RelationshipArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
-use super::{cluster, dev, permission, relationship, schema, serve};
+use super::validate::ValidateArgs;
+use super::{cluster, dev, permission, relationship, schema, serve, validate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +50,8 @@ enum Command {
     Relationship(RelationshipArgs),
     /// Ask who may do what
     Permission(PermissionArgs),
+    /// Judge the assertions of validation files, without a cluster
+    Validate(ValidateArgs),
 }
 
 /// Runs the command, reports how it failed if it did, and gives the exit code.
@@ -60,6 +63,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Schema(args) => schema::run(args).await,
         Command::Relationship(args) => relationship::run(args).await,
         Command::Permission(args) => permission::run(args).await,
+        Command::Validate(args) => validate::run(args).await,
     };
     match result {
         Ok(exit) => exit.into(),
@@ -117,6 +121,7 @@ mod tests {
             "relationship import",
             "permission check",
             "permission bulk",
+            "validate",
         ];
         assert_eq!(paths, expected);
     }

@@ -19,5 +19,6 @@ mod reference;
 mod relationship;
 mod schema;
 mod serve;
+mod validate;
 
 pub use args::{Cli, run};

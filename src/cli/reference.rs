@@ -52,6 +52,7 @@ pub(super) enum ReferenceError {
 
 const OBJECT_FORM: &str = "type:id, for example document:readme";
 const SUBJECT_FORM: &str = "type:id, type:* or type:id#relation, for example user:emil or group:eng#member";
+const OBJECT_RELATION_FORM: &str = "type:id#relation, for example document:readme#viewer";
 const RELATIONSHIP_FORM: &str = "resource#relation@subject, for example document:readme#viewer@user:emil";
 
 /// Parses `type:id`.
@@ -78,6 +79,13 @@ pub(super) fn parse_subject(text: &str) -> Result<SubjectRef, ReferenceError> {
 /// Parses the name of a relation or permission.
 pub(super) fn parse_relation(text: &str) -> Result<RelationName, ReferenceError> {
     RelationName::new(text).map_err(name(text))
+}
+
+/// Parses `type:id#relation`.
+pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationName), ReferenceError> {
+    let (object, relation) =
+        text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
+    Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
 }
 
 /// Parses `resource#relation@subject`, without what limits it.

@@ -30,6 +30,8 @@ pub const IMPORT_ENTRY_BYTES: usize = 8 << 20;
 pub const CONCURRENT_IMPORTS: usize = 16;
 /// Largest `optional_limit` of an export, and tuples in one of its pages where it gives none.
 pub const EXPORT_PAGE: usize = 10_000;
+/// Largest `optional_limit` of a lookup of resources.
+pub const LOOKUP_LIMIT: usize = 1000;
 /// Tuples that one delete without a limit may remove; more need a limit and several requests, so that one log entry never
 /// holds up the others for long.
 pub const DELETES_PER_ENTRY: usize = 100_000;

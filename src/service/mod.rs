@@ -9,7 +9,10 @@ mod check;
 mod cluster;
 mod consistency_request;
 mod counters;
+mod cursor;
 mod evaluate;
+mod lookup;
+mod sandbox;
 mod schema;
 mod schema_cache;
 mod services;
@@ -20,7 +23,8 @@ mod tuples;
 mod watch;
 
 pub use crate::engine::{
-    CaveatProof, CaveatResult, CheckItem, Condition, Explanation, Proof, Standing, Step, TupleProof,
+    CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
+    FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
@@ -28,6 +32,8 @@ pub use cluster::{
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
+pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
+pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;

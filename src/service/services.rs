@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Consistency;
+use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
@@ -125,6 +127,27 @@ impl Services {
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
         Ok(self.member()?.log.propose(body, call.deadline).await?)
+    }
+
+    /// The view that a stream is about, and behind what it goes on: a cursor names an exact state, whatever consistency is
+    /// asked for beside it.
+    pub(super) async fn resume_stream(
+        &self,
+        call: Call,
+        consistency: &Consistency,
+        cursor: Option<&str>,
+        digest: Digest,
+    ) -> Result<(Arc<dyn ReadView>, Option<Place>), Error> {
+        let lineage = self.lineage()?;
+        let (requirement, place) = match cursor {
+            None => (consistency.requirement(lineage)?, None),
+            Some(token) => {
+                let cursor = Cursor::decode(token)?;
+                cursor.belongs(lineage, digest)?;
+                (Requirement::AtExactSnapshot(cursor.revision), Some(cursor.after))
+            }
+        };
+        Ok((self.view(call, requirement).await?, place))
     }
 
     pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {

@@ -60,9 +60,9 @@ fn schema_rows() -> Vec<Row> {
 
 fn write_rows() -> Vec<Row> {
     vec![
-        row!("a relationship with a caveat", Unimplemented, "UNSUPPORTED", |c| c
+        row!("a relationship with a caveat that is not allowed", InvalidArgument, "INVALID_SUBJECT_TYPE", |c| c
             .write([with_caveat("document:c#viewer@user:u")])),
-        row!("a relationship that expires", Unimplemented, "UNSUPPORTED", |c| c
+        row!("a relationship that may not expire", InvalidArgument, "INVALID_SUBJECT_TYPE", |c| c
             .write([with_expiration("document:e#viewer@user:u")])),
         row!("an unknown type", FailedPrecondition, "UNKNOWN_DEFINITION", |c| c
             .write([touch("folder:f#viewer@user:u")])),

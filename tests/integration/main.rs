@@ -18,5 +18,6 @@ mod import;
 mod main_job;
 mod power_cut;
 mod snapshot;
+mod validate;
 mod watch;
 mod zookies;

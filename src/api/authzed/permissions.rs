@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{call, convert, long_call};
 use crate::api::errors::to_status;
+use crate::model::Error;
 use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
 use crate::wire::authzed::v1::{
@@ -55,14 +57,7 @@ impl PermissionsService for Permissions {
         let read = convert::to_read(request.into_inner()).map_err(to_status)?;
         let answer = self.services.read_tuples(call, read).await.map_err(to_status)?;
         let zookie = answer.zookie;
-        let responses = ReceiverStream::new(answer.pages).flat_map(move |page| {
-            let rows = match page {
-                Ok(rows) => rows.into_iter().map(|row| Ok(convert::from_read(zookie, row))).collect(),
-                Err(error) => vec![Err(to_status(error))],
-            };
-            stream::iter(rows)
-        });
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(one_by_one(answer.pages, move |row| convert::from_read(zookie, row))))
     }
 
     async fn write_relationships(
@@ -99,27 +94,38 @@ impl PermissionsService for Permissions {
 
     async fn expand_permission_tree(
         &self,
-        _: Request<ExpandPermissionTreeRequest>,
+        request: Request<ExpandPermissionTreeRequest>,
     ) -> Result<Response<ExpandPermissionTreeResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let (consistency, resource, permission) = convert::to_expand(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.expand(call, &consistency, resource, permission).await.map_err(to_status)?;
+        Ok(Response::new(convert::from_expand(answer)))
     }
 
     type LookupResourcesStream = BoxStream<'static, Result<LookupResourcesResponse, Status>>;
 
     async fn lookup_resources(
         &self,
-        _: Request<LookupResourcesRequest>,
+        request: Request<LookupResourcesRequest>,
     ) -> Result<Response<Self::LookupResourcesStream>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let lookup = convert::to_lookup_resources(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.lookup_resources(call, lookup).await.map_err(to_status)?;
+        let zookie = answer.zookie;
+        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_resources(zookie, found))))
     }
 
     type LookupSubjectsStream = BoxStream<'static, Result<LookupSubjectsResponse, Status>>;
 
     async fn lookup_subjects(
         &self,
-        _: Request<LookupSubjectsRequest>,
+        request: Request<LookupSubjectsRequest>,
     ) -> Result<Response<Self::LookupSubjectsStream>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let lookup = convert::to_lookup_subjects(request.into_inner()).map_err(to_status)?;
+        let answer = self.services.lookup_subjects(call, lookup).await.map_err(to_status)?;
+        let zookie = answer.zookie;
+        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_subjects(zookie, found))))
     }
 
     async fn import_bulk_relationships(
@@ -155,4 +161,18 @@ impl PermissionsService for Permissions {
         let answer = self.services.check_bulk(call, &consistency, questions, explain).await.map_err(to_status)?;
         Ok(Response::new(convert::from_bulk_check(request.items, answer)))
     }
+}
+
+/// A stream of batches as one of messages.
+fn one_by_one<T: Send + 'static, M: Send + 'static>(
+    batches: mpsc::Receiver<Result<Vec<T>, Error>>,
+    to_message: impl Fn(T) -> M + Send + 'static,
+) -> BoxStream<'static, Result<M, Status>> {
+    let messages = ReceiverStream::new(batches).flat_map(move |batch| {
+        stream::iter(match batch {
+            Ok(batch) => batch.into_iter().map(|item| Ok(to_message(item))).collect(),
+            Err(error) => vec![Err(to_status(error))],
+        })
+    });
+    messages.boxed()
 }

@@ -4,10 +4,10 @@
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::cursor::{Cursor, Digest};
 use super::guard;
 use super::pages::{Extent, PAGES_AHEAD};
 use crate::model::{Error, Tuple, TupleFilter, limits};
+use crate::service::cursor::{Cursor, Digest, Place};
 use crate::service::{Call, Consistency, Services};
 
 /// An export.
@@ -55,7 +55,7 @@ impl Services {
         let page_tuples = if request.page_tuples == 0 { limits::EXPORT_PAGE } else { request.page_tuples };
         let shape = move |tuples: Vec<Tuple>| {
             let last = tuples.last().expect("a page has tuples");
-            let cursor = Cursor::after(zookie, digest, last.key.clone()).encode();
+            let cursor = Cursor::after(zookie, digest, Place::Tuple(last.key.clone())).encode();
             ExportPage { tuples, cursor }
         };
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);

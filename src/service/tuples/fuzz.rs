@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::cursor::Cursor;
+use crate::service::cursor::Cursor;
 
 /// What decodes comes back as it was understood. The bytes are also tried with a checksum that fits, since none would be
 /// guessed.

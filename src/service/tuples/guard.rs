@@ -8,7 +8,7 @@ use crate::raft::Refusal;
 use crate::schema::Schema;
 
 /// Whether a client may ask for at most `limit` at once, where `most` is the highest limit there may be.
-pub(super) fn check_limit(limit: usize, most: usize) -> Result<(), Error> {
+pub(in crate::service) fn check_limit(limit: usize, most: usize) -> Result<(), Error> {
     if limit > most {
         let message = format!("the limit of {limit} is above the highest one allowed, {most}");
         return Err(Error::new(ErrorCode::LimitTooLarge, message)

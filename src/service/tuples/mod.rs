@@ -1,6 +1,5 @@
 //! Tuples: write, delete, read, import, export.
 
-mod cursor;
 mod delete;
 mod export;
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::cursor::{Cursor, Digest};
 use super::guard;
 use super::pages::{Extent, PAGES_AHEAD, Pager};
-use crate::consistency::{Requirement, Zookie};
+use crate::consistency::Zookie;
 use crate::model::{Error, Tuple, TupleFilter, TupleKey, limits};
+use crate::service::cursor::{Cursor, Digest, Place};
 use crate::service::{Call, Consistency, Services};
 use crate::store::ReadView;
 
@@ -67,7 +67,7 @@ impl Services {
         let limit = if request.limit == 0 { usize::MAX } else { request.limit };
         let shape = move |tuples: Vec<Tuple>| {
             let with_cursor = |tuple: Tuple| {
-                let cursor = Cursor::after(zookie, digest, tuple.key.clone()).encode();
+                let cursor = Cursor::after(zookie, digest, Place::Tuple(tuple.key.clone())).encode();
                 TupleWithCursor { tuple, cursor }
             };
             tuples.into_iter().map(with_cursor).collect()
@@ -85,16 +85,8 @@ impl Services {
         cursor: Option<&str>,
         digest: Digest,
     ) -> Result<(Arc<dyn ReadView>, Option<TupleKey>), Error> {
-        let lineage = self.lineage()?;
-        let (requirement, after) = match cursor {
-            None => (consistency.requirement(lineage)?, None),
-            Some(token) => {
-                let cursor = Cursor::decode(token)?;
-                cursor.belongs(lineage, digest)?;
-                (Requirement::AtExactSnapshot(cursor.revision), Some(cursor.after))
-            }
-        };
-        Ok((self.view(call, requirement).await?, after))
+        let (view, place) = self.resume_stream(call, consistency, cursor, digest).await?;
+        Ok((view, place.map(Place::tuple).transpose()?))
     }
 
     pub(super) fn pager(&self, view: Arc<dyn ReadView>, filter: TupleFilter) -> Result<Pager, Error> {

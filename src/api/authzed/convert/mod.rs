@@ -5,6 +5,7 @@ mod bulk;
 mod checks;
 mod filters;
 mod json;
+mod lookups;
 mod requests;
 mod responses;
 mod traces;
@@ -13,6 +14,9 @@ mod watch;
 pub(super) use bulk::{from_count, from_export, to_counter, to_counter_name, to_export, to_import};
 pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check, to_explain};
 pub use json::{from_json_text, to_json_text};
+pub(super) use lookups::{
+    from_expand, from_lookup_resources, from_lookup_subjects, to_expand, to_lookup_resources, to_lookup_subjects,
+};
 pub(super) use requests::{to_delete, to_read, to_write};
 pub(super) use responses::{from_delete, from_read, from_write, to_zed_token};
 pub(super) use watch::{from_watch, to_watch};

@@ -1,19 +1,24 @@
-//! The cursor of a read: where to go on, at which state, and for which request. This file is its only codec.
+//! The cursor of a stream: where to go on, at which state, and for which request. This file is its only codec.
 //!
 //! ```text
-//! version 1 (u8) | lineage (u64) | revision (u64) | digest of store and request (16 bytes)
-//!   | the last tuple's six parts, each as length (u16) and text | crc32c of what precedes (u32)      all big-endian
+//! version 2 (u8) | lineage (u64) | revision (u64) | digest of store and request (16 bytes) | place | crc32c (u32)
+//! place: 1 (u8) | the last tuple's six parts, each as length (u16) and text
+//!      | 2 (u8) | time of the first page in ms (u64) | candidates dealt with (u64)
 //! ```
-//! written in base64url without padding.
+//! all big-endian, the checksum over what precedes it, written in base64url without padding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use crate::consistency::Zookie;
-use crate::model::{Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, limits};
+use crate::model::{
+    Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, TupleKey, limits,
+};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const AFTER_TUPLE: u8 = 1;
+const AFTER_CANDIDATES: u8 = 2;
 const DIGEST_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
 
@@ -33,43 +38,45 @@ impl Digest {
     }
 }
 
-/// Where a read goes on.
+/// Behind what a stream goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The last tuple that was given.
+    Tuple(TupleKey),
+    /// The candidates of a lookup that were dealt with.
+    Candidates {
+        /// When the first page was asked for: every page walks as it was then.
+        walked_at: TimestampMs,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Where a stream goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The cluster that it was made by.
     pub(super) lineage: u64,
-    /// The state that the read is about.
+    /// The state that the stream is about.
     pub(super) revision: Revision,
     /// The request that it belongs to.
     pub(super) digest: Digest,
-    /// The last tuple that was given.
-    pub(super) after: TupleKey,
+    /// What was given.
+    pub(super) after: Place,
 }
 
 impl Cursor {
     /// Goes on behind `after` in the state that `zookie` names.
-    pub(super) fn after(zookie: Zookie, digest: Digest, after: TupleKey) -> Self {
+    pub(super) fn after(zookie: Zookie, digest: Digest, after: Place) -> Self {
         Self { lineage: zookie.lineage, revision: zookie.revision, digest, after }
     }
 
     pub(super) fn encode(&self) -> String {
-        let TupleKey { resource, relation, subject } = &self.after;
         let mut bytes = vec![VERSION];
         bytes.extend(self.lineage.to_be_bytes());
         bytes.extend(self.revision.index().to_be_bytes());
         bytes.extend(self.digest.0);
-        for part in [
-            resource.object_type.as_str(),
-            resource.object_id.as_str(),
-            relation.as_str(),
-            subject.object.object_type.as_str(),
-            subject.object.object_id.as_str(),
-            subject.relation.as_ref().map_or("", |relation| relation.as_str()),
-        ] {
-            let length = u16::try_from(part.len()).expect("names are bounded well below 64 KiB");
-            bytes.extend(length.to_be_bytes());
-            bytes.extend(part.as_bytes());
-        }
+        self.after.encode(&mut bytes);
         bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -98,27 +105,14 @@ impl Cursor {
         let lineage = u64::from_be_bytes(take(&mut rest)?);
         let revision = Revision::new(u64::from_be_bytes(take(&mut rest)?));
         let digest = Digest(take(&mut rest)?);
-        let resource_type = take_text(&mut rest)?;
-        let resource_id = take_text(&mut rest)?;
-        let relation = take_text(&mut rest)?;
-        let subject_type = take_text(&mut rest)?;
-        let subject_id = take_text(&mut rest)?;
-        let subject_relation = take_text(&mut rest)?;
-        if !rest.is_empty() {
-            return None;
-        }
-        let after = TupleKey {
-            resource: ObjectRef::new(resource_type, resource_id).ok()?,
-            relation: RelationName::new(relation).ok()?,
-            subject: SubjectRef::new(subject_type, subject_id, subject_relation).ok()?,
-        };
-        Some(Self { lineage, revision, digest, after })
+        let after = Place::parse(&mut rest)?;
+        rest.is_empty().then_some(Self { lineage, revision, digest, after })
     }
 
     /// Refuses a cursor of another cluster or another request.
     pub(super) fn belongs(&self, lineage: u64, digest: Digest) -> Result<(), Error> {
         if self.lineage != lineage {
-            return Err(invalid("it was made by another cluster; start the read again"));
+            return Err(invalid("it was made by another cluster; start again without it"));
         }
         if self.digest != digest {
             return Err(invalid(
@@ -126,6 +120,69 @@ impl Cursor {
             ));
         }
         Ok(())
+    }
+}
+
+impl Place {
+    /// The tuple; an error where a cursor belongs to something else.
+    pub(super) fn tuple(self) -> Result<TupleKey, Error> {
+        match self {
+            Self::Tuple(key) => Ok(key),
+            Self::Candidates { .. } => Err(invalid("it belongs to a lookup; send it with that")),
+        }
+    }
+
+    /// Time and count of a lookup; an error where a cursor belongs to something else.
+    pub(super) fn candidates(self) -> Result<(TimestampMs, u64), Error> {
+        match self {
+            Self::Candidates { walked_at, count } => Ok((walked_at, count)),
+            Self::Tuple(_) => Err(invalid("it belongs to a read; send it with that")),
+        }
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Candidates { walked_at: TimestampMs(millis), count } => {
+                bytes.push(AFTER_CANDIDATES);
+                bytes.extend(millis.to_be_bytes());
+                bytes.extend(count.to_be_bytes());
+            }
+            Self::Tuple(TupleKey { resource, relation, subject }) => {
+                bytes.push(AFTER_TUPLE);
+                for part in [
+                    resource.object_type.as_str(),
+                    resource.object_id.as_str(),
+                    relation.as_str(),
+                    subject.object.object_type.as_str(),
+                    subject.object.object_id.as_str(),
+                    subject.relation.as_ref().map_or("", |relation| relation.as_str()),
+                ] {
+                    let length = u16::try_from(part.len()).expect("names are bounded well below 64 KiB");
+                    bytes.extend(length.to_be_bytes());
+                    bytes.extend(part.as_bytes());
+                }
+            }
+        }
+    }
+
+    fn parse(rest: &mut &[u8]) -> Option<Self> {
+        match take::<1>(rest)? {
+            [AFTER_TUPLE] => {
+                let [resource_type, resource_id, relation] = [take_text(rest)?, take_text(rest)?, take_text(rest)?];
+                let [subject_type, subject_id, subject_relation] =
+                    [take_text(rest)?, take_text(rest)?, take_text(rest)?];
+                Some(Self::Tuple(TupleKey {
+                    resource: ObjectRef::new(resource_type, resource_id).ok()?,
+                    relation: RelationName::new(relation).ok()?,
+                    subject: SubjectRef::new(subject_type, subject_id, subject_relation).ok()?,
+                }))
+            }
+            [AFTER_CANDIDATES] => Some(Self::Candidates {
+                walked_at: TimestampMs(u64::from_be_bytes(take(rest)?)),
+                count: u64::from_be_bytes(take(rest)?),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -159,17 +216,18 @@ mod tests {
             lineage: 11,
             revision: Revision::new(12),
             digest: Digest::of(StoreId::DEFAULT, &filter),
-            after: TupleKey {
+            after: Place::Tuple(TupleKey {
                 resource: ObjectRef::new("document", "a").expect("valid"),
                 relation: RelationName::new("viewer").expect("valid"),
                 subject: SubjectRef::new("user", "b", subject_relation).expect("valid"),
-            },
+            }),
         }
     }
 
     #[test]
     fn a_cursor_survives_the_round_trip() {
-        for cursor in [cursor(""), cursor("member")] {
+        let candidates = Place::Candidates { walked_at: TimestampMs(7), count: 8 };
+        for cursor in [cursor(""), cursor("member"), Cursor { after: candidates, ..cursor("") }] {
             assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
         }
     }

@@ -1,0 +1,255 @@
+//! Lookups and expansion. A lookup streams its results as they are found, all from one view, in batches: each runs on the
+//! pool, and the next begins when the reader has room. So a slow reader holds no thread, one that has gone ends the lookup
+//! after the batch at hand, and never more than a few batches are in memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::cursor::{Cursor, Digest, Place};
+use super::evaluate::EvaluationPool;
+use super::schema_cache::ReadySchema;
+use super::tuples::guard;
+use super::{Call, Consistency, Services};
+use crate::caveat::Context;
+use crate::consistency::Zookie;
+use crate::engine::{
+    self, Circumstances, ExpandedTree, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
+    SubjectLookup, SubjectQuestion,
+};
+use crate::model::{Decision, Error, ObjectId, ObjectRef, RelationName, limits};
+use crate::store::ReadView;
+
+/// Batches that wait for the reader.
+const BATCHES_AHEAD: usize = 2;
+/// A reader that takes nothing for so long is given up, since its view holds on to old data.
+const STALLED_READER: Duration = Duration::from_secs(60);
+
+/// On which objects of a type does a subject have a permission?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupResources {
+    /// How fresh. Without effect where there is a cursor.
+    pub consistency: Consistency,
+    /// What is asked.
+    pub question: ResourceQuestion,
+    /// Parameters of caveats.
+    pub context: Context,
+    /// At most so many; 0 for all.
+    pub limit: usize,
+    /// Go on behind the result that this came with, at the same state. All else must be as it was.
+    pub cursor: Option<String>,
+}
+
+/// A resource, and the cursor for what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceWithCursor {
+    /// Its id.
+    pub id: ObjectId,
+    /// Never a denial.
+    pub decision: Decision,
+    /// Opaque.
+    pub cursor: String,
+}
+
+/// The answer to a lookup of resources.
+#[derive(Debug)]
+pub struct ResourceStream {
+    /// The state that all results are about.
+    pub zookie: Zookie,
+    /// Each resource once. It ends after the last batch, or after an error. Dropping it ends the lookup.
+    pub batches: mpsc::Receiver<Result<Vec<ResourceWithCursor>, Error>>,
+}
+
+/// Which subjects of a kind have a permission on an object?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupSubjects {
+    /// How fresh.
+    pub consistency: Consistency,
+    /// What is asked.
+    pub question: SubjectQuestion,
+    /// Parameters of caveats.
+    pub context: Context,
+}
+
+/// The answer to a lookup of subjects.
+#[derive(Debug)]
+pub struct SubjectStream {
+    /// The state that all results are about.
+    pub zookie: Zookie,
+    /// Each subject once. It ends after the last batch, or after an error. Dropping it ends the lookup.
+    pub batches: mpsc::Receiver<Result<Vec<FoundSubject>, Error>>,
+}
+
+/// The answer to an expansion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpandAnswer {
+    /// What it is.
+    pub tree: ExpandedTree,
+    /// The state that it was made from.
+    pub zookie: Zookie,
+}
+
+/// What a cursor of a lookup holds for. Its own type, so that no other cursor passes for one of a lookup.
+#[derive(Serialize)]
+struct LookupFingerprint<'a> {
+    lookup_resources: [&'a str; 5],
+    consistency: &'a Consistency,
+    context: String,
+    limit: usize,
+}
+
+impl LookupResources {
+    fn digest(&self, call: Call) -> Digest {
+        let ResourceQuestion { resource_type, permission, subject } = &self.question;
+        let lookup_resources = [
+            resource_type.as_str(),
+            permission.as_str(),
+            subject.object.object_type.as_str(),
+            subject.object.object_id.as_str(),
+            subject.relation.as_ref().map_or("", RelationName::as_str),
+        ];
+        let context = self.context.to_string();
+        Digest::of(
+            call.store,
+            &LookupFingerprint { lookup_resources, consistency: &self.consistency, context, limit: self.limit },
+        )
+    }
+}
+
+impl Services {
+    /// Looks up resources.
+    pub async fn lookup_resources(&self, call: Call, request: LookupResources) -> Result<ResourceStream, Error> {
+        guard::check_limit(request.limit, limits::LOOKUP_LIMIT)?;
+        let digest = request.digest(call);
+        let (view, place) = self.resume_stream(call, &request.consistency, request.cursor.as_deref(), digest).await?;
+        let zookie = self.zookie(view.revision())?;
+        let now = self.now()?;
+        let (walked_at, count) = place.map(Place::candidates).transpose()?.unwrap_or((now, 0));
+        let LookupResources { question, context, limit, .. } = request;
+        let begin = move |ready: &ReadySchema| {
+            let circumstances = Circumstances { now, context };
+            ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, LookupBounds::default())
+        };
+        let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let mut left = if limit == 0 { usize::MAX } else { limit };
+        let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView| {
+            let Some(mut found) = lookup.next_batch(&ready.plan, view)? else { return Ok(None) };
+            found.truncate(left);
+            left -= found.len();
+            let with_cursor = |found: engine::FoundResource| {
+                let after = Place::Candidates { walked_at, count: found.position };
+                let cursor = Cursor::after(zookie, digest, after).encode();
+                ResourceWithCursor { id: found.id, decision: found.decision, cursor }
+            };
+            let batch = found.into_iter().map(with_cursor).collect();
+            Ok(Some((batch, (left > 0).then_some(lookup))))
+        };
+        tokio::spawn(progress.run(sender, lookup, next));
+        Ok(ResourceStream { zookie, batches })
+    }
+
+    /// Looks up subjects.
+    pub async fn lookup_subjects(&self, call: Call, request: LookupSubjects) -> Result<SubjectStream, Error> {
+        let view = self.view(call, request.consistency.requirement(self.lineage()?)?).await?;
+        let zookie = self.zookie(view.revision())?;
+        let now = self.now()?;
+        let LookupSubjects { question, context, .. } = request;
+        let begin = move |ready: &ReadySchema| {
+            SubjectLookup::new(&ready.plan, question, Circumstances { now, context }, LookupBounds::default())
+        };
+        let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView| {
+            Ok(lookup.next_batch(&ready.plan, view)?.map(|batch| (batch, Some(lookup))))
+        };
+        tokio::spawn(progress.run(sender, lookup, next));
+        Ok(SubjectStream { zookie, batches })
+    }
+
+    /// Expands a permission on an object.
+    pub async fn expand(
+        &self,
+        call: Call,
+        consistency: &Consistency,
+        resource: ObjectRef,
+        permission: RelationName,
+    ) -> Result<ExpandAnswer, Error> {
+        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
+        let zookie = self.zookie(view.revision())?;
+        let now = self.now()?;
+        let schemas = Arc::clone(&self.schemas);
+        let expand = move || {
+            let ready = schemas.of(call.store, view.as_ref())?;
+            Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now)?)
+        };
+        Ok(ExpandAnswer { tree: self.pool.run(call.deadline, expand).await?, zookie })
+    }
+
+    /// What a lookup goes on with, once its question was found to be valid.
+    async fn begin_lookup<L: Send + 'static>(
+        &self,
+        call: Call,
+        view: Arc<dyn ReadView>,
+        begin: impl FnOnce(&ReadySchema) -> Result<L, LookupError> + Send + 'static,
+    ) -> Result<(Progress, L), Error> {
+        let (schemas, of_view) = (Arc::clone(&self.schemas), Arc::clone(&view));
+        let begin = move || {
+            let ready = schemas.of(call.store, of_view.as_ref())?;
+            let lookup = begin(&ready)?;
+            Ok((ready, lookup))
+        };
+        let (ready, lookup) = self.pool.run(call.deadline, begin).await?;
+        let progress = Progress { pool: self.pool.clone(), batch_timeout: self.limits.request_timeout, view, ready };
+        Ok((progress, lookup))
+    }
+}
+
+/// What the batches of a lookup share.
+struct Progress {
+    pool: EvaluationPool,
+    batch_timeout: Duration,
+    view: Arc<dyn ReadView>,
+    ready: Arc<ReadySchema>,
+}
+
+/// The results of a batch, and the lookup where it may have more.
+type Batch<T, L> = Option<(Vec<T>, Option<L>)>;
+
+impl Progress {
+    /// Works batch by batch and sends what is found. Ends with the lookup, after an error, or when the reader has gone or
+    /// takes nothing.
+    async fn run<T, L, N>(self, batches: mpsc::Sender<Result<Vec<T>, Error>>, lookup: L, next: N)
+    where
+        T: Send + 'static,
+        L: Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+    {
+        let mut under_way = Some((lookup, next));
+        while let Some((lookup, mut next)) = under_way.take() {
+            // A batch that finds nothing sends nothing, so it does not show there whether anyone still listens.
+            if batches.is_closed() {
+                return;
+            }
+            let (view, ready) = (Arc::clone(&self.view), Arc::clone(&self.ready));
+            let work = move || {
+                let batch = next(lookup, &ready, view.as_ref())?;
+                Ok(batch.map(|(found, lookup)| (found, lookup.map(|lookup| (lookup, next)))))
+            };
+            let found = match self.pool.run(Instant::now() + self.batch_timeout, work).await {
+                Ok(None) => return,
+                Ok(Some((found, left))) => {
+                    under_way = left;
+                    Ok(found)
+                }
+                Err(error) => Err(error),
+            };
+            let is_empty = found.as_ref().is_ok_and(Vec::is_empty);
+            if !is_empty && batches.send_timeout(found, STALLED_READER).await.is_err() {
+                return;
+            }
+        }
+    }
+}
