@@ -132,12 +132,12 @@ def _preconditions(question):
 
 def _permissionship(answer):
     name = CheckPermissionResponse.Permissionship.Name(answer.permissionship).removeprefix("PERMISSIONSHIP_")
-    return [name, sorted(answer.partial_caveat_info.missing_required_context)]
+    return [name, sorted(set(answer.partial_caveat_info.missing_required_context))]
 
 
 def _looked_up(answer):
     name = LookupPermissionship.Name(answer.permissionship).removeprefix("LOOKUP_PERMISSIONSHIP_")
-    return [name, sorted(answer.partial_caveat_info.missing_required_context)]
+    return [name, sorted(set(answer.partial_caveat_info.missing_required_context))]
 
 
 def _ask_schema(side, question):

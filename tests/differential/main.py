@@ -31,13 +31,14 @@ class Run:
         self.failures = pathlib.Path(options.failures)
         self.counts = collections.Counter()
         self.signatures = collections.Counter()
+        self.excused = collections.Counter()
 
     def case(self, name, case, repeat):
         comparison = Comparison(case, self.spicedb, self.quorate)
         found = [difference for difference in comparison.differences() if self.only.search(difference.signature())]
         self.counts["cases"] += 1
         self.counts["questions"] += comparison.asked
-        self.counts["excused"] += comparison.excused
+        self.excused.update({rule: count for rule, count in comparison.excused.items() if rule})
         self.counts["given up by SpiceDB"] += comparison.lost
         self.counts["differ"] += bool(found)
         for difference in found:
@@ -57,6 +58,8 @@ class Run:
 
     def summary(self):
         print("\n" + ", ".join(f"{count} {name}" for name, count in self.counts.items()))
+        for rule, count in self.excused.most_common():
+            print(f"{count:6} times meant to differ: {rule}")
         for signature, count in self.signatures.most_common():
             print(f"{count:6} times {signature}")
         return self.counts["differ"] == 0

@@ -22,6 +22,7 @@ DEADLINE_SECONDS = 5
 START_SECONDS = 20
 MEMORY_BYTES = 3 << 30
 PACKAGE = "authzed.api.v1"
+DOMAIN = "authzed.com"
 UNKNOWN_REASON = "?"
 """The reason of a refusal whose details this side does not hand on."""
 
@@ -37,10 +38,12 @@ class Unsupported(Exception):
 
 
 def reason_of(details):
-    """The reason in the ErrorInfo among the details of a status, or nothing."""
+    """SpiceDB's reason in the ErrorInfo among the details of a status. Quorate has reasons of its own, under its own domain,
+    where SpiceDB has none: those are nothing here.
+    """
     for detail in details:
         info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
+        if detail.Unpack(info) and info.domain == DOMAIN:
             return info.reason
     return ""
 
