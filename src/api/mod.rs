@@ -9,6 +9,7 @@ mod deadline;
 mod errors;
 mod gateway;
 mod request_id;
+mod response_meta;
 mod server;
 mod staleness;
 #[cfg(test)]

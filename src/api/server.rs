@@ -22,6 +22,7 @@ use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::gateway;
 use super::request_id::RequestIdLayer;
+use super::response_meta::ResponseMetaLayer;
 use crate::model::limits;
 use crate::security::Keyring;
 use crate::service::{ClusterAdmin, Services};
@@ -98,6 +99,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(ResponseMetaLayer)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));

@@ -166,6 +166,8 @@ fn read_rows() -> Vec<Row> {
     vec![
         row!("a read of an unknown type", FailedPrecondition, "UNKNOWN_DEFINITION", |c| c
             .read(filter("folder"), fully())),
+        row!("a read of a permission", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
+            .read(RelationshipFilter { optional_relation: "view".to_owned(), ..filter("document") }, fully())),
         row!("a read with an id and an id prefix", InvalidArgument, "INVALID_FILTER", |c| c.read(
             RelationshipFilter { optional_resource_id_prefix: "th".to_owned(), ..filter("document:there") },
             fully()

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use super::guard;
 use super::pages::{Extent, PAGES_AHEAD, Pager};
 use crate::consistency::Zookie;
-use crate::model::{Error, Tuple, TupleFilter, TupleKey, limits};
+use crate::model::{Error, ErrorCode, Tuple, TupleFilter, TupleKey, limits};
+use crate::schema::{Member, Schema};
 use crate::service::cursor::{Cursor, Digest, Place};
 use crate::service::{Call, Consistency, Services};
 use crate::store::ReadView;
@@ -60,7 +61,11 @@ impl Services {
 
         let (schemas, names_view, filter) = (Arc::clone(&self.schemas), Arc::clone(&view), request.filter.clone());
         self.pool
-            .run(call.deadline, move || schemas.of(call.store, names_view.as_ref())?.schema().check_filter(&filter))
+            .run(call.deadline, move || {
+                let ready = schemas.of(call.store, names_view.as_ref())?;
+                ready.schema().check_filter(&filter)?;
+                check_stored(ready.schema(), &filter)
+            })
             .await?;
 
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
@@ -97,5 +102,19 @@ impl Services {
             filter: Arc::new(filter),
             now: self.now()?,
         })
+    }
+}
+
+/// A permission holds no tuples: whoever reads them by its name has mistaken it for a relation.
+fn check_stored(schema: &Schema, filter: &TupleFilter) -> Result<(), Error> {
+    let definition = filter.resource_type.as_ref().and_then(|name| schema.definitions.get(name));
+    let member = filter.relation.as_ref().and_then(|name| definition?.members.get(name));
+    match (member, &filter.relation) {
+        (Some(Member::Permission(_)), Some(name)) => {
+            let message =
+                format!("`{name}` is a permission, of which no relationships are stored; read a relation of it");
+            Err(Error::new(ErrorCode::SchemaType, message).with("permission_name", name))
+        }
+        (Some(Member::Permission(_) | Member::Relation(_)) | None, _) => Ok(()),
     }
 }

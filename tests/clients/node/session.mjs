@@ -7,15 +7,21 @@ import { v1 } from '@authzed/authzed-node';
 
 const endpoints = process.env.QUORATE_ENDPOINTS.split(',');
 const key = process.env.QUORATE_KEY;
-const { HAS_PERMISSION, NO_PERMISSION } = v1.CheckPermissionResponse_Permissionship;
+const { HAS_PERMISSION, NO_PERMISSION, CONDITIONAL_PERMISSION } = v1.CheckPermissionResponse_Permissionship;
 const { TOUCH, CREATE } = v1.RelationshipUpdate_Operation;
 
 const schema = `
+use expiration
+
+caveat nodetall(height int) {
+    height > 2
+}
+
 definition nodeuser {}
 
 definition nodedoc {
     relation writer: nodeuser
-    relation reader: nodeuser
+    relation reader: nodeuser | nodeuser with nodetall | nodeuser with expiration
     permission edit = writer
     permission view = reader + edit
 }
@@ -132,6 +138,42 @@ const tests = {
     );
     const request = check('nodedoc:one', 'edit', 'nodeuser:emilia', fresh(deleted.deletedAt));
     assert.equal((await clients[0].checkPermission(request)).permissionship, NO_PERMISSION);
+  },
+
+  'caveats and expiration decide': async () => {
+    const limited = (resource, limits) => {
+      const change = update(TOUCH, resource, 'reader', 'nodeuser:eve');
+      Object.assign(change.relationship, limits);
+      return change;
+    };
+    const at = (seconds) => ({ optionalExpiresAt: { seconds: String(seconds), nanos: 0 } });
+    await clients[0].writeRelationships(
+      write(
+        limited('nodedoc:tall', { optionalCaveat: v1.ContextualizedCaveat.create({ caveatName: 'nodetall' }) }),
+        limited('nodedoc:past', at(1)),
+        limited('nodedoc:future', at(4000000000)),
+      ),
+    );
+    for (const [resource, expected] of [
+      ['nodedoc:tall', CONDITIONAL_PERMISSION],
+      ['nodedoc:past', NO_PERMISSION],
+      ['nodedoc:future', HAS_PERMISSION],
+    ]) {
+      const answer = await clients[1].checkPermission(check(resource, 'view', 'nodeuser:eve', fully));
+      assert.equal(answer.permissionship, expected, resource);
+    }
+  },
+
+  'lookups find what checks allow': async () => {
+    const found = await clients[2].lookupResources(
+      v1.LookupResourcesRequest.create({
+        resourceObjectType: 'nodedoc',
+        permission: 'view',
+        subject: subject('nodeuser:eve'),
+        consistency: fully,
+      }),
+    );
+    assert.deepEqual(found.map((row) => row.resourceObjectId).sort(), ['future', 'tall']);
   },
 
   'errors carry their codes': async () => {

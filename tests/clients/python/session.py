@@ -10,12 +10,18 @@ import traceback
 
 import grpc
 from authzed.api.v1 import (
+    BulkExportRelationshipsRequest,
+    BulkImportRelationshipsRequest,
     CheckBulkPermissionsRequest,
     CheckBulkPermissionsRequestItem,
     CheckPermissionRequest,
     CheckPermissionResponse,
     Consistency,
+    ContextualizedCaveat,
     DeleteRelationshipsRequest,
+    ExpandPermissionTreeRequest,
+    LookupResourcesRequest,
+    LookupSubjectsRequest,
     ObjectReference,
     ReadRelationshipsRequest,
     ReadSchemaRequest,
@@ -27,9 +33,17 @@ from authzed.api.v1 import (
     WriteRelationshipsRequest,
     WriteSchemaRequest,
 )
+from authzed.api.v1.experimental_service_pb2 import (
+    ExperimentalCountRelationshipsRequest,
+    ExperimentalRegisterRelationshipCounterRequest,
+    ExperimentalUnregisterRelationshipCounterRequest,
+)
+from authzed.api.v1.permission_service_pb2 import ExportBulkRelationshipsRequest, ImportBulkRelationshipsRequest
 from authzed.api.v1.permission_service_pb2_grpc import PermissionsServiceStub
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import Default as official_pool
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpcutil import insecure_bearer_token_credentials
@@ -38,13 +52,21 @@ ENDPOINTS = os.environ["QUORATE_ENDPOINTS"].split(",")
 KEY = os.environ["QUORATE_KEY"]
 ALLOWED = CheckPermissionResponse.PERMISSIONSHIP_HAS_PERMISSION
 DENIED = CheckPermissionResponse.PERMISSIONSHIP_NO_PERMISSION
+CONDITIONAL = CheckPermissionResponse.PERMISSIONSHIP_CONDITIONAL_PERMISSION
+FULLY = Consistency(fully_consistent=True)
 
 SCHEMA = """
+use expiration
+
+caveat pytall(height int) {
+    height > 2
+}
+
 definition pyuser {}
 
 definition pydoc {
     relation writer: pyuser
-    relation reader: pyuser
+    relation reader: pyuser | pyuser with pytall | pyuser with expiration
     permission edit = writer
     permission view = reader + edit
 }
@@ -163,6 +185,116 @@ def test_deleting_is_seen_elsewhere():
     fresh = Consistency(at_least_as_fresh=deleted.deleted_at)
     answer = client(2).CheckPermission(check("pydoc:one", "view", "pyuser:emilia", fresh))
     assert answer.permissionship == DENIED, answer
+
+
+def struct(**values):
+    result = Struct()
+    result.update(values)
+    return result
+
+
+def touch_one(relationship):
+    operation = RelationshipUpdate.Operation.OPERATION_TOUCH
+    return WriteRelationshipsRequest(updates=[RelationshipUpdate(operation=operation, relationship=relationship)])
+
+
+def relationship(resource, relation, who):
+    return Relationship(resource=obj(resource), relation=relation, subject=subject(who))
+
+
+def test_a_caveat_decides_with_what_is_stored_and_what_is_asked():
+    limited = relationship("pydoc:tall", "reader", "pyuser:eve")
+    limited.optional_caveat.CopyFrom(ContextualizedCaveat(caveat_name="pytall"))
+    client(0).WriteRelationships(touch_one(limited))
+    for context, expected in ((None, CONDITIONAL), (struct(height=3), ALLOWED), (struct(height=1), DENIED)):
+        request = CheckPermissionRequest(
+            resource=obj("pydoc:tall"), permission="view", subject=subject("pyuser:eve"), context=context, consistency=FULLY
+        )
+        answer = client(1).CheckPermission(request)
+        assert answer.permissionship == expected, (context, answer)
+        missing = ["height"] if expected == CONDITIONAL else []
+        assert list(answer.partial_caveat_info.missing_required_context) == missing, answer
+    limited.optional_caveat.context.update({"height": 1})
+    client(0).WriteRelationships(touch_one(limited))
+    (row,) = client(2).ReadRelationships(
+        ReadRelationshipsRequest(
+            consistency=FULLY, relationship_filter=RelationshipFilter(resource_type="pydoc", optional_resource_id="tall")
+        )
+    )
+    assert row.relationship == limited, row
+
+
+def test_what_has_expired_counts_no_more():
+    for name, seconds, expected in (("past", 1, DENIED), ("future", 4_000_000_000, ALLOWED)):
+        limited = relationship(f"pydoc:{name}", "reader", "pyuser:eve")
+        limited.optional_expires_at.CopyFrom(Timestamp(seconds=seconds))
+        client(1).WriteRelationships(touch_one(limited))
+        answer = client(2).CheckPermission(check(f"pydoc:{name}", "view", "pyuser:eve", FULLY))
+        assert answer.permissionship == expected, (name, answer)
+        rows = client(0).ReadRelationships(
+            ReadRelationshipsRequest(
+                consistency=FULLY, relationship_filter=RelationshipFilter(resource_type="pydoc", optional_resource_id=name)
+            )
+        )
+        assert [row.relationship for row in rows] == ([limited] if expected == ALLOWED else [])
+
+
+def test_bulk_imports_create_and_bulk_exports_go_on():
+    def batches(kind):
+        for first in (0, 3):
+            loaded = [relationship(f"pydoc:bulk{n}", "reader", "pyuser:bob") for n in range(first, first + 3)]
+            yield kind(relationships=loaded)
+
+    assert client(1).ImportBulkRelationships(batches(ImportBulkRelationshipsRequest)).num_loaded == 6
+    again = refusal(lambda: client(1).BulkImportRelationships(batches(BulkImportRelationshipsRequest)))
+    assert again == (grpc.StatusCode.ALREADY_EXISTS, "ERROR_REASON_ATTEMPT_TO_RECREATE_RELATIONSHIP"), again
+    bulk = RelationshipFilter(resource_type="pydoc", optional_resource_id_prefix="bulk")
+    pages = list(
+        client(2).ExportBulkRelationships(
+            ExportBulkRelationshipsRequest(consistency=FULLY, optional_limit=4, optional_relationship_filter=bulk)
+        )
+    )
+    assert [len(page.relationships) for page in pages] == [4, 2], pages
+    rest = client(0).BulkExportRelationships(
+        BulkExportRelationshipsRequest(
+            consistency=FULLY, optional_cursor=pages[0].after_result_cursor, optional_relationship_filter=bulk
+        )
+    )
+    found = [row.resource.object_id for page in rest for row in page.relationships]
+    assert found == ["bulk4", "bulk5"], found
+
+
+def test_counters_count():
+    counted = RelationshipFilter(resource_type="pydoc", optional_resource_id_prefix="bulk")
+    name = {"name": "pybulk"}
+    client(0).ExperimentalRegisterRelationshipCounter(
+        ExperimentalRegisterRelationshipCounterRequest(relationship_filter=counted, **name)
+    )
+    answer = client(1).ExperimentalCountRelationships(ExperimentalCountRelationshipsRequest(**name))
+    assert answer.read_counter_value.relationship_count == 6, answer
+    assert answer.read_counter_value.read_at.token
+    client(2).ExperimentalUnregisterRelationshipCounter(ExperimentalUnregisterRelationshipCounterRequest(**name))
+    gone = refusal(lambda: client(0).ExperimentalCountRelationships(ExperimentalCountRelationshipsRequest(**name)))
+    assert gone == (grpc.StatusCode.FAILED_PRECONDITION, "ERROR_REASON_COUNTER_NOT_REGISTERED"), gone
+
+
+def test_lookups_and_expand_find_what_checks_allow():
+    resources = client(0).LookupResources(
+        LookupResourcesRequest(
+            consistency=FULLY, resource_object_type="pydoc", permission="view", subject=subject("pyuser:bob")
+        )
+    )
+    assert sorted(row.resource_object_id for row in resources) == [f"bulk{n}" for n in range(6)]
+    subjects = client(1).LookupSubjects(
+        LookupSubjectsRequest(
+            consistency=FULLY, resource=obj("pydoc:bulk0"), permission="view", subject_object_type="pyuser"
+        )
+    )
+    assert [row.subject.subject_object_id for row in subjects] == ["bob"]
+    tree = client(2).ExpandPermissionTree(
+        ExpandPermissionTreeRequest(consistency=FULLY, resource=obj("pydoc:bulk0"), permission="view")
+    )
+    assert (tree.tree_root.expanded_object, tree.tree_root.expanded_relation) == (obj("pydoc:bulk0"), "view"), tree
 
 
 def test_errors_carry_their_reasons():
