@@ -27,8 +27,12 @@ CASE ?=
 ONLY ?=
 SPICEDB ?=
 
+# Seconds for each target of `make fuzz`, and parts of the names of those that are wanted.
+TIME ?= 60
+TARGETS ?=
+
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import differential fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-import differential fuzz fmt clean packages packages-test
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -59,6 +63,10 @@ differential: packages-test
 	cargo build --locked
 	SEED="$(SEED)" ROUNDS="$(ROUNDS)" CASE="$(CASE)" ONLY="$(ONLY)" SPICEDB="$(SPICEDB)" \
 		tests/differential/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## fuzz: every decoder of bytes from outside, by coverage, TIME seconds each
+fuzz: packages-test
+	tests/fuzz/run $(TIME) $(TARGETS)
 
 ## fmt: format the sources
 fmt:
