@@ -19,8 +19,16 @@ ARGS ?=
 # How many relationships `make test-import` loads.
 IMPORT_SIZE ?= 1000000
 
+# The first seed of `make differential` (the time, unless given), how many follow, a stored case instead, which kinds
+# of differences to report (a regular expression), a spicedb binary.
+SEED ?=
+ROUNDS ?= 50
+CASE ?=
+ONLY ?=
+SPICEDB ?=
+
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-import differential fmt clean packages packages-test
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -45,6 +53,12 @@ test-clients: packages-test
 ## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
 test-import: packages
 	QUORATE_IMPORT_SIZE=$(IMPORT_SIZE) cargo test --locked --release --test integration -- --nocapture import::
+
+## differential: the same random schemas, data and questions put to this and to a real SpiceDB
+differential: packages-test
+	cargo build --locked
+	SEED="$(SEED)" ROUNDS="$(ROUNDS)" CASE="$(CASE)" ONLY="$(ONLY)" SPICEDB="$(SPICEDB)" \
+		tests/differential/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## fmt: format the sources
 fmt:

@@ -1,4 +1,4 @@
-//! The public API over gRPC: the authzed protocol, the cluster protocol, health and reflection.
+//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; and the first as JSON over HTTP.
 //!
 //! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
 
@@ -7,11 +7,13 @@ mod auth;
 mod authzed;
 mod deadline;
 mod errors;
+mod gateway;
 mod request_id;
 mod server;
+mod staleness;
 #[cfg(test)]
 mod tests;
 
 pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
-pub use server::{ApiServices, ServeError, serve};
+pub use server::{ApiServices, Listeners, ServeError, serve};

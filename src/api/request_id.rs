@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Where the id stands.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer id of a client is replaced.
 const LONGEST_BYTES: usize = 128;
 

@@ -1,12 +1,15 @@
-//! One listener with everything public on it, from the first connection to the end of the last one.
+//! One listener with everything public on it, and one for the JSON gateway if it is wanted, from the first connection to the
+//! end of the last one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -17,6 +20,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::admin::Cluster;
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
+use super::gateway;
 use super::request_id::RequestIdLayer;
 use crate::model::limits;
 use crate::security::Keyring;
@@ -58,22 +62,63 @@ pub enum ServeError {
     /// The listener failed.
     #[error("the public API stopped: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// The listener of the gateway failed.
+    #[error("the JSON gateway stopped: {0}")]
+    Gateway(std::io::Error),
 }
 
-/// Serves `api` on `listener` until `shutdown`, then lets running requests end within ten seconds.
+/// Where clients come in.
+pub struct Listeners {
+    /// For gRPC.
+    pub grpc: TcpListener,
+    /// For JSON over HTTP.
+    pub gateway: Option<TcpListener>,
+}
+
+/// Serves `api` on `listeners` until `shutdown`, then lets running requests end within ten seconds.
 ///
 /// Health and reflection need no key. Health says SERVING once the node has caught up with its cluster, until it
 /// stops.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     api: ApiServices,
     keyring: Arc<Keyring>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let key = RequireKey::new(keyring);
     let reporter = HealthReporter::new();
-    let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let reporting = report_health(reporter, api.services.readiness(), shutdown.clone());
+    let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
+    let routes = routes(api, keyring, reporter)?;
+    let gateway = async {
+        match listeners.gateway {
+            Some(listener) => serve_gateway(listener, routes.clone(), shutdown.clone()).await,
+            None => Ok(()),
+        }
+    };
+    let router = Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(RequestIdLayer)
+        .add_routes(routes.clone());
+    let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
+    let grpc = async { Ok(router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()).await?) };
+    let serving = async { tokio::try_join!(grpc, gateway).map(|((), ())| ()) };
+    let overdue = async {
+        tokio::join!(reporting, shutdown.cancelled());
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = serving => ended,
+        () = overdue => {
+            tracing::warn!(grace = ?GRACE, "requests were still running when the time to end them was over");
+            Ok(())
+        }
+    }
+}
+
+/// Everything that is served, with the keys that it asks for.
+pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthReporter) -> Result<Routes, ServeError> {
+    let key = RequireKey::new(keyring);
     let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -91,34 +136,23 @@ pub async fn serve(
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
     let cluster = ClusterServiceServer::new(Cluster::new(api.cluster));
-
-    let router = Server::builder()
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(RequestIdLayer)
-        .add_service(health)
+    Ok(Routes::new(HealthServer::new(HealthService::from_health_reporter(reporter)))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(permissions, key.clone()))
         .add_service(InterceptedService::new(schema, key.clone()))
         .add_service(InterceptedService::new(experimental, key.clone()))
         .add_service(InterceptedService::new(watch, key.clone()))
-        .add_service(InterceptedService::new(cluster, key));
+        .add_service(InterceptedService::new(cluster, key)))
+}
 
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
-    let overdue = async {
-        tokio::join!(reporting, shutdown.cancelled());
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = serving => Ok(ended?),
-        () = overdue => {
-            tracing::warn!(grace = ?GRACE, "requests were still running when the time to end them was over");
-            Ok(())
-        }
-    }
+async fn serve_gateway(listener: TcpListener, routes: Routes, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let listener = listener.tap_io(|connection| {
+        // Only latency suffers where the system refuses.
+        let _ = connection.set_nodelay(true);
+    });
+    let serving = axum::serve(listener, gateway::router(routes)).with_graceful_shutdown(shutdown.cancelled_owned());
+    serving.await.map_err(ServeError::Gateway)
 }
 
 /// Says what load balancers need to know: requests are welcome once the node has caught up with

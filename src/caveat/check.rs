@@ -27,7 +27,8 @@ pub(super) fn check(expr: &Expr, parameters: &BTreeMap<String, ParameterType>) -
         return Err(CompileError::whole(format!("a caveat's expression must be a bool, this one is {found}")));
     }
     if let Some((name, _)) = checker.parameters.iter().find(|(_, (place, _))| !checker.mentioned[*place]) {
-        return Err(CompileError::whole(format!("parameter {name} is never used: remove it or use it")));
+        let error = CompileError::whole(format!("parameter {name} is never used: remove it or use it"));
+        return Err(CompileError { unused: Some((*name).to_owned()), ..error });
     }
     Ok(node)
 }
@@ -96,7 +97,7 @@ impl Checker<'_> {
             return Ok((Node::Parameter(*place), of.clone()));
         }
         match TYPE_NAMES.into_iter().find(|known| *known == name) {
-            Some(known) => Ok((Node::Constant(Value::Type(known)), Type::Type)),
+            Some(known) => Ok((Node::Constant(Value::Type(known)), Type::Meta)),
             None => {
                 let name: String = name.chars().take(80).collect();
                 Err(CompileError::at(at, format!("nothing is named {name}: declare it as a parameter")))
@@ -110,7 +111,7 @@ impl Checker<'_> {
 
     fn select(&mut self, operand: &Expr, field: &Arc<str>, optional: bool, at: u32) -> Checked {
         if let Some(name) = self.qualified_type(operand, field) {
-            return Ok((Node::Constant(Value::Type(name)), Type::Type));
+            return Ok((Node::Constant(Value::Type(name)), Type::Meta));
         }
         let (operand, of) = self.check(operand)?;
         let found = field_type(&of, at)?;

@@ -109,7 +109,7 @@ fn whole_number(json: &Json) -> Result<i64, String> {
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => return Err(refuse()),
     };
     // The conversion of a double saturates.
-    if double.fract() == 0.0 { Ok(double as i64) } else { Err(refuse()) }
+    if double.fract() == 0.0 || double.is_infinite() { Ok(double as i64) } else { Err(refuse()) }
 }
 
 fn double(json: &Json) -> Result<f64, String> {

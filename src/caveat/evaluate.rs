@@ -177,12 +177,8 @@ impl<'a> Evaluator<'a> {
     fn look_up(&mut self, operand: Value, key: &Value, optional: bool) -> Evaluated {
         match operand {
             Value::Optional(None) => Ok(Value::Optional(None)),
-            Value::Optional(Some(held)) => Ok(Value::Optional(element(&held, key)?.map(|e| Arc::new(e.clone())))),
-            operand if optional => {
-                // A field of what has no fields is asked for in vain, but not wrongly.
-                let found = element(&operand, key).unwrap_or(None);
-                Ok(Value::Optional(found.map(|e| Arc::new(e.clone()))))
-            }
+            Value::Optional(Some(held)) => perhaps(&held, key),
+            operand if optional => perhaps(&operand, key),
             operand => match element(&operand, key)? {
                 Some(found) => Ok(found.clone()),
                 None => Err(Stop::Failed("the list or map has no such element".to_owned())),
@@ -216,9 +212,7 @@ impl<'a> Evaluator<'a> {
             let value = self.evaluate(&entry.value)?;
             let Some(value) = held(value, entry.optional)? else { continue };
             let key = key.as_key().ok_or_else(|| format!("{} cannot be the key of a map", key.type_name()))?;
-            if map.insert(key, value).is_some() {
-                return Err(Stop::Failed("a map literal has one key twice".to_owned()));
-            }
+            map.insert(key, value); // Of one key twice, the last counts.
         }
         Ok(Value::Map(Arc::new(map)))
     }
@@ -286,6 +280,15 @@ fn element<'v>(operand: &'v Value, key: &Value) -> Result<Option<&'v Value>, Sto
         },
         other => Err(Stop::Failed(format!("{} has no elements", other.type_name()))),
     }
+}
+
+/// The element that `key` finds as an optional. What has no elements is asked in vain, but not wrongly.
+fn perhaps(operand: &Value, key: &Value) -> Evaluated {
+    let found = match operand {
+        Value::Map(_) | Value::List(_) => element(operand, key)?,
+        _ => None,
+    };
+    Ok(Value::Optional(found.map(|e| Arc::new(e.clone()))))
 }
 
 fn operator_cost(operator: Operator, left: &Value, right: &Value) -> u64 {

@@ -64,7 +64,7 @@ pub(super) fn call(function: Function, args: &[Value]) -> Result<Value, String> 
             let inside = is_in_network(*address, zone.as_deref(), network);
             inside.map(Value::Bool).ok_or_else(|| format!("{:?} is not a network like 10.0.0.0/8", shortened(network)))
         }
-        (Function::IsSubtreeOf, [Value::Map(part), Value::Map(whole)]) => Ok(Value::Bool(is_subtree(part, whole))),
+        (Function::IsSubtreeOf, [Value::Map(part), Value::Map(whole)]) => Ok(Value::Bool(is_subtree(part, whole)?)),
         (Function::OptionalOf, [value]) => Ok(Value::some(value.clone())),
         (Function::OptionalNone, []) => Ok(Value::Optional(None)),
         (Function::OptionalOfNonZero, [value]) => {
@@ -207,7 +207,7 @@ fn parse_double(text: &str) -> Option<f64> {
     (parsed.is_finite() || is_named).then_some(parsed)
 }
 
-/// The shortest text that reads back as the same double; with an exponent below 1e-4 and from 1e21... where it is shorter.
+/// The shortest text that reads back as the same double; with an exponent below 1e-4 and from 1e6.
 fn double_text(double: f64) -> String {
     if double.is_nan() {
         return "NaN".to_owned();

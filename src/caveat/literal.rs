@@ -11,7 +11,7 @@ pub(super) fn quoted(rest: &str) -> Result<Option<(Value, usize)>, String> {
         "" => (false, false),
         "r" => (true, false),
         "b" => (false, true),
-        "rb" | "br" => (true, true),
+        "br" => (true, true),
         _ => return Ok(None),
     };
     let body = &rest[letters..];

@@ -27,6 +27,11 @@ mod time;
 mod types;
 mod value;
 
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod property;
+
 pub use compiled::{Caveat, MAX_EXPRESSION_BYTES, Outcome};
 pub use context::{Context, ContextParseError};
 pub use error::{CompileError, ContextError, EvaluationError};

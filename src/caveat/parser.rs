@@ -40,6 +40,30 @@ pub(super) fn parse(text: &str) -> Result<Expr, CompileError> {
     Ok(parsed)
 }
 
+/// The operator that a token means between two operands, and how tightly it binds.
+fn binary_operator(token: &Token) -> Option<(Operator, u8)> {
+    let mark = match token {
+        Token::Mark(mark) => *mark,
+        Token::Ident(name) if name == "in" => "in",
+        Token::Ident(_) | Token::Literal(_) | Token::Digits(_) | Token::End => return None,
+    };
+    Some(match mark {
+        "==" => (Operator::Equal, 0),
+        "!=" => (Operator::NotEqual, 0),
+        "<" => (Operator::Less, 0),
+        "<=" => (Operator::LessEqual, 0),
+        ">" => (Operator::Greater, 0),
+        ">=" => (Operator::GreaterEqual, 0),
+        "in" => (Operator::In, 0),
+        "+" => (Operator::Add, 1),
+        "-" => (Operator::Subtract, 1),
+        "*" => (Operator::Multiply, 2),
+        "/" => (Operator::Divide, 2),
+        "%" => (Operator::Remainder, 2),
+        _ => return None,
+    })
+}
+
 struct Parser {
     tokens: Vec<Placed>,
     next: usize,
@@ -114,7 +138,7 @@ impl Parser {
     }
 
     fn and(&mut self) -> Result<Expr, CompileError> {
-        self.chain("&&", Self::relation, Kind::And)
+        self.chain("&&", |parser| parser.binary(0), Kind::And)
     }
 
     fn chain(
@@ -135,46 +159,14 @@ impl Parser {
         kind(operands).at(at)
     }
 
-    fn relation(&mut self) -> Result<Expr, CompileError> {
-        self.binary(Self::sum, |token| match token {
-            Token::Mark("==") => Some(Operator::Equal),
-            Token::Mark("!=") => Some(Operator::NotEqual),
-            Token::Mark("<") => Some(Operator::Less),
-            Token::Mark("<=") => Some(Operator::LessEqual),
-            Token::Mark(">") => Some(Operator::Greater),
-            Token::Mark(">=") => Some(Operator::GreaterEqual),
-            Token::Ident(name) if name == "in" => Some(Operator::In),
-            Token::Mark(_) | Token::Ident(_) | Token::Literal(_) | Token::Digits(_) | Token::End => None,
-        })
-    }
-
-    fn sum(&mut self) -> Result<Expr, CompileError> {
-        self.binary(Self::product, |token| match token {
-            Token::Mark("+") => Some(Operator::Add),
-            Token::Mark("-") => Some(Operator::Subtract),
-            Token::Mark(_) | Token::Ident(_) | Token::Literal(_) | Token::Digits(_) | Token::End => None,
-        })
-    }
-
-    fn product(&mut self) -> Result<Expr, CompileError> {
-        self.binary(Self::unary, |token| match token {
-            Token::Mark("*") => Some(Operator::Multiply),
-            Token::Mark("/") => Some(Operator::Divide),
-            Token::Mark("%") => Some(Operator::Remainder),
-            Token::Mark(_) | Token::Ident(_) | Token::Literal(_) | Token::Digits(_) | Token::End => None,
-        })
-    }
-
-    /// Operators of one precedence, grouped from the left.
-    fn binary(
-        &mut self,
-        operand: fn(&mut Self) -> Result<Expr, CompileError>,
-        operator: fn(&Token) -> Option<Operator>,
-    ) -> Result<Expr, CompileError> {
-        let mut left = operand(self)?;
-        while let Some(operator) = operator(&self.peek().token) {
+    /// Binary operators that bind at least as tightly as `loosest`, those of one tightness grouped from the left.
+    fn binary(&mut self, loosest: u8) -> Result<Expr, CompileError> {
+        let mut left = self.unary()?;
+        while let Some((operator, tightness)) = binary_operator(&self.peek().token)
+            && tightness >= loosest
+        {
             let at = self.advance().at;
-            let right = operand(self)?;
+            let right = self.binary(tightness + 1)?;
             left = Kind::Operator { operator, operands: vec![left, right] }.at(at)?;
         }
         Ok(left)

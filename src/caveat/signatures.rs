@@ -325,7 +325,7 @@ impl Shape {
             Duration => Type::Duration,
             Timestamp => Type::Timestamp,
             Ip => Type::Ip,
-            Shape::Type => Type::Type,
+            Shape::Type => Type::Meta,
             Shape::List(element) => Type::List(Arc::new(element.with(bound))),
             Shape::Map(key, value) => Type::Map(Arc::new(key.with(bound)), Arc::new(value.with(bound))),
             Shape::Optional(element) => Type::Optional(Arc::new(element.with(bound))),

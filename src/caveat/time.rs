@@ -21,37 +21,41 @@ fn epoch() -> DateTime {
 }
 
 impl Timestamp {
-    /// Reads an RFC 3339 text: `2021-02-03T04:05:06.5+01:00`.
+    /// Reads an RFC 3339 text: `2021-02-03T04:05:06.5+01:00`. As in SpiceDB the hour may have one digit, a comma may stand for
+    /// the point, and digits beyond the ninth are dropped.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let shape_fits = bytes.len() >= 20
-            && text.is_ascii()
-            && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].iter().all(|(at, mark)| bytes[*at] == *mark);
+        let (date, time) = text.split_once('T').filter(|_| text.is_ascii())?;
+        let (hour, rest) = time.split_once(':')?;
+        let marks_fit =
+            |text: &str, marks: &[(usize, u8)]| marks.iter().all(|(at, m)| text.as_bytes().get(*at) == Some(m));
+        let shape_fits = date.len() == 10
+            && marks_fit(date, &[(4, b'-'), (7, b'-')])
+            && (1..=2).contains(&hour.len())
+            && rest.len() >= 6
+            && marks_fit(rest, &[(2, b':')]);
         if !shape_fits {
             return None;
         }
-        let rest = &text[19..];
-        let (fraction, zone) = match rest.strip_prefix('.') {
-            Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
-            None => ("0", rest),
-        };
-        if fraction.is_empty() || fraction.len() > 9 {
-            return None;
-        }
-        let offset_seconds = if zone == "Z" { 0 } else { parse_offset(zone)? };
-        let part = |from: usize, to: usize| digits(&text[from..to]);
         let date = Date::new(
-            i16::try_from(part(0, 4)?).ok()?,
-            i8::try_from(part(5, 7)?).ok()?,
-            i8::try_from(part(8, 10)?).ok()?,
+            i16::try_from(digits(&date[..4])?).ok()?,
+            i8::try_from(digits(&date[5..7])?).ok()?,
+            i8::try_from(digits(&date[8..])?).ok()?,
         );
-        let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
+        let (hour, minute, second) = (digits(hour)?, digits(&rest[..2])?, digits(&rest[3..5])?);
         if hour > 23 || minute > 59 || second > 59 {
             return None;
         }
+        let (fraction, zone) = match rest[5..].strip_prefix(['.', ',']) {
+            Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+            None => ("0", &rest[5..]),
+        };
+        if fraction.is_empty() {
+            return None;
+        }
+        let offset_seconds = if zone == "Z" { 0 } else { parse_offset(zone)? };
         let days = date.ok()?.at(0, 0, 0, 0).duration_since(epoch()).as_secs();
         let seconds = days + i64::from(hour * 3600 + minute * 60 + second) - i64::from(offset_seconds);
-        let nanos = format!("{fraction:0<9}").parse::<i128>().ok()?;
+        let nanos = format!("{:0<9}", &fraction[..fraction.len().min(9)]).parse::<i128>().ok()?;
         Some(Self { nanos: i128::from(seconds) * NANOS_PER_SECOND + nanos, offset_seconds })
     }
 
@@ -99,7 +103,8 @@ impl Timestamp {
     }
 
     fn zone_offset(&self, zone: &str) -> Option<i32> {
-        if zone.is_empty() || zone == "UTC" {
+        if matches!(zone, "" | "UTC" | "Local") {
+            // What is local to a node must not matter: all nodes are in UTC.
             return Some(0);
         }
         if let Some((hours, minutes)) = zone.split_once(':') {
@@ -155,7 +160,7 @@ fn parse_offset(text: &str) -> Option<i32> {
         _ => return None,
     };
     let (hours, minutes) = (digits(&text[1..3])?, digits(&text[4..6])?);
-    (hours <= 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    (hours <= 24 && minutes <= 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// Reads a length of time like `1h30m`, `-1.5s` or `0`, in nanoseconds.

@@ -22,7 +22,8 @@ pub(super) enum Type {
     Duration,
     Timestamp,
     Ip,
-    Type,
+    /// The type of a type.
+    Meta,
     List(Arc<Type>),
     /// Keys are scalars: that keeps a type as small as its expression is deep.
     Map(Arc<Type>, Arc<Type>),
@@ -90,7 +91,7 @@ impl fmt::Display for Type {
             Self::Duration => f.write_str("duration"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Ip => f.write_str("ipaddress"),
-            Self::Type => f.write_str("type"),
+            Self::Meta => f.write_str("type"),
             Self::List(inner) => write!(f, "list({inner})"),
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Optional(inner) => write!(f, "optional({inner})"),

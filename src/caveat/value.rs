@@ -160,21 +160,13 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// How two numbers compare, across their types; `None` if one is no number or not a number.
+/// How two numbers compare, across their types and as doubles if one is a double, which may round the other; `None` if one is
+/// no number or not a number.
 pub(super) fn compare_numbers(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
-        (Value::Double(a), b) => compare_double(*a, b.as_whole_number()?),
-        (a, Value::Double(b)) => compare_double(*b, a.as_whole_number()?).map(Ordering::reverse),
+        (Value::Double(a), b) => a.partial_cmp(&(b.as_whole_number()? as f64)),
+        (a, Value::Double(b)) => (a.as_whole_number()? as f64).partial_cmp(b),
         (a, b) => Some(a.as_whole_number()?.cmp(&b.as_whole_number()?)),
     }
-}
-
-/// Exact, where a conversion of the whole number to a double could round.
-fn compare_double(double: f64, whole: i128) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    let floor = double.floor().clamp(-1e30, 1e30) as i128;
-    Some(floor.cmp(&whole).then(if double.fract() == 0.0 { Ordering::Equal } else { Ordering::Greater }))
 }

@@ -117,6 +117,9 @@ mod tests {
             "relationship import",
             "permission check",
             "permission bulk",
+            "permission lookup-resources",
+            "permission lookup-subjects",
+            "permission expand",
         ];
         assert_eq!(paths, expected);
     }

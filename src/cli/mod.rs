@@ -10,6 +10,8 @@ mod connection;
 mod consistency;
 mod dev;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod lines;
 mod output;
 mod permission;

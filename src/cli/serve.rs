@@ -18,7 +18,7 @@ Examples:
   quorate serve --config /etc/quorate.toml --print-config   what the node would run with
 
 A flag wins over its variable, the variable over the file, the file over the default.
-The node prints `ready client=ADDR peer=ADDR state=waiting|member` when it accepts requests.
+The node prints `ready client=ADDR peer=ADDR [gateway=ADDR] state=waiting|member` when it accepts requests.
 A new node waits until `quorate cluster init` or `quorate cluster join` makes it a member.";
 
 /// After the parent is gone, a node that cannot stop in this time is ended.

@@ -5,11 +5,13 @@
 mod address;
 mod client;
 mod error;
+mod gateway;
 mod limits;
 mod log;
 mod node;
 mod peer;
 mod raft;
+mod reads;
 mod section;
 mod store;
 #[cfg(test)]
@@ -17,11 +19,13 @@ mod tests;
 
 pub use client::{ClientOverrides, ClientSection};
 pub use error::ConfigError;
+pub use gateway::{GatewayOverrides, GatewaySection, OptionalListen};
 pub use limits::{LimitsOverrides, LimitsSection};
 pub use log::{LogFormat, LogOverrides, LogSection};
 pub use node::{NodeConfig, NodeOverrides};
 pub use peer::{PeerOverrides, PeerSection};
 pub use raft::{RaftOverrides, RaftSection};
+pub use reads::{ReadsOverrides, ReadsSection};
 pub use store::{StoreOverrides, StoreSection};
 
 use error::invalid;

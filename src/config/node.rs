@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::client::{ClientOverrides, ClientSection};
+use super::gateway::{GatewayOverrides, GatewaySection};
 use super::limits::{LimitsOverrides, LimitsSection};
 use super::log::{LogOverrides, LogSection};
 use super::peer::{PeerOverrides, PeerSection};
 use super::raft::{RaftOverrides, RaftSection};
+use super::reads::{ReadsOverrides, ReadsSection};
 use super::store::{StoreOverrides, StoreSection};
 use super::{ConfigError, invalid};
 
@@ -22,12 +24,16 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// The public API.
     pub client: ClientSection,
+    /// The public API as JSON.
+    pub gateway: GatewaySection,
     /// The other nodes.
     pub peer: PeerSection,
     /// Elections and the log.
     pub raft: RaftSection,
     /// The embedded database.
     pub store: StoreSection,
+    /// Freshness of reads.
+    pub reads: ReadsSection,
     /// Bounds on work.
     pub limits: LimitsSection,
     /// Logging.
@@ -44,11 +50,15 @@ pub struct NodeOverrides {
     #[command(flatten)]
     client: ClientOverrides,
     #[command(flatten)]
+    gateway: GatewayOverrides,
+    #[command(flatten)]
     peer: PeerOverrides,
     #[command(flatten)]
     raft: RaftOverrides,
     #[command(flatten)]
     store: StoreOverrides,
+    #[command(flatten)]
+    reads: ReadsOverrides,
     #[command(flatten)]
     limits: LimitsOverrides,
     #[command(flatten)]
@@ -78,9 +88,11 @@ impl NodeOverrides {
         Self {
             data_dir: self.data_dir.or(lower.data_dir),
             client: self.client.over(lower.client),
+            gateway: self.gateway.over(lower.gateway),
             peer: self.peer.over(lower.peer),
             raft: self.raft.over(lower.raft),
             store: self.store.over(lower.store),
+            reads: self.reads.over(lower.reads),
             limits: self.limits.over(lower.limits),
             log: self.log.over(lower.log),
         }
@@ -99,9 +111,11 @@ impl NodeOverrides {
         NodeConfig {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
             client: self.client.resolve(),
+            gateway: self.gateway.resolve(),
             peer: self.peer.resolve(),
             raft: self.raft.resolve(),
             store: self.store.resolve(),
+            reads: self.reads.resolve(),
             limits: self.limits.resolve(),
             log: self.log.resolve(),
         }
@@ -115,12 +129,20 @@ impl NodeConfig {
         }
         self.client.validate()?;
         self.peer.validate()?;
-        if self.client.listen == self.peer.listen && self.client.listen.port() != 0 {
-            let problem = format!("is {}, the same as client.listen; use another port", self.peer.listen);
-            return Err(invalid("peer.listen", problem));
+        let listeners = [
+            ("client.listen", Some(self.client.listen)),
+            ("peer.listen", Some(self.peer.listen)),
+            ("gateway.listen", self.gateway.listen.address()),
+        ];
+        for (index, (key, address)) in listeners.into_iter().enumerate() {
+            let Some(address) = address.filter(|address| address.port() != 0) else { continue };
+            if let Some((other, _)) = listeners[..index].iter().find(|(_, taken)| *taken == Some(address)) {
+                return Err(invalid(key, format!("is {address}, the same as {other}; use another port")));
+            }
         }
         self.raft.validate()?;
         self.store.validate()?;
+        self.reads.validate()?;
         self.limits.validate()?;
         self.log.validate()
     }

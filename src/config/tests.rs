@@ -30,6 +30,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.peer.advertise, "127.0.0.1:50151");
     assert_eq!((config.raft.heartbeat_ms, config.raft.snapshot_after_entries), (100, 50_000));
     assert_eq!(config.log.format, LogFormat::Text);
+    assert_eq!(config.gateway.listen, OptionalListen::Off);
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 21);
 }
 
 #[test]
@@ -97,7 +98,12 @@ fn unknown_keys_are_refused_by_name_and_line() {
 
 #[test]
 fn values_of_another_type_are_refused_with_the_line() {
-    for file in ["[raft]\nheartbeat_ms = \"fast\"\n", "[peer]\nlisten = \"nowhere\"\n", "[log]\nformat = \"xml\"\n"] {
+    for file in [
+        "[raft]\nheartbeat_ms = \"fast\"\n",
+        "[peer]\nlisten = \"nowhere\"\n",
+        "[gateway]\nlisten = \"on\"\n",
+        "[log]\nformat = \"xml\"\n",
+    ] {
         let message = problem(&[], file);
         assert!(message.contains("line 2"), "{message}");
     }
@@ -122,6 +128,7 @@ fn each_rule_names_its_key() {
         (&["--key", ""], "client.keys"),
         (&["--key", "two words"], "client.keys"),
         (&["--peer-listen", "127.0.0.1:50051"], "peer.listen"),
+        (&["--gateway-listen", "127.0.0.1:50151"], "gateway.listen"),
         (&["--heartbeat-ms", "0"], "raft.heartbeat_ms"),
         (&["--heartbeat-ms", "200"], "raft.election_timeout_min_ms"),
         (&["--election-timeout-max-ms", "500"], "raft.election_timeout_max_ms"),
@@ -144,13 +151,15 @@ fn each_rule_names_its_key() {
 fn boundaries_are_inside() {
     let flags = ["--heartbeat-ms", "100", "--election-timeout-min-ms", "300", "--election-timeout-max-ms", "301"];
     load(&flags, KEY).unwrap();
-    load(&["--client-listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"], KEY).unwrap();
+    let any = "127.0.0.1:0";
+    load(&["--client-listen", any, "--peer-listen", any, "--gateway-listen", any], KEY).unwrap();
     load(&["--client-listen", "0.0.0.0:1", "--client-advertise", "[::1]:1"], KEY).unwrap();
 }
 
 #[test]
 fn the_printed_configuration_reads_back_without_its_keys() {
-    let file = "data_dir = \"/d\"\n[client]\nkeys = [\"very-secret\"]\n[peer]\nadvertise = \"n1:7\"\n[log]\nformat = \"json\"\n";
+    let file = "data_dir = \"/d\"\n[client]\nkeys = [\"very-secret\"]\n[peer]\nadvertise = \"n1:7\"\n[log]\nformat = \"json\"\n\
+                [gateway]\nlisten = \"127.0.0.1:8443\"\n";
     let config = load(&["--keep-entries", "3"], file).unwrap();
     let printed = config.to_toml();
     assert!(!printed.contains("very-secret") && !format!("{config:?}").contains("very-secret"), "{printed}");

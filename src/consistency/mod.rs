@@ -4,6 +4,9 @@
 
 mod changes;
 mod contract;
+mod freshness;
+#[cfg(test)]
+mod fuzz;
 mod requirement;
 mod views;
 mod zookie;
@@ -11,5 +14,5 @@ mod zookie;
 pub use changes::{Change, ChangeSource, Changes, ReplicaChanges};
 pub use contract::ViewSource;
 pub use requirement::Requirement;
-pub use views::ReplicaViews;
+pub use views::{FreshnessOptions, ReplicaViews};
 pub use zookie::{Zookie, ZookieError};

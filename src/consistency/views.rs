@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::contract::ViewSource;
+use super::freshness::Freshness;
 use super::requirement::Requirement;
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
 use crate::raft::{AppliedMark, ReadIndex, Replica};
@@ -25,19 +27,32 @@ pub struct ReplicaViews {
     applied: watch::Receiver<AppliedMark>,
     read_index: ReadIndex,
     lineage: u64,
-    caught_up: watch::Sender<bool>,
+    freshness: Freshness,
+    ceiling: Duration,
+    freshness_poll: Duration,
+}
+
+/// How a node keeps its own state fresh.
+#[derive(Debug, Clone, Copy)]
+pub struct FreshnessOptions {
+    /// The oldest state that a read without any demand is answered from.
+    pub ceiling: Duration,
+    /// How often the age of the state is made certain, if no read does it before.
+    pub poll: Duration,
 }
 
 impl ReplicaViews {
     /// Views of `replica`.
     #[must_use]
-    pub fn new(replica: &Replica) -> Self {
+    pub fn new(replica: &Replica, options: FreshnessOptions) -> Self {
         Self {
             store: Arc::clone(replica.store()),
             applied: replica.applied(),
             read_index: replica.read_index().clone(),
             lineage: replica.lineage(),
-            caught_up: watch::Sender::new(false),
+            freshness: Freshness::default(),
+            ceiling: options.ceiling,
+            freshness_poll: options.poll,
         }
     }
 
@@ -46,15 +61,9 @@ impl ReplicaViews {
     /// freshness is its own to judge.
     pub async fn catch_up(&self) {
         loop {
-            let deadline = Instant::now() + CATCH_UP_TRY;
-            let caught_up = match self.read_index.get(deadline).await {
-                Ok(confirmed) => self.applied_at_least(confirmed, deadline).await,
-                Err(error) => Err(error),
-            };
-            match caught_up {
+            match self.confirm(Instant::now() + CATCH_UP_TRY).await {
                 Ok(revision) => {
                     tracing::info!(%revision, "caught up with the cluster");
-                    self.caught_up.send_replace(true);
                     return;
                 }
                 Err(error) => tracing::info!(%error, "not caught up with the cluster yet"),
@@ -62,33 +71,55 @@ impl ReplicaViews {
         }
     }
 
-    async fn wait_until_caught_up(&self, deadline: Instant) -> Result<(), Error> {
-        let mut caught_up = self.caught_up.subscribe();
-        let waited = tokio::time::timeout_at(deadline.into(), caught_up.wait_for(|done| *done)).await;
-        if matches!(waited, Ok(Ok(_))) {
-            return Ok(());
+    /// Asks for confirmation again and again, so that reads within a bound find it already there. Ends with the replica.
+    pub async fn keep_fresh(&self) {
+        let mut ticks = tokio::time::interval(self.freshness_poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.applied.has_changed().is_ok() {
+            ticks.tick().await;
+            // A failure is heard by the reads that need it: they ask for themselves.
+            let _ = self.confirm(Instant::now() + CATCH_UP_TRY).await;
         }
-        let message =
-            "this node has just started and has not caught up with its cluster yet; try another node, or later";
+    }
+
+    /// Makes sure that this node has applied everything that was acknowledged before the call.
+    async fn confirm(&self, deadline: Instant) -> Result<Revision, Error> {
+        let asked = Instant::now();
+        let confirmed = self.read_index.get(deadline).await?;
+        let revision = self.applied_at_least(confirmed, deadline).await?;
+        self.freshness.confirm(asked);
+        Ok(revision)
+    }
+
+    /// The latest revision, no older than `bound`.
+    async fn within(&self, bound: Duration, local_only: bool, deadline: Instant) -> Result<Revision, Error> {
+        if self.freshness.is_within(bound) {
+            return Ok(self.applied.borrow().revision);
+        }
+        if !local_only {
+            return self.confirm(deadline).await;
+        }
+        let age = self.freshness.age().map_or("of unknown age".to_owned(), |age| format!("up to {age:?} old"));
+        let message = format!("the state of this node is {age}, and the request allows {bound:?}; ask another node");
         Err(Error::new(ErrorCode::Unavailable, message))
     }
 
     /// The revision to read at: never below what the requirement demands.
     async fn revision(&self, requirement: Requirement, deadline: Instant) -> Result<Revision, Error> {
         match requirement {
-            Requirement::FullyConsistent => {
-                let confirmed = self.read_index.get(deadline).await?;
-                self.applied_at_least(confirmed, deadline).await
-            }
+            Requirement::FullyConsistent => self.confirm(deadline).await,
             Requirement::AtLeastAsFresh(revision) => self.reached(revision, deadline).await,
             Requirement::AtExactSnapshot(revision) => {
                 self.reached(revision, deadline).await?;
                 Ok(revision)
             }
-            Requirement::MinimizeLatency => {
-                self.wait_until_caught_up(deadline).await?;
-                Ok(self.applied.borrow().revision)
+            Requirement::MaxStaleness { bound, local_only } => self.within(bound, local_only, deadline).await,
+            Requirement::MaxLag(entries) => {
+                let confirmed = self.read_index.get(deadline).await?;
+                let oldest = Revision::new(confirmed.index().saturating_sub(entries));
+                self.applied_at_least(oldest, deadline).await
             }
+            Requirement::MinimizeLatency => self.within(self.ceiling, false, deadline).await,
         }
     }
 

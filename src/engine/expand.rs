@@ -341,8 +341,7 @@ mod tests {
 
     #[test]
     fn what_has_expired_is_left_out_and_what_is_conditional_is_shown() {
-        let schema =
-            SchemaText::with_users().caveat("big", "n:int", "n > 5").definition("doc").relation("viewer", "user");
+        let schema = SchemaText::with_users().caveat("big", "n", "n > 5").definition("doc").relation("viewer", "user");
         let mut bench = Bench::new(schema, &[]);
         let key = |user: &str| crate::engine::testbed::tuple(&format!("doc:one#viewer@user:{user}"));
         let qualified = |user: &str, caveat: Option<&str>, expires_at: Option<u64>| crate::model::Tuple {

@@ -8,6 +8,7 @@ mod check;
 mod circumstances;
 mod error;
 mod expand;
+mod explanation;
 mod lookup;
 mod plan;
 #[cfg(test)]
@@ -18,10 +19,11 @@ mod reference;
 mod testbed;
 
 pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
-pub use check::{CheckItem, CheckOutcome, check, check_bulk};
+pub use check::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub use circumstances::Circumstances;
 pub use error::CheckError;
 pub use expand::{ExpandError, ExpandedBody, ExpandedTree, expand};
+pub use explanation::{CaveatProof, CaveatResult, Condition, Explanation, Proof, Standing, Step, TupleProof};
 pub use lookup::{
     ExcludedSubject, FoundResource, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
     SubjectLookup, SubjectQuestion,

@@ -174,7 +174,7 @@ fn schema(case: &RawCase) -> Schema {
     let caveats = CAVEATS.iter().map(|(name, parameters, expression)| {
         (CaveatName::new(name).unwrap(), caveat(name, &parameters.join(" "), expression))
     });
-    Schema { definitions, caveats: caveats.collect() }
+    Schema { definitions, caveats: caveats.collect(), ..Schema::default() }
 }
 
 fn context_json((aa, bb): &RawContext) -> String {

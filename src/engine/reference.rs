@@ -132,7 +132,7 @@ fn with_named_right_sides(schema: &Schema) -> Schema {
         members.extend(fresh);
         definitions.insert(name.clone(), Definition { name: name.clone(), members });
     }
-    Schema { definitions, caveats: schema.caveats.clone() }
+    Schema { definitions, caveats: schema.caveats.clone(), ..Schema::default() }
 }
 
 fn name_right_sides(rewrite: &Rewrite, fresh: &mut BTreeMap<RelationName, Member>) -> Rewrite {

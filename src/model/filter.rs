@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectId, RelationName, TupleKey, TypeName};
+use super::{ObjectId, Qualifiers, RelationName, TupleKey, TypeName};
 
 /// Which tuples are meant. Every part that is set must match; one with no part set matches all tuples of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -17,6 +17,18 @@ pub struct TupleFilter {
     pub relation: Option<RelationName>,
     /// The subject.
     pub subject: Option<SubjectFilter>,
+    /// What qualifies the tuple. Last, and younger than the rest: filters are part of log entries, whose encoding follows the
+    /// order of fields, and no release was made before it came.
+    pub traits: Option<TraitFilter>,
+}
+
+/// What tuples must carry: exactly this, no more and no less. The values beside it do not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct TraitFilter {
+    /// The caveat's name.
+    pub caveat: Option<String>,
+    /// Whether there is an expiration, past or not.
+    pub expires: bool,
 }
 
 /// Which subjects are meant.
@@ -51,7 +63,13 @@ impl TupleFilter {
         *self == Self::default()
     }
 
-    /// Whether `key` is meant.
+    /// Whether the tuple of `key` with these qualifiers is meant.
+    #[must_use]
+    pub fn matches_qualified(&self, key: &TupleKey, qualifiers: &Qualifiers) -> bool {
+        self.matches(key) && self.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers))
+    }
+
+    /// Whether `key` is meant. Of a filter with traits this is only a part: what carries them is not asked.
     #[must_use]
     pub fn matches(&self, key: &TupleKey) -> bool {
         self.resource_type.as_ref().is_none_or(|t| *t == key.resource.object_type)
@@ -59,6 +77,15 @@ impl TupleFilter {
             && self.resource_id_prefix.as_ref().is_none_or(|p| key.resource.object_id.as_str().starts_with(p))
             && self.relation.as_ref().is_none_or(|r| *r == key.relation)
             && self.subject.as_ref().is_none_or(|s| s.matches(key))
+    }
+}
+
+impl TraitFilter {
+    /// Whether a tuple with these qualifiers is meant.
+    #[must_use]
+    pub fn matches(&self, qualifiers: &Qualifiers) -> bool {
+        let caveat = qualifiers.caveat.as_ref().map(|caveat| caveat.name.as_str());
+        self.caveat.as_deref() == caveat && self.expires == qualifiers.expires_at.is_some()
     }
 }
 
@@ -80,7 +107,7 @@ impl SubjectFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ObjectRef, SubjectRef};
+    use crate::model::{CaveatUse, ObjectRef, SubjectRef, TimestampMs};
 
     #[test]
     fn subject_relations_tell_objects_wildcards_and_usersets_apart() {
@@ -101,13 +128,30 @@ mod tests {
                 ..TupleFilter::default()
             };
             let found = [("a", ""), ("*", ""), ("a", "member")].map(|(id, relation)| {
-                filter.matches(&TupleKey {
+                let key = TupleKey {
                     resource: ObjectRef::new("doc", "1").expect("valid"),
                     relation: RelationName::new("viewer").expect("valid"),
                     subject: SubjectRef::new("team", id, relation).expect("valid"),
-                })
+                };
+                filter.matches(&key)
             });
             assert_eq!(found, expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn traits_are_matched_exactly() {
+        let qualifiers = |caveat: Option<&str>, expires: bool| Qualifiers {
+            caveat: caveat.map(|name| CaveatUse { name: name.to_owned(), context_json: String::new() }),
+            expires_at: expires.then_some(TimestampMs(5)),
+        };
+        let kinds = [(None, false), (Some("odd"), false), (Some("even"), false), (None, true), (Some("odd"), true)];
+        for (caveat, expires) in kinds {
+            let filter = TraitFilter { caveat: caveat.map(str::to_owned), expires };
+            for (other, other_expires) in kinds {
+                let found = filter.matches(&qualifiers(other, other_expires));
+                assert_eq!(found, (caveat, expires) == (other, other_expires), "{filter:?} {other:?} {other_expires}");
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ pub const RELATION_NAME_BYTES: usize = 64;
 pub const COUNTER_NAME_BYTES: usize = 64;
 /// Relationship counters of one store. They are kept as one record, which each registration writes anew.
 pub const COUNTERS_PER_STORE: usize = 1000;
+/// Longest name of a caveat, in bytes.
+pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest object id, in bytes.
 pub const OBJECT_ID_BYTES: usize = 1024;
 /// Updates in one write.
@@ -36,6 +38,13 @@ pub const DELETES_PER_ENTRY: usize = 100_000;
 /// Ways that the arrows of one schema lead, summed over its arrows: the kinds of subject on the left side of each. Bounds what
 /// a small text can make the evaluator prepare.
 pub const ARROW_TARGETS: usize = 100_000;
+/// Members, allowed subjects and operands that the partials of one schema may bring into its definitions, each counted as often
+/// as it is brought.
+pub const SPLICED_PARTS: usize = 1_000_000;
+/// Relations and permissions that may be walked through to find what the annotations of one schema leave out.
+pub const TYPE_CHECK_STEPS: usize = 5_000_000;
+/// Files that one schema may be imported from.
+pub const IMPORTED_FILES: usize = 1_000;
 /// Largest schema text, in bytes.
 pub const SCHEMA_BYTES: usize = 4 << 20;
 /// Deepest nesting of operators or parentheses in a permission. Whoever walks a rewrite by recursion rests on it.

@@ -15,7 +15,7 @@ mod update;
 pub use counter::Counter;
 pub use decision::Decision;
 pub use error::{Error, ErrorCode};
-pub use filter::{SubjectFilter, SubjectRelationFilter, TupleFilter};
+pub use filter::{SubjectFilter, SubjectRelationFilter, TraitFilter, TupleFilter};
 pub use name::{CaveatName, CounterName, NameError, ObjectId, RelationName, TypeName};
 pub use reference::{ObjectRef, SubjectRef};
 pub use revision::{Revision, StoreId};

@@ -94,9 +94,9 @@ name_type!(
     check_relation_name
 );
 name_type!(
-    /// The name of a caveat, with optional prefixes. At most 128 bytes.
+    /// The name of a caveat: shorter and with more characters than a type's may be, as in SpiceDB. At most 128 bytes.
     CaveatName,
-    check_type_name
+    check_caveat_name
 );
 name_type!(
     /// The name of a relationship counter. At most 64 bytes.
@@ -149,6 +149,18 @@ fn check_type_name(text: &str) -> Result<(), NameError> {
     }
 }
 
+fn check_caveat_name(text: &str) -> Result<(), NameError> {
+    const RULE: &str = "a caveat is 1 to 128 characters of a-z, A-Z, 0-9 and / _ | -, and begins with none of / | -";
+    let bytes = text.as_bytes();
+    let begins = bytes.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"/_|-".contains(b);
+    if begins && bytes.len() <= limits::CAVEAT_NAME_BYTES && bytes.iter().all(allowed) {
+        Ok(())
+    } else {
+        Err(NameError::new("caveat", text, RULE))
+    }
+}
+
 fn check_relation_name(text: &str) -> Result<(), NameError> {
     const RULE: &str =
         "a relation is 3 to 64 characters of a-z, 0-9 and _, begins with a letter and does not end with _";
@@ -181,6 +193,17 @@ mod tests {
             assert!(TypeName::new(bad).is_err(), "{bad:?}");
         }
         assert!(TypeName::new(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn caveat_names_follow_the_wire_grammar() {
+        for good in ["x", "Odd", "_f", "1x", "a/b/c", "on|off-peak"] {
+            assert!(CaveatName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "-a", "a b", "é", "a\0"] {
+            assert!(CaveatName::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(CaveatName::new(&"a".repeat(129)).is_err());
     }
 
     #[test]

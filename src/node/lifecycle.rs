@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::identity::{DataDir, Identity, IdentityError, Origin};
 use crate::config::NodeConfig;
-use crate::consistency::{ReplicaChanges, ReplicaViews};
+use crate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
 use crate::raft::{Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions};
 use crate::service::Services;
 use crate::store::StoreOptions;
@@ -101,13 +101,19 @@ impl Node {
         }
         self.peers.serve_for(Arc::clone(&replica));
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
-        let views = Arc::new(ReplicaViews::new(&replica));
+        let reads = &self.config.reads;
+        let freshness = FreshnessOptions {
+            ceiling: Duration::from_millis(reads.max_staleness_ms),
+            poll: Duration::from_millis(reads.freshness_poll_ms),
+        };
+        let views = Arc::new(ReplicaViews::new(&replica, freshness));
         let changes = Arc::new(ReplicaChanges::new(&replica));
         self.services.attach(Arc::clone(&views) as _, log, changes);
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             views.catch_up().await;
             services.mark_ready();
+            views.keep_fresh().await;
         });
         let first = self.replica.set(replica).is_ok();
         assert!(first, "transitions are serialized and a member never becomes one again");

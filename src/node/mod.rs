@@ -1,4 +1,4 @@
-//! One node: its place on disk, its lifecycle (waiting, then member), its two listeners, and an orderly end.
+//! One node: its place on disk, its lifecycle (waiting, then member), its listeners, and an orderly end.
 
 mod admin;
 mod identity;

@@ -12,7 +12,7 @@ use tonic::transport::Server;
 use super::admin::Admin;
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
-use crate::api::{self, ApiServices};
+use crate::api::{self, ApiServices, Listeners};
 use crate::config::NodeConfig;
 use crate::raft::{NodeAddress, PeerServer};
 use crate::security::{Keyring, KeyringError};
@@ -54,11 +54,16 @@ pub enum ServeError {
     Server(&'static str, String),
 }
 
-/// Runs a node until `shutdown` is cancelled or it cannot go on. Prints one `ready` line once both listeners accept.
+/// Runs a node until `shutdown` is cancelled or it cannot go on. Prints one `ready` line once all listeners accept.
 pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
     let data = DataDir::open(&config.data_dir)?;
     let client_listener = listen(config.client.listen, "clients").await?;
     let peer_listener = listen(config.peer.listen, "peers").await?;
+    let gateway_listener = match config.gateway.listen.address() {
+        Some(address) => Some(listen(address, "the JSON gateway").await?),
+        None => None,
+    };
+    let gateway = gateway_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let address = NodeAddress {
         client: advertised(&config.client.advertise, &client_listener),
         peer: advertised(&config.peer.advertise, &peer_listener),
@@ -79,8 +84,9 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let stop_api = shutdown.child_token();
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
-    let api_server = tokio::spawn(api::serve(client_listener, api, keyring, stop_api.clone()));
-    announce(&address, node.replica().is_some());
+    let listeners = Listeners { grpc: client_listener, gateway: gateway_listener };
+    let api_server = tokio::spawn(api::serve(listeners, api, keyring, stop_api.clone()));
+    announce(&address, gateway, node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
@@ -117,9 +123,10 @@ fn advertised(configured: &str, listener: &TcpListener) -> String {
 }
 
 /// The one line on standard output: scripts wait for it.
-fn announce(address: &NodeAddress, member: bool) {
+fn announce(address: &NodeAddress, gateway: Option<SocketAddr>, member: bool) {
     let state = if member { "member" } else { "waiting" };
-    println!("ready client={} peer={} state={state}", address.client, address.peer);
+    let gateway = gateway.map(|at| format!(" gateway={at}")).unwrap_or_default();
+    println!("ready client={} peer={}{gateway} state={state}", address.client, address.peer);
 }
 
 /// Waits for the replica's fault; for ever while there is no replica or no fault.

@@ -12,6 +12,8 @@ mod command;
 mod contract;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod fuzz;
 mod leader;
 mod log;
 mod membership;

@@ -17,8 +17,28 @@ use crate::model::{CaveatName, RelationName, SubjectRef, TypeName};
 pub struct Schema {
     /// Definitions by name.
     pub definitions: BTreeMap<TypeName, Definition>,
-    /// Caveats by name, compiled.
+    /// Caveats by name. No definition has the name of one.
     pub caveats: BTreeMap<CaveatName, Arc<Caveat>>,
+    /// What the text says besides.
+    pub outline: Outline,
+}
+
+/// What people read in a schema and no evaluation does: comments, and the order in which members are written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outline {
+    /// Of definitions.
+    pub definitions: BTreeMap<TypeName, DefinitionOutline>,
+    /// The comment before each caveat; empty for none.
+    pub caveats: BTreeMap<CaveatName, String>,
+}
+
+/// The outline of one definition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DefinitionOutline {
+    /// The comment before it; empty for none. With its slashes or stars, as reflection shows it.
+    pub comment: String,
+    /// Its members in the order of the text, those of partials where the partial is named, each with its comment.
+    pub members: Vec<(RelationName, String)>,
 }
 
 /// One type of object.
@@ -115,6 +135,12 @@ impl Relation {
     #[must_use]
     pub fn allows(&self, kind: &AllowedSubject) -> bool {
         self.allowed.iter().any(|allowed| allowed.subject == *kind)
+    }
+
+    /// Whether tuples with this kind of subject and exactly these traits can be.
+    #[must_use]
+    pub fn allows_exactly(&self, allowed: &Allowed) -> bool {
+        self.allowed.contains(allowed)
     }
 }
 

@@ -3,12 +3,18 @@
 //!
 //! Knows nothing of storage or wire formats.
 
+mod annotations;
 mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod guards;
 mod ir;
 pub mod spicedb;
 mod validate;
 mod write_check;
 
-pub use error::{SchemaError, SchemaErrorKind};
-pub use ir::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
+pub use error::{Position, SchemaError, SchemaErrorKind};
+pub use ir::{
+    Allowed, AllowedSubject, ArrowKind, Definition, DefinitionOutline, Member, Outline, Permission, Relation, Rewrite,
+    Schema,
+};

@@ -3,7 +3,8 @@
 //! The rules are those of SpiceDB when a schema is written:
 //! - every type and every relation that is referred to exists; what an arrow leads to is the exception, since types on the
 //!   way that lack the target contribute nothing;
-//! - a relation allows at least one kind of subject, and none twice;
+//! - a relation allows at least one kind of subject, and none twice with the same caveat and expiration; the caveats that it
+//!   names exist;
 //! - no wildcard is reached through another type's relation, and none is on the left of an arrow;
 //! - the left of an arrow is a relation;
 //! - permissions that are only other names for each other do not form a circle.
@@ -22,6 +23,26 @@ pub(super) struct Fault {
     /// The index of the allowed subject, or of the expression's leaf from left to right; `None` for the member as a whole.
     pub(super) part: Option<usize>,
     pub(super) message: String,
+    /// The piece of text to blame, as a program would show it.
+    pub(super) source_code: String,
+    /// The names that the message speaks of.
+    pub(super) details: Details,
+}
+
+/// Names for programs.
+type Details = Vec<(&'static str, String)>;
+
+/// What is wrong with a part, before it is known which.
+struct Finding {
+    message: String,
+    source_code: String,
+    details: Details,
+}
+
+impl Finding {
+    fn new(message: String, source_code: impl ToString, details: Details) -> Self {
+        Self { message, source_code: source_code.to_string(), details }
+    }
 }
 
 /// Tells `report` of every broken rule. Nothing is collected: a hostile text can break a rule with every few bytes.
@@ -30,8 +51,9 @@ pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
     let mut arrow_targets = 0;
     for definition in schema.definitions.values() {
         for (name, member) in &definition.members {
-            let mut report_part = |part: Option<usize>, message: String| {
-                report(Fault { definition: definition.name.clone(), member: name.clone(), part, message });
+            let mut report_part = |part: Option<usize>, Finding { message, source_code, details }: Finding| {
+                let (definition, member) = (definition.name.clone(), name.clone());
+                report(Fault { definition, member, part, message, source_code, details });
             };
             match member {
                 Member::Relation(relation) => {
@@ -47,10 +69,10 @@ pub(super) fn find_faults(schema: &Schema, report: &mut dyn FnMut(Fault)) {
                                 "the arrows of this schema lead more than {most} ways; let relations on the left of arrows \
                                  allow fewer kinds of subject"
                             );
-                            report_part(Some(index), message);
+                            report_part(Some(index), Finding::new(message, "", Vec::new()));
                         }
-                        if let Some(message) = leaf_fault(&wildcards, definition, leaf) {
-                            report_part(Some(index), message);
+                        if let Some(finding) = leaf_fault(&wildcards, definition, name, leaf) {
+                            report_part(Some(index), finding);
                         }
                     }
                 }
@@ -106,22 +128,30 @@ fn check_relation(
     definition: &Definition,
     name: &RelationName,
     relation: &Relation,
-    report: &mut dyn FnMut(Option<usize>, String),
+    report: &mut dyn FnMut(Option<usize>, Finding),
 ) {
+    let about = |name: &str| vec![("definition_name", definition.name.to_string()), ("relation_name", name.to_owned())];
     if relation.allowed.is_empty() {
-        report(None, format!("relation `{name}` must allow at least one type of subject"));
+        let message = format!("relation `{name}` must allow at least one type of subject");
+        report(None, Finding::new(message, name, about(name.as_str())));
     }
     let mut seen = BTreeSet::new();
-    for (index, subject) in relation.allowed.iter().enumerate() {
-        if !seen.insert(subject) {
+    for (index, allowed) in relation.allowed.iter().enumerate() {
+        if !seen.insert(allowed) {
             let message = format!(
-                "subject type `{subject}` is allowed twice on relation `{name}` under definition `{}`",
+                "subject type `{allowed}` is allowed twice on relation `{name}` under definition `{}`",
                 definition.name
             );
-            report(Some(index), message);
+            let mut details = about(name.as_str());
+            details.push(("allowed_relation", allowed.to_string()));
+            report(Some(index), Finding::new(message, allowed, details));
         }
-        if let Some(message) = subject_fault(schema, wildcards, definition, name, &subject.subject) {
-            report(Some(index), message);
+        if let Some(finding) = subject_fault(schema, wildcards, definition, name, &allowed.subject) {
+            report(Some(index), finding);
+        }
+        if let Some(caveat) = allowed.caveat.as_ref().filter(|caveat| !schema.caveats.contains_key(*caveat)) {
+            let message = format!("caveat `{caveat}` not found: relation `{name}` allows `{allowed}`");
+            report(Some(index), Finding::new(message, allowed, vec![("caveat_name", caveat.to_string())]));
         }
     }
 }
@@ -132,12 +162,12 @@ fn subject_fault(
     definition: &Definition,
     relation: &RelationName,
     subject: &AllowedSubject,
-) -> Option<String> {
+) -> Option<Finding> {
     let subject_type = subject.subject_type();
     let Some(target) = schema.definitions.get(subject_type) else {
-        return Some(format!(
-            "object definition `{subject_type}` not found: relation `{relation}` allows it as a subject"
-        ));
+        let message =
+            format!("object definition `{subject_type}` not found: relation `{relation}` allows it as a subject");
+        return Some(Finding::new(message, subject_type, vec![("definition_name", subject_type.to_string())]));
     };
     match subject {
         AllowedSubject::Direct(_) | AllowedSubject::Wildcard(_) => None,
@@ -149,12 +179,13 @@ fn subject_fault(
             if *t == definition.name {
                 return None;
             }
-            wildcards.get(&(t, r)).map(|(via_type, via_relation)| {
-                format!(
-                    "relation `{relation}` allows `{subject}`, which includes a wildcard by way of \
-                     `{via_type}#{via_relation}`: wildcards cannot be included transitively"
-                )
-            })
+            let (via_type, via_relation) = wildcards.get(&(t, r))?;
+            let message = format!(
+                "relation `{relation}` allows `{subject}`, which includes a wildcard by way of `{via_type}#{via_relation}`: wildcards cannot be included transitively"
+            );
+            let details =
+                vec![("definition_name", definition.name.to_string()), ("relation_name", relation.to_string())];
+            Some(Finding::new(message, subject, details))
         }
     }
 }
@@ -162,22 +193,28 @@ fn subject_fault(
 fn leaf_fault(
     wildcards: &BTreeMap<RelationRef<'_>, RelationRef<'_>>,
     definition: &Definition,
+    permission: &RelationName,
     leaf: &Rewrite,
-) -> Option<String> {
+) -> Option<Finding> {
+    let about = |name, value: &RelationName| {
+        let (definition, permission) = (definition.name.to_string(), permission.to_string());
+        vec![("definition_name", definition), ("permission_name", permission), (name, value.to_string())]
+    };
     match leaf {
         Rewrite::Computed(name) if !definition.members.contains_key(name) => Some(not_found(&definition.name, name)),
         Rewrite::Arrow { tupleset, .. } => match definition.members.get(tupleset) {
             None => Some(not_found(&definition.name, tupleset)),
             Some(Member::Permission(_)) => {
-                Some(format!("permission `{tupleset}` is on the left of an arrow: only a relation can be followed"))
+                let message =
+                    format!("permission `{tupleset}` is on the left of an arrow: only a relation can be followed");
+                Some(Finding::new(message, tupleset, about("used_permission_name", tupleset)))
             }
             Some(Member::Relation(_)) => {
-                wildcards.get(&(&definition.name, tupleset)).map(|(via_type, via_relation)| {
-                    format!(
-                        "relation `{tupleset}` is on the left of an arrow and includes a wildcard by way of \
-                     `{via_type}#{via_relation}`: a wildcard cannot be followed"
-                    )
-                })
+                let (via_type, via_relation) = wildcards.get(&(&definition.name, tupleset))?;
+                let message = format!(
+                    "relation `{tupleset}` is on the left of an arrow and includes a wildcard by way of `{via_type}#{via_relation}`: a wildcard cannot be followed"
+                );
+                Some(Finding::new(message, tupleset, about("accessed_relation_name", tupleset)))
             }
         },
         Rewrite::Nil
@@ -189,8 +226,12 @@ fn leaf_fault(
     }
 }
 
-fn not_found(definition: &TypeName, name: &RelationName) -> String {
-    format!("relation/permission `{name}` not found under definition `{definition}`")
+fn not_found(definition: &TypeName, name: &RelationName) -> Finding {
+    Finding::new(
+        format!("relation/permission `{name}` not found under definition `{definition}`"),
+        name,
+        vec![("definition_name", definition.to_string()), ("relation_or_permission_name", name.to_string())],
+    )
 }
 
 /// The permission that `name` is only another name for.
@@ -230,6 +271,10 @@ fn alias_circles(definition: &Definition, report: &mut dyn FnMut(Fault)) {
             continue;
         }
         let circle = path.iter().skip_while(|name| **name != current);
+        let details = vec![
+            ("definition_name", definition.name.to_string()),
+            ("permission_names", circle.clone().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(",")),
+        ];
         let mut names = circle.clone().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if circle.count() > SHOWN {
             names.push_str(", …");
@@ -242,6 +287,8 @@ fn alias_circles(definition: &Definition, report: &mut dyn FnMut(Fault)) {
                 "permissions under definition `{}` only stand for each other, in a cycle: {names}",
                 definition.name
             ),
+            source_code: current.to_string(),
+            details,
         });
     }
 }

@@ -1,13 +1,15 @@
 //! Checks: one question, or many at once. All questions of a request are answered from one view.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::schema_cache::{ReadySchema, SchemaCache};
 use super::{Call, Consistency, Services};
 use crate::consistency::Zookie;
-use crate::engine::{self, Budget, CheckItem, Circumstances};
-use crate::model::{Decision, Error, ErrorCode, TimestampMs, limits};
+use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation};
+use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
 use crate::store::ReadView;
 
 /// Items of a bulk check that are evaluated in one go, and can share what they find out. A request that is past its deadline
@@ -16,40 +18,88 @@ const ITEMS_AT_ONCE: usize = 256;
 /// Parts of one bulk check that are evaluated at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
+/// Nodes of the explanation of one check, and of all explanations of a bulk check together. What is larger is cut, and says
+/// so: the answer must fit a message.
+const EXPLAINED_NODES: usize = 1000;
+const EXPLAINED_NODES_OF_BULK: usize = 20_000;
+
+/// Whether an answer is to say how it came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Explain {
+    /// Only the answer.
+    #[default]
+    No,
+    /// The answer and how it came about. Costs more than the answer.
+    Yes,
+}
+
 /// The answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckAnswer {
     /// What it is.
-    pub decision: Decision,
+    pub answer: ItemAnswer,
     /// The state that it was made from.
     pub zookie: Zookie,
+}
+
+/// What a question came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemAnswer {
+    /// The decision.
+    pub decision: Decision,
+    /// How it came about, where that was asked for.
+    pub explained: Option<Explained>,
+}
+
+/// How a decision came about, and by which schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The subject that was asked for.
+    pub subject: SubjectRef,
+    /// Why.
+    pub explanation: Explanation,
+    /// How long decision and explanation took.
+    pub took: Duration,
+    /// The text of the schema.
+    pub schema: Arc<str>,
 }
 
 /// The answers to many questions, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkCheckAnswer {
     /// A question that cannot be answered does not spoil the others.
-    pub decisions: Vec<Result<Decision, Error>>,
+    pub answers: Vec<Result<ItemAnswer, Error>>,
     /// The state that all of them were made from.
     pub zookie: Zookie,
 }
 
 impl Services {
     /// Answers one question.
-    pub async fn check(&self, call: Call, consistency: &Consistency, item: CheckItem) -> Result<CheckAnswer, Error> {
+    pub async fn check(
+        &self,
+        call: Call,
+        consistency: &Consistency,
+        item: CheckItem,
+        explain: Explain,
+    ) -> Result<CheckAnswer, Error> {
         let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
         let zookie = self.zookie(view.revision())?;
-        let schemas = Arc::clone(&self.schemas);
-        let now = self.now()?;
+        let part = Part { schemas: Arc::clone(&self.schemas), call, view, now: self.now()? };
         let evaluate = move || {
-            let ready = schemas.of(call.store, view.as_ref())?;
-            let CheckItem { resource, permission, subject, context } = item;
-            let circumstances = Circumstances { now, context };
-            let budget = Budget::default();
-            let view = view.as_ref();
-            Ok(engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, &budget)?.decision)
+            let ready = part.ready()?;
+            match explain {
+                Explain::Yes => part.explained(&ready, &item, EXPLAINED_NODES),
+                Explain::No => {
+                    let CheckItem { resource, permission, subject, context } = item;
+                    let circumstances = Circumstances { now: part.now, context };
+                    let (view, budget) = (part.view.as_ref(), Budget::default());
+                    let outcome =
+                        engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, &budget)?;
+                    Ok(ItemAnswer { decision: outcome.decision, explained: None })
+                }
+            }
         };
-        Ok(CheckAnswer { decision: self.pool.run(call.deadline, evaluate).await?, zookie })
+        Ok(CheckAnswer { answer: self.pool.run(call.deadline, evaluate).await?, zookie })
     }
 
     /// Answers many questions.
@@ -58,6 +108,7 @@ impl Services {
         call: Call,
         consistency: &Consistency,
         items: Vec<CheckItem>,
+        explain: Explain,
     ) -> Result<BulkCheckAnswer, Error> {
         let (count, most) = (items.len(), limits::CHECKS_PER_BULK);
         if count > most {
@@ -69,29 +120,56 @@ impl Services {
         let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
         let zookie = self.zookie(view.revision())?;
         let now = self.now()?;
+        let nodes = match explain {
+            Explain::No => None,
+            Explain::Yes => Some((EXPLAINED_NODES_OF_BULK / count.max(1)).clamp(1, EXPLAINED_NODES)),
+        };
         let parts: Vec<Vec<CheckItem>> = items.chunks(ITEMS_AT_ONCE).map(<[_]>::to_vec).collect();
-        let decisions: Vec<Vec<Result<Decision, Error>>> = stream::iter(parts)
-            .map(|part| self.check_part(call, Arc::clone(&view), now, part))
+        let answers: Vec<Vec<Result<ItemAnswer, Error>>> = stream::iter(parts)
+            .map(|items| {
+                let part = Part { schemas: Arc::clone(&self.schemas), call, view: Arc::clone(&view), now };
+                self.pool.run(call.deadline, move || part.answers(&items, nodes))
+            })
             .buffered(PARTS_AT_ONCE)
             .try_collect()
             .await?;
-        Ok(BulkCheckAnswer { decisions: decisions.into_iter().flatten().collect(), zookie })
+        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie })
+    }
+}
+
+/// What one thread of evaluation needs.
+struct Part {
+    schemas: Arc<SchemaCache>,
+    call: Call,
+    view: Arc<dyn ReadView>,
+    now: TimestampMs,
+}
+
+impl Part {
+    fn ready(&self) -> Result<Arc<ReadySchema>, Error> {
+        self.schemas.of(self.call.store, self.view.as_ref())
     }
 
-    async fn check_part(
-        &self,
-        call: Call,
-        view: Arc<dyn ReadView>,
-        now: TimestampMs,
-        items: Vec<CheckItem>,
-    ) -> Result<Vec<Result<Decision, Error>>, Error> {
-        let schemas = Arc::clone(&self.schemas);
-        let evaluate = move || {
-            let ready = schemas.of(call.store, view.as_ref())?;
-            let outcomes = engine::check_bulk(&ready.plan, view.as_ref(), &items, now, &Budget::default());
-            Ok(outcomes.into_iter().map(|outcome| Ok(outcome?.decision)).collect())
-        };
-        self.pool.run(call.deadline, evaluate).await
+    /// Answers with explanations of so many nodes where that is given.
+    fn answers(&self, items: &[CheckItem], nodes: Option<usize>) -> Result<Vec<Result<ItemAnswer, Error>>, Error> {
+        let ready = self.ready()?;
+        if let Some(nodes) = nodes {
+            return Ok(items.iter().map(|item| self.explained(&ready, item, nodes)).collect());
+        }
+        let outcomes = engine::check_bulk(&ready.plan, self.view.as_ref(), items, self.now, &Budget::default());
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| Ok(ItemAnswer { decision: outcome?.decision, explained: None }))
+            .collect())
+    }
+
+    fn explained(&self, ready: &ReadySchema, item: &CheckItem, nodes: usize) -> Result<ItemAnswer, Error> {
+        let begin = Instant::now();
+        let (outcome, explanation) =
+            engine::explain(&ready.plan, self.view.as_ref(), item, self.now, &Budget::default(), nodes)?;
+        let schema = self.view.schema()?.map(|schema| schema.text).unwrap_or_default();
+        let explained = Explained { subject: item.subject.clone(), explanation, took: begin.elapsed(), schema };
+        Ok(ItemAnswer { decision: outcome.decision, explained: Some(explained) })
     }
 }
 
@@ -132,10 +210,11 @@ mod tests {
         };
         let granted = node.applied().index();
         for (index, expected) in [(granted, Decision::Allowed), (granted - 1, Decision::Denied)] {
-            let answer = services.check(call(), &at(index), item("document:a#view@user:b")).await.expect("answers");
-            assert_eq!((answer.decision, answer.zookie.revision.index()), (expected, index));
+            let answer =
+                services.check(call(), &at(index), item("document:a#view@user:b"), Explain::No).await.expect("answers");
+            assert_eq!((answer.answer.decision, answer.zookie.revision.index()), (expected, index));
         }
-        let future = services.check(call(), &at(granted + 1), item("document:a#view@user:b")).await;
+        let future = services.check(call(), &at(granted + 1), item("document:a#view@user:b"), Explain::No).await;
         assert_eq!(future.expect_err("not there yet").code, ErrorCode::ZookieFromFuture);
     }
 
@@ -161,8 +240,10 @@ mod tests {
         // More than one part.
         let rounds = ITEMS_AT_ONCE / items.len() + 2;
         items = items.iter().cycle().take(rounds * expected.len()).cloned().collect();
-        let answer = services.check_bulk(call(), &Consistency::FullyConsistent, items).await.expect("answers");
-        let found: Vec<_> = answer.decisions.into_iter().map(|decision| decision.map_err(|error| error.code)).collect();
+        let answer =
+            services.check_bulk(call(), &Consistency::FullyConsistent, items, Explain::No).await.expect("answers");
+        let found: Vec<_> =
+            answer.answers.into_iter().map(|it| it.map(|it| it.decision).map_err(|error| error.code)).collect();
         assert_eq!(found, expected.iter().cycle().take(rounds * expected.len()).cloned().collect::<Vec<_>>());
     }
 
@@ -170,16 +251,20 @@ mod tests {
     async fn a_bulk_check_is_bounded() {
         let (_, services) = with_tuples(&[]).await;
         let items = vec![item("document:a#view@user:b"); limits::CHECKS_PER_BULK + 1];
-        let error = services.check_bulk(call(), &Consistency::default(), items).await.expect_err("too many");
+        let error =
+            services.check_bulk(call(), &Consistency::default(), items, Explain::No).await.expect_err("too many");
         assert_eq!(error.code, ErrorCode::TooManyChecks);
-        let none = services.check_bulk(call(), &Consistency::default(), Vec::new()).await.expect("nothing to answer");
-        assert!(none.decisions.is_empty());
+        let none = services
+            .check_bulk(call(), &Consistency::default(), Vec::new(), Explain::No)
+            .await
+            .expect("nothing to answer");
+        assert!(none.answers.is_empty());
     }
 
     #[tokio::test]
     async fn a_node_that_is_no_member_answers_nothing() {
         let services = Services::new(testing::limits());
-        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b")).await;
+        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b"), Explain::No).await;
         assert_eq!(error.expect_err("no member").code, ErrorCode::Unavailable);
         assert!(!*services.readiness().borrow());
     }
@@ -187,7 +272,49 @@ mod tests {
     #[tokio::test]
     async fn a_check_needs_a_name_that_the_schema_has() {
         let (_, services) = TestNode::start();
-        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b")).await;
+        let error = services.check(call(), &Consistency::default(), item("document:a#view@user:b"), Explain::No).await;
         assert_eq!(error.expect_err("no schema").code, ErrorCode::UnknownDefinition);
+    }
+
+    #[tokio::test]
+    async fn a_relationship_ends_when_either_clock_says_so() {
+        let (node, services) = with_tuples(&[]).await;
+        let ages = TimestampMs(32_503_680_000_000); // The year 3000.
+        for (text, expires_at) in [("document:a#viewer@user:b", ages), ("document:a#viewer@user:c", TimestampMs(1))] {
+            let mut update = update(UpdateKind::Touch, text);
+            update.tuple.qualifiers.expires_at = Some(expires_at);
+            node.put(update.tuple);
+        }
+        let mut decisions = Vec::new();
+        for (cluster_time, subject) in [(0, "b"), (ages.0 - 1, "b"), (ages.0, "b"), (0, "c")] {
+            *node.cluster_time.lock() = TimestampMs(cluster_time);
+            let item = item(&format!("document:a#view@user:{subject}"));
+            let one =
+                services.check(call(), &Consistency::default(), item.clone(), Explain::No).await.expect("answers");
+            let many = services.check_bulk(call(), &Consistency::default(), vec![item], Explain::No).await;
+            let many = many.expect("answers").answers.remove(0).expect("answers");
+            assert_eq!(one.answer.decision, many.decision);
+            decisions.push(one.answer.decision);
+        }
+        // The local clock stands between 1970 and 3000.
+        assert_eq!(decisions, [Decision::Allowed, Decision::Allowed, Decision::Denied, Decision::Denied]);
+    }
+
+    #[tokio::test]
+    async fn an_explanation_names_the_relationships_and_the_schema() {
+        let (node, services) = with_tuples(&["document:a#viewer@user:b"]).await;
+        let written_at = node.applied();
+        let consistency = Consistency::FullyConsistent;
+        let one = services.check(call(), &consistency, item("document:a#view@user:b"), Explain::Yes).await;
+        let one = one.expect("answers").answer;
+        assert_eq!(one.decision, Decision::Allowed);
+        let explained = one.explained.expect("asked for");
+        assert_eq!(&*explained.schema, SCHEMA);
+        let viewer = explained.explanation.root.steps[0].proof.as_ref().expect("the relation");
+        assert_eq!(viewer.steps[0].tuple.as_ref().expect("the tuple").written_at, written_at);
+        let items = vec![item("document:a#view@user:b"), item("document:a#gone@user:b")];
+        let many = services.check_bulk(call(), &consistency, items, Explain::Yes).await.expect("answers").answers;
+        assert!(many[0].as_ref().expect("answered").explained.is_some());
+        assert_eq!(many[1].as_ref().expect_err("no such").code, ErrorCode::UnknownRelation);
     }
 }

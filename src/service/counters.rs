@@ -142,7 +142,7 @@ fn unknown_counter(name: &CounterName) -> Error {
 
 fn counter_exists(name: &CounterName, filter: &TupleFilter) -> Error {
     let text = |part: Option<&dyn std::fmt::Display>| part.map(ToString::to_string).unwrap_or_default();
-    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject, traits: _ } = filter;
     let subject = subject.as_ref();
     let subject_relation = subject.map(|subject| &subject.relation);
     let subject_relation = match subject_relation {

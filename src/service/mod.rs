@@ -15,16 +15,17 @@ mod lookup;
 mod schema;
 mod schema_cache;
 mod services;
+mod staleness;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
 mod watch;
 
 pub use crate::engine::{
-    CheckItem, ExcludedSubject, ExpandedBody, ExpandedTree, FoundResource, FoundSubject, ResourceQuestion,
-    SubjectQuestion,
+    CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
+    FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
-pub use check::{BulkCheckAnswer, CheckAnswer};
+pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };
@@ -33,6 +34,7 @@ pub use counters::Count;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
+pub use staleness::StalenessBound;
 pub use tuples::{
     DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
 };

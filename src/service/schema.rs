@@ -38,6 +38,10 @@ impl Services {
             let (schemas, new) = (Arc::clone(&self.schemas), Arc::clone(&new));
             let judge = move || {
                 let current = schemas.of(call.store, view.as_ref())?;
+                if let Some(refused) = guards::never_allowed(current.schema(), &new).into_iter().next() {
+                    let message = format!("the schema was not changed: {}", refused.what);
+                    return Err(in_use(message, refused.details));
+                }
                 Ok((current.revision, guards::orphaning(current.schema(), &new)))
             };
             let (replaces, guards) = self.pool.run(call.deadline, judge).await?;
@@ -49,12 +53,14 @@ impl Services {
                 Outcome::Refused(Refusal::SchemaChanged { .. }) => {}
                 Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
                     let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
-                    let what = guard.map_or("a removed name is in use", |guard| guard.what.as_str());
+                    let (what, details) = match guard {
+                        Some(guard) => (guard.what.as_str(), guard.details.clone()),
+                        None => ("a removed name is in use", Vec::new()),
+                    };
                     let message = format!(
-                        "the schema was not changed: {what}; delete such relationships first, \
-                                           for example `{example}`"
+                        "the schema was not changed: {what}; delete such relationships first, for example `{example}`"
                     );
-                    return Err(Error::new(ErrorCode::SchemaInUse, message).with("relationship", example));
+                    return Err(in_use(message, details).with("relationship", example));
                 }
                 outcome @ (Outcome::Refused(_) | Outcome::Deleted { .. } | Outcome::Admitted { .. }) => {
                     let message = format!("a schema change came to an outcome that is not one of it: {outcome:?}");
@@ -80,6 +86,13 @@ impl Services {
             }
         }
     }
+}
+
+/// Data, or what may be data, is in the way.
+fn in_use(message: String, details: Vec<(&'static str, String)>) -> Error {
+    let mut error = Error::new(ErrorCode::SchemaInUse, message);
+    error.details = details;
+    error
 }
 
 #[cfg(test)]

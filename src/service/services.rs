@@ -10,6 +10,7 @@ use super::Consistency;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::schema_cache::SchemaCache;
+use super::staleness::StalenessBound;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose, wall_clock};
@@ -31,6 +32,8 @@ pub struct Call {
     pub store: StoreId,
     /// When its answer is no longer of use.
     pub deadline: Instant,
+    /// How old it may be, whatever else it asks for.
+    pub staleness: StalenessBound,
 }
 
 /// The use cases. Made when the node starts, so that the public API can listen; a node that is not a member of a cluster yet
@@ -99,7 +102,27 @@ impl Services {
     }
 
     pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
-        self.member()?.views.view(call.store, requirement, call.deadline).await
+        let views = &self.member()?.views;
+        let bound = call.staleness.requirement()?;
+        match (requirement, bound) {
+            (Requirement::MinimizeLatency, Some(bound)) => views.view(call.store, bound, call.deadline).await,
+            // What a node has applied only grows, so the second view has what the first one waited for.
+            (Requirement::AtLeastAsFresh(_), Some(bound)) => {
+                views.view(call.store, requirement, call.deadline).await?;
+                views.view(call.store, bound, call.deadline).await
+            }
+            // Full consistency is fresher than any bound; and whoever names one state wants that one.
+            (
+                Requirement::FullyConsistent
+                | Requirement::AtExactSnapshot(_)
+                | Requirement::MaxStaleness { .. }
+                | Requirement::MaxLag(_),
+                _,
+            )
+            | (Requirement::MinimizeLatency | Requirement::AtLeastAsFresh(_), None) => {
+                views.view(call.store, requirement, call.deadline).await
+            }
+        }
     }
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
@@ -127,11 +150,6 @@ impl Services {
         Ok((self.view(call, requirement).await?, place))
     }
 
-    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
-    pub(super) fn now(&self) -> Result<TimestampMs, Error> {
-        Ok(wall_clock().max(self.member()?.views.cluster_time()))
-    }
-
     pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {
         Ok(Arc::clone(&self.member()?.changes))
     }
@@ -139,6 +157,11 @@ impl Services {
     /// Says that this node stops: what would go on without an end is ended.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn now(&self) -> Result<TimestampMs, Error> {
+        Ok(wall_clock().max(self.member()?.views.cluster_time()))
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Call, ServiceLimits, Services};
+use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
     Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
@@ -64,6 +64,14 @@ impl TestNode {
 
     pub(crate) fn applied(&self) -> Revision {
         self.store.applied()
+    }
+
+    /// Writes a tuple past all rules.
+    pub(crate) fn put(&self, tuple: Tuple) {
+        let revision = Revision::new(self.store.applied().index() + 1);
+        let mut batch = self.store.batch();
+        batch.put(STORE, revision, &tuple).expect("writes");
+        batch.commit(revision).expect("commits");
     }
 
     pub(crate) fn apply(&self, body: CommandBody) -> Applied {
@@ -204,7 +212,7 @@ impl ViewSource for TestNode {
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         let applied = self.applied();
         let revision = match requirement {
-            Requirement::FullyConsistent => Ok(applied),
+            Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
             Requirement::MinimizeLatency => Ok(self.lags_at.lock().unwrap_or(applied)),
             Requirement::AtLeastAsFresh(asked) if asked <= applied => {
                 Ok(asked.max(self.lags_at.lock().unwrap_or(applied)))
@@ -255,7 +263,7 @@ pub(crate) fn limits() -> ServiceLimits {
 }
 
 pub(crate) fn call() -> Call {
-    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20) }
+    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20), staleness: StalenessBound::None }
 }
 
 /// `document:a#viewer@user:b`, `…@group:g#member`.

@@ -267,7 +267,9 @@ impl Watcher {
                 after = Some(last.key.clone());
                 let complete = tuples.len() < TUPLES_AT_ONCE;
                 // What an earlier filter matches was told with it.
-                let is_new = |tuple: &Tuple| !filters[..position].iter().any(|earlier| earlier.matches(&tuple.key));
+                let is_new = |tuple: &Tuple| {
+                    !filters[..position].iter().any(|earlier| earlier.matches_qualified(&tuple.key, &tuple.qualifiers))
+                };
                 let touch = |tuple| TupleUpdate { kind: UpdateKind::Touch, tuple };
                 let updates: Vec<TupleUpdate> = tuples.into_iter().filter(is_new).map(touch).collect();
                 if !updates.is_empty() {
@@ -284,9 +286,9 @@ impl Watcher {
     fn wanted_updates(&self, record: &ChangeRecord) -> Vec<TupleUpdate> {
         let Watch { object_types, filters, kinds, start: _ } = &self.wanted;
         let wanted = |update: &&TupleUpdate| {
-            let key = &update.tuple.key;
+            let Tuple { key, qualifiers } = &update.tuple;
             (object_types.is_empty() || object_types.contains(&key.resource.object_type))
-                && (filters.is_empty() || filters.iter().any(|filter| filter.matches(key)))
+                && (filters.is_empty() || filters.iter().any(|filter| filter.matches_qualified(key, qualifiers)))
         };
         if kinds.tuples { record.updates.iter().filter(wanted).cloned().collect() } else { Vec::new() }
     }

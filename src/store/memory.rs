@@ -201,7 +201,8 @@ impl ReadView for MemoryView {
         }
         rows.retain(|row| {
             let key = &row.tuple.key;
-            filter.matches(key) && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
+            filter.matches_qualified(key, &row.tuple.qualifiers)
+                && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
         });
         rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
         for row in rows {

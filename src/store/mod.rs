@@ -5,6 +5,8 @@
 mod bounds;
 mod codec;
 mod contract;
+#[cfg(test)]
+mod fuzz;
 mod memory;
 mod rocks;
 #[cfg(test)]

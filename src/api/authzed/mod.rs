@@ -17,17 +17,22 @@ use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
 use super::deadline::deadline;
+use super::staleness::staleness;
 use crate::model::StoreId;
 use crate::service::{Call, Services};
 
 /// What a request brings besides its message. This protocol speaks of one store.
 fn call(services: &Services, metadata: &MetadataMap) -> Call {
-    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, services.request_timeout()) }
+    Call {
+        store: StoreId::DEFAULT,
+        deadline: deadline(metadata, services.request_timeout()),
+        staleness: staleness(metadata),
+    }
 }
 
 /// The same for what takes as long as its stream is: each step of it has the time of one request, the whole has an hour where
 /// the client does not say.
 fn long_call(metadata: &MetadataMap) -> Call {
     const LONGEST: Duration = Duration::from_secs(3600);
-    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST) }
+    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST), staleness: staleness(metadata) }
 }

@@ -85,8 +85,10 @@ impl PermissionsService for Permissions {
         request: Request<CheckPermissionRequest>,
     ) -> Result<Response<CheckPermissionResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let (consistency, question) = convert::to_check(request.into_inner()).map_err(to_status)?;
-        let answer = self.services.check(call, &consistency, question).await.map_err(to_status)?;
+        let request = request.into_inner();
+        let explain = convert::to_explain(request.with_tracing);
+        let (consistency, question) = convert::to_check(request).map_err(to_status)?;
+        let answer = self.services.check(call, &consistency, question, explain).await.map_err(to_status)?;
         Ok(Response::new(convert::from_check(answer)))
     }
 
@@ -153,9 +155,10 @@ impl PermissionsService for Permissions {
     ) -> Result<Response<CheckBulkPermissionsResponse>, Status> {
         let call = call(&self.services, request.metadata());
         let request = request.into_inner();
+        let explain = convert::to_explain(request.with_tracing);
         let (consistency, questions) =
             convert::to_bulk_check(request.consistency, &request.items).map_err(to_status)?;
-        let answer = self.services.check_bulk(call, &consistency, questions).await.map_err(to_status)?;
+        let answer = self.services.check_bulk(call, &consistency, questions, explain).await.map_err(to_status)?;
         Ok(Response::new(convert::from_bulk_check(request.items, answer)))
     }
 }

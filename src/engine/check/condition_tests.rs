@@ -241,8 +241,10 @@ fn what_no_condition_limits_is_asked_once() {
         .relation("aaa", "user")
         .relation("bbb", "user")
         .permission("gate", and([computed("aaa"), computed("bbb")]))
-        .permission("less", minus(computed("gate"), minus(computed("gate"), computed("gate"))));
-    let bench = Bench::new(schema, &["doc:x#aaa@user:u", "doc:x#bbb@user:u"]);
+        .permission("less", minus(computed("gate"), minus(computed("gate"), computed("gate"))))
+        .permission("some", or([computed("gate"), minus(computed("aaa"), computed("gate"))]));
+    let bench = Bench::new(schema, &["doc:x#aaa@user:u", "doc:x#bbb@user:u", "doc:x#aaa@user:w"]);
+    assert_eq!(bench.cost("doc:x#some@user:w").unwrap(), (true, 2));
     assert_eq!(bench.cost("doc:x#less@user:u").unwrap(), (true, 2));
     assert_eq!(bench.cost("doc:x#less@user:v").unwrap(), (false, 1));
 }

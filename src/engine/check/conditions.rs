@@ -7,11 +7,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::caveat::{Context, Outcome};
+use crate::engine::explanation::{CaveatProof, CaveatResult, Standing, TupleProof};
 use crate::engine::plan::Plan;
 use crate::engine::{CheckError, Circumstances};
 use crate::model::{CaveatUse, Qualifiers};
 
 use super::objects::Mode;
+use crate::store::TupleRow;
 
 /// Bytes of stored contexts whose verdicts are remembered; past it, they are judged each time anew.
 const REMEMBERED_BYTES: usize = 4 << 20;
@@ -98,6 +100,44 @@ impl<'a> Conditions<'a> {
         match self.evaluate(caveat)? {
             Outcome::True | Outcome::False => Ok(BTreeSet::new()),
             Outcome::Missing(names) => Ok(names),
+        }
+    }
+
+    /// A tuple as an explanation shows it.
+    pub(super) fn explain(&mut self, row: TupleRow) -> TupleProof {
+        let verdict = self.judge(&row.tuple.qualifiers);
+        let caveat = row.tuple.qualifiers.caveat.as_ref().map(|caveat| self.explain_caveat(caveat));
+        TupleProof {
+            written_at: row.written_at,
+            expires_at: row.tuple.qualifiers.expires_at,
+            expired: verdict.is_none(),
+            caveat,
+            standing: match verdict {
+                Some(Verdict::True) => Standing::True,
+                Some(Verdict::Open) => Standing::Open,
+                Some(Verdict::False) | None => Standing::False,
+            },
+            key: row.tuple.key,
+        }
+    }
+
+    fn explain_caveat(&self, caveat: &CaveatUse) -> CaveatProof {
+        let result = match self.evaluate(caveat) {
+            Ok(Outcome::True) => CaveatResult::True,
+            Ok(Outcome::False) => CaveatResult::False,
+            Ok(Outcome::Missing(names)) => CaveatResult::Missing(names.into_iter().collect()),
+            Err(error) => CaveatResult::Failed(error.to_string()),
+        };
+        let compiled = self.plan.caveat(&caveat.name);
+        let stored = Context::from_json_text(&caveat.context_json).unwrap_or_default();
+        let known = stored.merge(&self.circumstances.context);
+        let parameters = compiled.into_iter().flat_map(|caveat| caveat.parameters().keys());
+        let values = parameters.filter_map(|name| Some((name.clone(), known.get(name)?.clone())));
+        CaveatProof {
+            name: caveat.name.clone(),
+            expression: compiled.map(|caveat| caveat.expression().to_owned()).unwrap_or_default(),
+            context: Context::from_map(values.collect()).expect("values of a context make a context"),
+            result,
         }
     }
 

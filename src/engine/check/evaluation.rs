@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::budget::{Budget, Meter};
+use crate::engine::explanation::Standing;
 use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind};
 use crate::model::{Decision, ObjectId, SubjectRef};
 use crate::store::ReadView;
@@ -61,14 +62,10 @@ impl<'a> Evaluation<'a> {
     ) -> Result<Decision, CheckError> {
         self.reader.meter = Meter::new(budget);
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
-        // Where no open condition was met, not even by earlier questions whose results are remembered, there is no difference
-        // between what is certain and what is possible.
-        let decision = if self.node(root)? {
-            Decision::Allowed
-        } else if !self.reader.conditions.met_open() || !self.node(root.in_mode(Mode::Possible))? {
-            Decision::Denied
-        } else {
-            Decision::Conditional { missing: self.missing(root)? }
+        let decision = match self.value(root)? {
+            Standing::True => Decision::Allowed,
+            Standing::False => Decision::Denied,
+            Standing::Open => Decision::Conditional { missing: self.missing(root)? },
         };
         assert!(self.knowledge.memo.is_at_rest() && self.pending.is_empty(), "a finished check leaves nothing open");
         Ok(decision)
@@ -111,6 +108,36 @@ impl<'a> Evaluation<'a> {
         let allowed = self.knowledge.memo.final_answer(node.turned())?;
         let follows = allowed == (node.mode == Mode::Possible);
         (follows || !self.reader.conditions.met_open()).then_some(allowed)
+    }
+
+    /// The value of a node, asked while nothing is under way.
+    pub(super) fn value(&mut self, node: Node) -> Result<Standing, CheckError> {
+        self.both_ways(|this, mode| this.node(node.in_mode(mode)))
+    }
+
+    /// The value of a part of the rewrite of the member of `at`, asked while nothing is under way.
+    pub(super) fn value_of_expr(&mut self, expr: &'a Expr, at: Node) -> Result<Standing, CheckError> {
+        self.both_ways(|this, mode| this.expr(expr, at.in_mode(mode)))
+    }
+
+    /// The same for an edge.
+    pub(super) fn value_of_edge(&mut self, edge: &'a Edge, at: Node) -> Result<Standing, CheckError> {
+        self.both_ways(|this, mode| this.edge(edge, at.in_mode(mode)))
+    }
+
+    /// Where no open condition was met, not even by earlier questions whose results are remembered, there is no difference
+    /// between what is certain and what is possible.
+    fn both_ways(
+        &mut self,
+        mut ask: impl FnMut(&mut Self, Mode) -> Result<bool, CheckError>,
+    ) -> Result<Standing, CheckError> {
+        if ask(self, Mode::Certain)? {
+            Ok(Standing::True)
+        } else if self.reader.conditions.met_open() && ask(self, Mode::Possible)? {
+            Ok(Standing::Open)
+        } else {
+            Ok(Standing::False)
+        }
     }
 
     fn relation(&mut self, relation: &'a RelationPlan, node: Node) -> Result<bool, CheckError> {

@@ -31,7 +31,7 @@ impl Subject {
     }
 
     /// A userset is a member of itself, be it of a relation or of a permission.
-    fn is(&self, node: Node) -> bool {
+    pub(super) fn is(&self, node: Node) -> bool {
         self.kind == SubjectKind::Userset(node.member) && self.object == node.object
     }
 }

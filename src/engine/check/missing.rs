@@ -8,20 +8,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
+use crate::engine::explanation::Standing;
 use crate::engine::plan::{Arrow, Body, Edge, Expr, RelationPlan};
 use crate::model::Qualifiers;
 
 use super::conditions::Verdict;
 use super::evaluation::Evaluation;
 use super::objects::{Mode, Node};
-
-/// The value of a question in three-valued logic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
-    True,
-    False,
-    Open,
-}
 
 /// A tuple whose verdict is not false, and where it leads.
 struct Lead {
@@ -66,28 +59,6 @@ impl<'a> Evaluation<'a> {
         Ok(walk.names.into_iter().collect())
     }
 
-    /// The value of a node, asked while nothing is under way.
-    pub(super) fn value(&mut self, node: Node) -> Result<Value, CheckError> {
-        if self.node(node.in_mode(Mode::Certain))? {
-            Ok(Value::True)
-        } else if self.node(node.in_mode(Mode::Possible))? {
-            Ok(Value::Open)
-        } else {
-            Ok(Value::False)
-        }
-    }
-
-    /// The value of a part of the rewrite of the member of `at`.
-    fn value_of_expr(&mut self, expr: &'a Expr, at: Node) -> Result<Value, CheckError> {
-        if self.expr(expr, at.in_mode(Mode::Certain))? {
-            Ok(Value::True)
-        } else if self.expr(expr, at.in_mode(Mode::Possible))? {
-            Ok(Value::Open)
-        } else {
-            Ok(Value::False)
-        }
-    }
-
     fn missing_in_relation(
         &mut self,
         relation: &'a RelationPlan,
@@ -113,13 +84,13 @@ impl<'a> Evaluation<'a> {
     fn missing_in_leads(&mut self, leads: Vec<Lead>, walk: &mut Walk) -> Result<(), CheckError> {
         for Lead { to, verdict, qualifiers } in leads {
             let value = self.value(to)?;
-            if value == Value::False {
+            if value == Standing::False {
                 continue;
             }
             if verdict == Verdict::Open {
                 walk.names.extend(self.reader.conditions.missing(&qualifiers)?);
             }
-            if value == Value::Open {
+            if value == Standing::Open {
                 walk.enqueue(to);
             }
         }
@@ -130,7 +101,7 @@ impl<'a> Evaluation<'a> {
         match edge {
             Edge::Member(member) => {
                 let node = at.beside(*member);
-                if self.value(node)? == Value::Open {
+                if self.value(node)? == Standing::Open {
                     walk.enqueue(node);
                 }
                 Ok(())
@@ -168,7 +139,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn missing_in_operand(&mut self, operand: &'a Expr, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
-        if self.value_of_expr(operand, at)? == Value::Open {
+        if self.value_of_expr(operand, at)? == Standing::Open {
             self.missing_in_expr(operand, at, walk)?;
         }
         Ok(())

@@ -10,6 +10,9 @@ mod closure;
 mod condition_tests;
 mod conditions;
 mod evaluation;
+mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod knowledge;
 mod memo;
 mod missing;
@@ -24,5 +27,5 @@ mod session;
 mod tests;
 
 pub(super) use names::{kind, member, resource_member, subject_kind};
-pub use request::{CheckItem, CheckOutcome, check, check_bulk};
+pub use request::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub(super) use session::{ResourceChecks, SubjectChecks};

@@ -165,6 +165,7 @@ impl<'a> Reader<'a> {
         let resource = self.resource(node);
         let relation = &self.plan.member(node.member).name;
         let filter = TupleFilter {
+            traits: None,
             resource_type: Some(resource.object_type.clone()),
             resource_id: Some(resource.object_id.clone()),
             resource_id_prefix: None,

@@ -1,7 +1,7 @@
 //! Many checks that share what they find out: of one subject on many resources, or of many subjects on one resource.
 
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, CheckError, Circumstances};
+use crate::engine::{Budget, CheckError, Circumstances, Explanation};
 use crate::model::{ObjectId, SubjectRef};
 use crate::store::ReadView;
 
@@ -43,15 +43,35 @@ impl<'a> SubjectChecks<'a> {
         object: &ObjectId,
         budget: Budget,
     ) -> Result<CheckOutcome, CheckError> {
-        let mut evaluation = self.evaluation.take().unwrap_or_else(|| {
-            let conditions = Conditions::new(self.plan, self.circumstances);
-            Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
-        });
+        let mut evaluation = self.evaluation();
         let decision = evaluation.decide(member, object, budget)?;
         let outcome = evaluation.outcome(decision);
         // A failed evaluation is not kept, since it ended half way; a large one is not, for its memory.
         self.evaluation = (evaluation.knowledge.memo.len() < REMEMBERED_NODES).then_some(evaluation);
         Ok(outcome)
+    }
+}
+
+impl<'a> SubjectChecks<'a> {
+    /// The same with an explanation.
+    pub(super) fn explain(
+        &mut self,
+        member: MemberId,
+        object: &ObjectId,
+        budget: Budget,
+        max_nodes: usize,
+    ) -> Result<(CheckOutcome, Explanation), CheckError> {
+        let mut evaluation = self.evaluation();
+        let decision = evaluation.decide(member, object, budget)?;
+        let explanation = evaluation.explain(member, object, max_nodes)?;
+        Ok((evaluation.outcome(decision), explanation))
+    }
+
+    fn evaluation(&mut self) -> Evaluation<'a> {
+        self.evaluation.take().unwrap_or_else(|| {
+            let conditions = Conditions::new(self.plan, self.circumstances);
+            Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
+        })
     }
 }
 

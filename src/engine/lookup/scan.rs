@@ -55,6 +55,7 @@ impl Scan {
             resource_id_prefix: None,
             relation: Some(member.name.clone()),
             subject,
+            traits: None,
         };
         Self { filter, after: None }
     }

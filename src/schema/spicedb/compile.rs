@@ -2,42 +2,99 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
+use std::rc::Rc;
 
-use super::ast::{DefinitionNode, Expr, MemberBody, MemberNode};
+use super::ast::{Block, CaveatNode, Expr, File, MemberBody, MemberNode, Statement, StatementKind};
+use super::caveats::compile_caveat;
+use super::features::Feature;
 use super::parser::parse_text;
+use super::partials::Partials;
 use crate::model::{RelationName, TypeName, limits};
+use crate::schema::annotations::{Annotations, incomplete_annotations};
 use crate::schema::validate::{Fault, find_faults};
-use crate::schema::{Allowed, Definition, Member, Permission, Relation, Rewrite, Schema, SchemaError};
+use crate::schema::{Definition, DefinitionOutline, Member, Permission, Relation, Rewrite, Schema, SchemaError};
 
-/// Reads a schema text. A text without definitions is a valid, empty schema.
+/// Reads a schema text and judges whether it holds together. A text without definitions is a valid, empty schema.
 ///
 /// Of several type errors, the first in the text is reported.
 pub fn parse(text: &str) -> Result<Schema, SchemaError> {
-    if text.len() > limits::SCHEMA_BYTES {
-        let message = format!("the schema is {} bytes long, at most {} are allowed", text.len(), limits::SCHEMA_BYTES);
-        return Err(SchemaError::parse(text, 0, message));
-    }
-    let mut compiler = Compiler { text, schema: Schema::default(), places: BTreeMap::new() };
-    for node in parse_text(text)? {
-        compiler.define(node)?;
-    }
-    let mut first: Option<(usize, Fault)> = None;
-    find_faults(&compiler.schema, &mut |fault| {
-        let offset = compiler.offset_of(&fault);
-        if first.as_ref().is_none_or(|(earliest, _)| offset < *earliest) {
-            first = Some((offset, fault));
+    let (compiler, annotations) = compile(text)?;
+    let mut first: Option<(Range<usize>, Fault)> = None;
+    let mut report = |fault: Fault| {
+        let place = compiler.place_of(&fault);
+        if first.as_ref().is_none_or(|(earliest, _)| place.start < earliest.start) {
+            first = Some((place, fault));
         }
-    });
+    };
+    find_faults(&compiler.schema, &mut report);
+    incomplete_annotations(&compiler.schema, &annotations, &mut report);
     match first {
-        Some((offset, fault)) => Err(SchemaError::type_check(text, offset, fault.message)),
+        Some((place, fault)) => Err(SchemaError::type_check(text, place.start, fault.message)
+            .with_source(text, place.end, fault.source_code)
+            .with_details(fault.details)),
         None => Ok(compiler.schema),
     }
 }
 
+/// Reads a schema text without asking whether what it refers to exists: good for comparing, and for nothing else.
+pub fn parse_unjudged(text: &str) -> Result<Schema, SchemaError> {
+    compile(text).map(|(compiler, _)| compiler.schema)
+}
+
+fn compile(text: &str) -> Result<(Compiler<'_>, Annotations), SchemaError> {
+    if text.len() > limits::SCHEMA_BYTES {
+        let message = format!("the schema is {} bytes long, at most {} are allowed", text.len(), limits::SCHEMA_BYTES);
+        return Err(SchemaError::parse(text, 0, message));
+    }
+    let File { features, statements } = parse_text(text)?;
+    let (partials, statements) = split(text, statements)?;
+    let mut compiler = Compiler {
+        text,
+        schema: Schema::default(),
+        places: BTreeMap::new(),
+        partials: Partials::collect(text, partials)?,
+        annotations: Annotations::new(),
+    };
+    for statement in statements {
+        match statement {
+            Named::Definition(name, block, place) => compiler.define(name, block, place)?,
+            Named::Caveat(node, place) => compiler.define_caveat(node, place)?,
+        }
+    }
+    let annotations = std::mem::take(&mut compiler.annotations);
+    // Without the feature, annotations are read and mean nothing, as in SpiceDB.
+    let annotations = if features.has(Feature::Typechecking) { annotations } else { Annotations::new() };
+    Ok((compiler, annotations))
+}
+
+enum Named {
+    Definition(TypeName, Block, Range<usize>),
+    Caveat(CaveatNode, Range<usize>),
+}
+
+/// Partials are known before all definitions, wherever they stand.
+fn split(text: &str, statements: Vec<Statement>) -> Result<(Vec<(String, Block)>, Vec<Named>), SchemaError> {
+    let (mut partials, mut named) = (Vec::new(), Vec::new());
+    for Statement { kind, place, lead: _ } in statements {
+        match kind {
+            StatementKind::Partial(name, block) => partials.push((name, block)),
+            StatementKind::Definition(name, block) => named.push(Named::Definition(name, block, place)),
+            StatementKind::Caveat(node) => named.push(Named::Caveat(node, place)),
+            StatementKind::Import(_) => {
+                let message = "`import` is not allowed here: a server does not see your files; write the schema with \
+                               `quorate schema write`, which puts imported files into one text";
+                return Err(SchemaError::parse(text, place.start, message).with_source(text, place.end, ""));
+            }
+        }
+    }
+    Ok((partials, named))
+}
+
 /// Where a member and its parts stand in the text.
 struct Places {
-    name: usize,
-    /// Allowed subjects, or the leaves of the expression from left to right.
+    whole: Range<usize>,
+    /// Where allowed subjects, or the leaves of the expression from left to right, begin.
     parts: Vec<usize>,
 }
 
@@ -45,79 +102,87 @@ struct Compiler<'a> {
     text: &'a str,
     schema: Schema,
     places: BTreeMap<TypeName, BTreeMap<RelationName, Places>>,
+    partials: Partials<'a>,
+    annotations: Annotations,
 }
 
 impl Compiler<'_> {
-    fn define(&mut self, node: DefinitionNode) -> Result<(), SchemaError> {
-        let name = node.name.value;
-        if self.schema.definitions.contains_key(&name) {
-            let message = format!("definition `{name}` is defined twice");
-            return Err(SchemaError::parse(self.text, node.name.offset, message));
-        }
+    fn define(&mut self, name: TypeName, block: Block, place: Range<usize>) -> Result<(), SchemaError> {
+        self.claim(name.as_str(), &place)?;
         let mut members = BTreeMap::new();
         let mut places = BTreeMap::new();
-        for member in node.members {
-            let MemberNode { name: member_name, body } = member;
+        let mut outline = DefinitionOutline { comment: block.comment, members: Vec::new() };
+        for member in self.partials.members_of(block.items)? {
+            let MemberNode { name: member_name, comment, body } = Rc::as_ref(&member);
             let (member, parts) = lower(body);
             match members.entry(member_name.value.clone()) {
                 Entry::Vacant(free) => free.insert(member),
-                Entry::Occupied(_) => {
-                    let message = format!(
-                        "relation or permission `{}` is defined twice under definition `{name}`",
-                        member_name.value
-                    );
-                    return Err(SchemaError::type_check(self.text, member_name.offset, message));
-                }
+                Entry::Occupied(_) => return Err(self.member_twice(&name, &member_name.value, &member_name.place)),
             };
-            places.insert(member_name.value, Places { name: member_name.offset, parts });
+            if let MemberBody::Permission { annotation: Some(types), .. } = body {
+                self.annotations.insert((name.clone(), member_name.value.clone()), types.clone());
+            }
+            outline.members.push((member_name.value.clone(), comment.clone()));
+            places.insert(member_name.value.clone(), Places { whole: member_name.place.clone(), parts });
         }
-        self.refuse_self(&members, &places)?;
         self.places.insert(name.clone(), places);
+        self.schema.outline.definitions.insert(name.clone(), outline);
         self.schema.definitions.insert(name.clone(), Definition { name, members });
         Ok(())
     }
 
-    /// `self` is an ordinary name unless a schema asks for the feature, which it cannot. So it is refused by name only where
-    /// no member is called that.
-    fn refuse_self(
-        &self,
-        members: &BTreeMap<RelationName, Member>,
-        places: &BTreeMap<RelationName, Places>,
-    ) -> Result<(), SchemaError> {
-        const SELF: &str = "self";
-        if members.contains_key(SELF) {
-            return Ok(());
-        }
-        let uses = members.iter().filter_map(|(name, member)| match member {
-            Member::Relation(_) => None,
-            Member::Permission(permission) => {
-                let leaves = permission.rewrite.leaves();
-                let part = leaves.iter().position(|leaf| matches!(leaf, Rewrite::Computed(n) if n.as_str() == SELF))?;
-                places.get(name)?.parts.get(part).copied()
-            }
-        });
-        match uses.min() {
-            Some(offset) => Err(SchemaError::unsupported(self.text, offset, "the expression `self` is")),
-            None => Ok(()),
-        }
+    fn define_caveat(&mut self, node: CaveatNode, place: Range<usize>) -> Result<(), SchemaError> {
+        self.claim(node.name.as_str(), &place)?;
+        let caveat = compile_caveat(self.text, &node, &place)?;
+        self.schema.outline.caveats.insert(node.name.clone(), node.comment);
+        self.schema.caveats.insert(node.name, caveat);
+        Ok(())
     }
 
-    fn offset_of(&self, fault: &Fault) -> usize {
+    /// Definitions, caveats and partials share one name space.
+    fn claim(&self, name: &str, place: &Range<usize>) -> Result<(), SchemaError> {
+        let taken_by = if self.schema.definitions.contains_key(name) {
+            "a definition"
+        } else if self.schema.caveats.contains_key(name) {
+            "a caveat"
+        } else if self.partials.has(name) {
+            "a partial"
+        } else {
+            return Ok(());
+        };
+        let message = format!("the name `{name}` is given twice: {taken_by} has it already");
+        Err(SchemaError::parse(self.text, place.start, message).with_source(self.text, place.end, name))
+    }
+
+    fn member_twice(&self, definition: &TypeName, member: &RelationName, place: &Range<usize>) -> SchemaError {
+        let message = format!("relation or permission `{member}` is defined twice under definition `{definition}`");
+        SchemaError::type_check(self.text, place.start, message)
+            .with_source(self.text, place.end, member.as_str())
+            .with_details(vec![
+                ("definition_name", definition.to_string()),
+                ("relation_or_permission_name", member.to_string()),
+            ])
+    }
+
+    fn place_of(&self, fault: &Fault) -> Range<usize> {
         let places = self.places.get(&fault.definition).and_then(|members| members.get(&fault.member));
-        places.map_or(0, |places| fault.part.and_then(|part| places.parts.get(part)).copied().unwrap_or(places.name))
+        let Some(Places { whole, parts }) = places else { return 0..0 };
+        match fault.part.and_then(|part| parts.get(part)) {
+            Some(start) => *start..whole.end.max(*start),
+            None => whole.clone(),
+        }
     }
 }
 
-fn lower(body: MemberBody) -> (Member, Vec<usize>) {
+fn lower(body: &MemberBody) -> (Member, Vec<usize>) {
     let mut parts = Vec::new();
     let member = match body {
         MemberBody::Relation(subjects) => {
-            parts.extend(subjects.iter().map(|subject| subject.offset));
-            Member::Relation(Relation {
-                allowed: subjects.into_iter().map(|subject| Allowed::plain(subject.value)).collect(),
-            })
+            parts.extend(subjects.iter().map(|subject| subject.place.start));
+            let allowed = subjects.iter().map(|subject| subject.value.clone()).collect();
+            Member::Relation(Relation { allowed })
         }
-        MemberBody::Permission(expr) => {
+        MemberBody::Permission { annotation: _, expr } => {
             let rewrite = lower_expression(expr, &mut parts);
             Member::Permission(Permission { rewrite })
         }
@@ -126,26 +191,30 @@ fn lower(body: MemberBody) -> (Member, Vec<usize>) {
 }
 
 /// Recursion is bounded by the parser, which bounds the depth of what it returns.
-fn lower_expression(expr: Expr, parts: &mut Vec<usize>) -> Rewrite {
-    let mut all = |operands: Vec<Expr>| operands.into_iter().map(|o| lower_expression(o, parts)).collect();
+fn lower_expression(expr: &Expr, parts: &mut Vec<usize>) -> Rewrite {
+    let mut all = |operands: &[Expr]| operands.iter().map(|o| lower_expression(o, parts)).collect();
     match expr {
         Expr::Union(operands) => Rewrite::Union(all(operands)),
         Expr::Intersection(operands) => Rewrite::Intersection(all(operands)),
         Expr::Exclusion(base, removed) => {
-            let base = lower_expression(*base, parts);
-            Rewrite::Exclusion(Box::new(base), Box::new(lower_expression(*removed, parts)))
+            let base = lower_expression(base, parts);
+            Rewrite::Exclusion(Box::new(base), Box::new(lower_expression(removed, parts)))
         }
         Expr::Nil(offset) => {
-            parts.push(offset);
+            parts.push(*offset);
             Rewrite::Nil
         }
+        Expr::Itself(offset) => {
+            parts.push(*offset);
+            Rewrite::Itself
+        }
         Expr::Name(name) => {
-            parts.push(name.offset);
-            Rewrite::Computed(name.value)
+            parts.push(name.place.start);
+            Rewrite::Computed(name.value.clone())
         }
         Expr::Arrow { tupleset, target, kind } => {
-            parts.push(tupleset.offset);
-            Rewrite::Arrow { tupleset: tupleset.value, target, kind }
+            parts.push(tupleset.place.start);
+            Rewrite::Arrow { tupleset: tupleset.value.clone(), target: target.clone(), kind: *kind }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Tokens of the SpiceDB schema language, made on demand.
 //!
 //! Invariants: every token lies inside the text and begins where its offset says; the lexer always moves forward, so a text
-//! of `n` bytes gives at most `n + 1` tokens. A newline ends a statement only after a token that can end one.
+//! of `n` bytes gives at most `n + 1` tokens. A newline ends a statement only after a token that can end one. Some words are
+//! keywords only after the text has asked for their feature.
 
+use super::expression_text;
+use super::features::{Feature, Features};
 use crate::schema::SchemaError;
 
 /// What a token is.
@@ -15,6 +18,20 @@ pub(super) enum TokenKind {
     Permission,
     Nil,
     With,
+    /// `expiration`, where the feature is on.
+    Expiration,
+    /// `and`, where expiration is on.
+    AndWord,
+    /// `self`, where the feature is on.
+    Itself,
+    /// `typechecking`, where the feature is on.
+    Typechecking,
+    /// `partial`, where the feature is on.
+    Partial,
+    /// `import`, where the feature is on.
+    Import,
+    /// A text in quotes, on one line.
+    Quoted,
     LeftBrace,
     RightBrace,
     LeftParen,
@@ -31,6 +48,9 @@ pub(super) enum TokenKind {
     Period,
     Ellipsis,
     Star,
+    Comma,
+    Less,
+    Greater,
     /// `;`, or a newline after a token that can end a statement.
     Terminator,
     End,
@@ -47,6 +67,13 @@ impl TokenKind {
             Self::Permission => "`permission`",
             Self::Nil => "`nil`",
             Self::With => "`with`",
+            Self::Expiration => "`expiration`",
+            Self::AndWord => "`and`",
+            Self::Itself => "`self`",
+            Self::Typechecking => "`typechecking`",
+            Self::Partial => "`partial`",
+            Self::Import => "`import`",
+            Self::Quoted => "a text in quotes",
             Self::LeftBrace => "`{`",
             Self::RightBrace => "`}`",
             Self::LeftParen => "`(`",
@@ -63,6 +90,9 @@ impl TokenKind {
             Self::Period => "`.`",
             Self::Ellipsis => "`...`",
             Self::Star => "`*`",
+            Self::Comma => "`,`",
+            Self::Less => "`<`",
+            Self::Greater => "`>`",
             Self::Terminator => "the end of the statement",
             Self::End => "the end of the text",
         }
@@ -78,10 +108,17 @@ impl TokenKind {
             | Self::Permission
             | Self::Nil
             | Self::With
+            | Self::Expiration
+            | Self::AndWord
+            | Self::Itself
+            | Self::Typechecking
+            | Self::Partial
+            | Self::Import
             | Self::RightBrace
             | Self::RightParen
             | Self::Star => true,
-            Self::LeftBrace
+            Self::Quoted
+            | Self::LeftBrace
             | Self::LeftParen
             | Self::Pipe
             | Self::Plus
@@ -94,6 +131,9 @@ impl TokenKind {
             | Self::Hash
             | Self::Period
             | Self::Ellipsis
+            | Self::Comma
+            | Self::Less
+            | Self::Greater
             | Self::Terminator
             | Self::End => false,
         }
@@ -115,15 +155,46 @@ pub(super) struct Lexer<'a> {
     offset: usize,
     /// The last token given out: decides what a newline means.
     last: TokenKind,
+    /// What the text has asked for so far.
+    features: Features,
+    /// Where the comments before the last token begin and end.
+    comments: Vec<(usize, usize)>,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, offset: 0, last: TokenKind::Terminator }
+        Self { text, offset: 0, last: TokenKind::Terminator, features: Features::default(), comments: Vec::new() }
+    }
+
+    /// From the next token on, the words of `feature` are keywords.
+    pub(super) fn enable(&mut self, feature: Feature) {
+        self.features.enable(feature);
+    }
+
+    /// What [`Lexer::enable`] was told.
+    pub(super) fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The comments between the last token and the one before, each once.
+    pub(super) fn take_comments(&mut self) -> Vec<(usize, usize)> {
+        std::mem::take(&mut self.comments)
+    }
+
+    /// Right after the `{` of a caveat: where its expression begins and ends. The next token is the `}` behind it.
+    pub(super) fn expression(&mut self) -> Result<(usize, usize), SchemaError> {
+        let length = expression_text::length(&self.text[self.offset..])
+            .map_err(|fault| SchemaError::parse(self.text, self.offset + fault.offset, fault.message))?;
+        let (start, end) = (self.offset, self.offset + length);
+        self.offset = end;
+        let inside = &self.text[start..end];
+        let start = end - inside.trim_start().len();
+        Ok((start, start + inside.trim().len()))
     }
 
     /// The next token; [`TokenKind::End`] again and again at the end of the text.
     pub(super) fn next_token(&mut self) -> Result<Token<'a>, SchemaError> {
+        self.comments.clear();
         loop {
             let rest = &self.text[self.offset..];
             let Some(first) = rest.chars().next() else {
@@ -133,9 +204,7 @@ impl<'a> Lexer<'a> {
                 ' ' | '\t' => self.offset += 1,
                 '\n' | '\r' if self.last.can_end_statement() => return Ok(self.token(TokenKind::Terminator, 1)),
                 '\n' | '\r' => self.offset += 1,
-                '/' if rest.starts_with("//") => {
-                    self.offset += rest.find(['\n', '\r']).unwrap_or(rest.len());
-                }
+                '/' if rest.starts_with("//") => self.comment(rest.find(['\n', '\r']).unwrap_or(rest.len())),
                 '/' if rest.starts_with("/*") => self.skip_block_comment(rest)?,
                 _ => return self.visible_token(first, rest),
             }
@@ -145,10 +214,23 @@ impl<'a> Lexer<'a> {
     fn skip_block_comment(&mut self, rest: &str) -> Result<(), SchemaError> {
         match rest[2..].find("*/") {
             Some(end) => {
-                self.offset += 2 + end + 2;
+                self.comment(2 + end + 2);
                 Ok(())
             }
             None => Err(SchemaError::parse(self.text, self.offset, "this comment is never closed: expected `*/`")),
+        }
+    }
+
+    fn comment(&mut self, length: usize) {
+        self.comments.push((self.offset, self.offset + length));
+        self.offset += length;
+    }
+
+    fn quoted(&mut self, quote: char, rest: &str) -> Result<(TokenKind, usize), SchemaError> {
+        let inside = &rest[1..];
+        match inside.find([quote, '\n', '\r']) {
+            Some(end) if inside[end..].starts_with(quote) => Ok((TokenKind::Quoted, 1 + end + 1)),
+            Some(_) | None => Err(SchemaError::parse(self.text, self.offset, "this quote is not closed on its line")),
         }
     }
 
@@ -167,13 +249,17 @@ impl<'a> Lexer<'a> {
             ';' => (TokenKind::Terminator, 1),
             '#' => (TokenKind::Hash, 1),
             '*' => (TokenKind::Star, 1),
+            ',' => (TokenKind::Comma, 1),
+            '<' => (TokenKind::Less, 1),
+            '>' => (TokenKind::Greater, 1),
+            '"' | '\'' => self.quoted(first, rest)?,
             '-' if rest.starts_with("->") => (TokenKind::Arrow, 2),
             '-' => (TokenKind::Minus, 1),
             '.' if rest.starts_with("...") => (TokenKind::Ellipsis, 3),
             '.' => (TokenKind::Period, 1),
             letter if is_word(letter) => {
                 let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                (word_kind(&rest[..length]), length)
+                (word_kind(&rest[..length], self.features), length)
             }
             other => {
                 let message = format!("unexpected character {other:?}: names are made of a-z, 0-9 and _");
@@ -196,8 +282,14 @@ fn is_word(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
 }
 
-fn word_kind(word: &str) -> TokenKind {
+fn word_kind(word: &str, features: Features) -> TokenKind {
     match word {
+        "expiration" if features.has(Feature::Expiration) => TokenKind::Expiration,
+        "and" if features.has(Feature::Expiration) => TokenKind::AndWord,
+        "self" if features.has(Feature::Itself) => TokenKind::Itself,
+        "typechecking" if features.has(Feature::Typechecking) => TokenKind::Typechecking,
+        "partial" if features.has(Feature::Partial) => TokenKind::Partial,
+        "import" if features.has(Feature::Import) => TokenKind::Import,
         "definition" => TokenKind::Definition,
         "caveat" => TokenKind::Caveat,
         "relation" => TokenKind::Relation,
@@ -269,7 +361,7 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            assert_eq!((error.line, error.column), (1, column), "{text:?}");
+            assert_eq!((error.start.line, error.start.column), (1, column), "{text:?}");
         }
     }
 }

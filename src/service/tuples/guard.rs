@@ -142,7 +142,7 @@ macro_rules! part {
 
 /// The parts of a filter that are set.
 fn parts(filter: &TupleFilter) -> Vec<(PartName, String)> {
-    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject } = filter;
+    let TupleFilter { resource_type, resource_id, resource_id_prefix, relation, subject, traits: _ } = filter;
     let mut parts = Vec::new();
     let mut add = |name, value: Option<String>| parts.extend(value.map(|value| (name, value)));
     add(part!("resource_type"), resource_type.as_ref().map(ToString::to_string));

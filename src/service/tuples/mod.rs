@@ -2,6 +2,8 @@
 
 mod delete;
 mod export;
+#[cfg(test)]
+mod fuzz;
 pub(super) mod guard;
 mod import;
 mod pages;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::guard;
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, limits};
+use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, UpdateKind, limits};
 use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::Schema;
 use crate::service::{Call, Services};
@@ -104,7 +104,10 @@ impl Services {
 
 fn check_names(schema: &Schema, request: &WriteTuples) -> Result<(), Error> {
     guard::check_precondition_names(schema, &request.preconditions)?;
-    request.updates.iter().try_for_each(|update| schema.check_tuple(&update.tuple.key))
+    request.updates.iter().try_for_each(|TupleUpdate { kind, tuple }| match kind {
+        UpdateKind::Create | UpdateKind::Touch => schema.check_tuple(tuple),
+        UpdateKind::Delete => schema.check_deletion(tuple),
+    })
 }
 
 /// Everything that needs no state.
@@ -120,24 +123,11 @@ fn check_shape(request: &WriteTuples) -> Result<(), Error> {
     guard::check_metadata(&request.metadata_json)?;
     let mut seen = HashSet::with_capacity(count);
     for TupleUpdate { kind: _, tuple } in &request.updates {
-        check_supported(tuple)?;
         if !seen.insert(&tuple.key) {
             return Err(twice(&tuple.key));
         }
     }
     Ok(())
-}
-
-/// Caveats and expiration are refused until they are honoured: a tuple that holds without its condition is an allow that
-/// nobody asked for.
-fn check_supported(tuple: &crate::model::Tuple) -> Result<(), Error> {
-    let what = match (&tuple.qualifiers.caveat, tuple.qualifiers.expires_at) {
-        (None, None) => return Ok(()),
-        (Some(caveat), _) => format!("caveat `{}`", caveat.name),
-        (None, Some(_)) => "expiration time".to_owned(),
-    };
-    let message = format!("`{}` has the {what}: this version has neither caveats nor expiration", tuple.key);
-    Err(Error::new(ErrorCode::Unsupported, message).with("relationship", &tuple.key))
 }
 
 fn twice(key: &TupleKey) -> Error {

@@ -3,6 +3,8 @@
 mod batch;
 mod checkpoint;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod generation;
 mod install;
 mod keys;

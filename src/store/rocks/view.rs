@@ -204,7 +204,8 @@ impl ReadView for RocksView {
             return Ok(());
         }
         self.walk(order, (&prefix, span), from, &mut |names, written_at, qualifiers| {
-            if !matches(filter, names) {
+            let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
+            if !fits {
                 return Ok(ControlFlow::Continue(()));
             }
             let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
@@ -253,7 +254,7 @@ fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix,
     (prefix, span)
 }
 
-/// [`TupleFilter::matches`] on borrowed names, so that a row that does not match costs no allocation.
+/// What of [`TupleFilter::matches`] is about names, on borrowed ones, so that a row that does not match costs no allocation.
 fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
     let is = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| wanted == name);
     let subject_fits = filter.subject.as_ref().is_none_or(|subject| {

@@ -110,6 +110,7 @@ fn filters() -> Vec<TupleFilter> {
             for relation in [None, Some("view")] {
                 for subject in &subject_filters {
                     filters.push(TupleFilter {
+                        traits: None,
                         resource_type: resource_type.map(|name| TypeName::new(name).unwrap()),
                         resource_id: id.map(|id| ObjectId::new(id).unwrap()),
                         resource_id_prefix: prefix.map(str::to_owned),

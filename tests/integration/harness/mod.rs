@@ -18,7 +18,7 @@ pub(crate) use load::Load;
 pub(crate) use node::{Settings, binary};
 pub(crate) use ports::PortBlock;
 pub(crate) use text::{
-    at_least, create, delete, exactly, filter, fully, minimize, relationship, relationship_text, touch,
+    at_least, context, create, delete, exactly, filter, fully, minimize, relationship, relationship_text, touch,
 };
 pub(crate) use wait::{eventually, say, within};
 

@@ -1,9 +1,14 @@
 //! Messages from short texts: `document:1#viewer@group:eng#member`.
 
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct};
+use serde_json::Value;
+
 use super::wire::authzed::consistency::Requirement;
 use super::wire::authzed::relationship_update::Operation;
 use super::wire::authzed::{
-    Consistency, ObjectReference, Relationship, RelationshipFilter, RelationshipUpdate, SubjectReference, ZedToken,
+    Consistency, ContextualizedCaveat, ObjectReference, Relationship, RelationshipFilter, RelationshipUpdate,
+    SubjectReference, ZedToken,
 };
 
 /// `type:id`.
@@ -19,16 +24,58 @@ pub(crate) fn subject_reference(text: &str) -> SubjectReference {
     SubjectReference { object: Some(object_reference(object)), optional_relation: relation.to_owned() }
 }
 
-/// `type:id#relation@subject`.
+/// A JSON object as the context of a check or of a caveat.
+pub(crate) fn context(json: &str) -> Struct {
+    match serde_json::from_str(json) {
+        Ok(Value::Object(fields)) => structure(fields),
+        other => panic!("{json:?} is not a JSON object: {other:?}"),
+    }
+}
+
+fn structure(fields: serde_json::Map<String, Value>) -> Struct {
+    Struct { fields: fields.into_iter().map(|(name, field)| (name, value(field))).collect() }
+}
+
+fn value(json: Value) -> prost_types::Value {
+    let kind = match json {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(flag),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().expect("JSON numbers of tests are small")),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(value).collect() }),
+        Value::Object(fields) => Kind::StructValue(structure(fields)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// `type:id#relation@subject`, and after it `[caveat]` or `[caveat:{json}]`, and `[expiration:RFC3339]`.
 pub(crate) fn relationship(text: &str) -> Relationship {
-    let (resource, subject) = text.split_once('@').unwrap_or_else(|| panic!("{text:?} has no subject"));
+    let (bare, traits) = text.split_once('[').map_or((text, ""), |(bare, traits)| (bare, traits));
+    let (resource, subject) = bare.split_once('@').unwrap_or_else(|| panic!("{text:?} has no subject"));
     let (resource, relation) = resource.split_once('#').unwrap_or_else(|| panic!("{text:?} has no relation"));
+    let (caveat, expiration) = traits_of(traits);
     Relationship {
         resource: Some(object_reference(resource)),
         relation: relation.to_owned(),
         subject: Some(subject_reference(subject)),
-        optional_caveat: None,
-        optional_expires_at: None,
+        optional_caveat: caveat.map(|text| {
+            let (name, values) = text.split_once(':').map_or((text, None), |(name, json)| (name, Some(context(json))));
+            ContextualizedCaveat { caveat_name: name.to_owned(), context: values }
+        }),
+        optional_expires_at: expiration.map(|time| time.parse().unwrap_or_else(|_| panic!("{time:?} is not a time"))),
+    }
+}
+
+/// The texts of the caveat and of the expiration, from what follows the first bracket.
+fn traits_of(traits: &str) -> (Option<&str>, Option<&str>) {
+    const EXPIRATION: &str = "expiration:";
+    let Some(traits) = traits.strip_suffix(']') else { return (None, None) };
+    if let Some(time) = traits.strip_prefix(EXPIRATION) {
+        return (None, Some(time));
+    }
+    match traits.split_once("][") {
+        Some((caveat, rest)) if rest.starts_with(EXPIRATION) => (Some(caveat), rest.strip_prefix(EXPIRATION)),
+        Some(_) | None => (Some(traits), None),
     }
 }
 

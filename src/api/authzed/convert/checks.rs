@@ -6,10 +6,11 @@ use prost_types::Struct;
 use super::json::to_context;
 use super::requests::{to_consistency, to_resource, to_subject};
 use super::responses::to_zed_token;
+use super::traces::to_debug_information;
 use crate::api::errors::to_rpc_status;
 use crate::caveat::Context;
 use crate::model::{Decision, Error, ErrorCode, RelationName, limits};
-use crate::service::{BulkCheckAnswer, CheckAnswer, CheckItem, Consistency};
+use crate::service::{BulkCheckAnswer, CheckAnswer, CheckItem, Consistency, Explain, ItemAnswer};
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
@@ -23,6 +24,11 @@ pub(super) fn to_request_context(context: Option<&Struct>) -> Result<Context, Er
         return Err(Error::new(ErrorCode::InvalidArgument, message));
     }
     to_context(context)
+}
+
+/// Whether a trace is asked for.
+pub(in crate::api::authzed) fn to_explain(with_tracing: bool) -> Explain {
+    if with_tracing { Explain::Yes } else { Explain::No }
 }
 
 /// One check.
@@ -76,9 +82,9 @@ pub(super) fn to_partial_caveat_info(decision: &Decision) -> Option<wire::Partia
 pub(in crate::api::authzed) fn from_check(answer: CheckAnswer) -> wire::CheckPermissionResponse {
     wire::CheckPermissionResponse {
         checked_at: Some(to_zed_token(answer.zookie)),
-        permissionship: to_permissionship(&answer.decision).into(),
-        partial_caveat_info: to_partial_caveat_info(&answer.decision),
-        debug_trace: None,
+        permissionship: to_permissionship(&answer.answer.decision).into(),
+        partial_caveat_info: to_partial_caveat_info(&answer.answer.decision),
+        debug_trace: answer.answer.explained.map(to_debug_information),
         optional_expires_at: None,
     }
 }
@@ -88,20 +94,20 @@ pub(in crate::api::authzed) fn from_bulk_check(
     items: Vec<wire::CheckBulkPermissionsRequestItem>,
     answer: BulkCheckAnswer,
 ) -> wire::CheckBulkPermissionsResponse {
-    let to_pair = |(item, decision): (_, Result<Decision, _>)| wire::CheckBulkPermissionsPair {
+    let to_pair = |(item, answer): (_, Result<ItemAnswer, _>)| wire::CheckBulkPermissionsPair {
         request: Some(item),
-        response: Some(match decision {
-            Ok(decision) => PairResponse::Item(wire::CheckBulkPermissionsResponseItem {
-                permissionship: to_permissionship(&decision).into(),
-                partial_caveat_info: to_partial_caveat_info(&decision),
-                debug_trace: None,
+        response: Some(match answer {
+            Ok(answer) => PairResponse::Item(wire::CheckBulkPermissionsResponseItem {
+                permissionship: to_permissionship(&answer.decision).into(),
+                partial_caveat_info: to_partial_caveat_info(&answer.decision),
+                debug_trace: answer.explained.map(to_debug_information),
             }),
             Err(error) => PairResponse::Error(to_rpc_status(error)),
         }),
     };
     wire::CheckBulkPermissionsResponse {
         checked_at: Some(to_zed_token(answer.zookie)),
-        pairs: items.into_iter().zip(answer.decisions).map(to_pair).collect(),
+        pairs: items.into_iter().zip(answer.answers).map(to_pair).collect(),
     }
 }
 
@@ -135,20 +141,21 @@ mod tests {
     #[test]
     fn a_conditional_decision_says_what_it_lacks() {
         let missing = vec!["one".to_owned(), "two".to_owned()];
-        let response =
-            from_check(CheckAnswer { decision: Decision::Conditional { missing: missing.clone() }, zookie: ZOOKIE });
+        let answer = |decision| CheckAnswer { answer: ItemAnswer { decision, explained: None }, zookie: ZOOKIE };
+        let response = from_check(answer(Decision::Conditional { missing: missing.clone() }));
         assert_eq!(response.permissionship(), Permissionship::ConditionalPermission);
         assert_eq!(response.partial_caveat_info.expect("given").missing_required_context, missing);
-        let response = from_check(CheckAnswer { decision: Decision::Allowed, zookie: ZOOKIE });
+        let response = from_check(answer(Decision::Allowed));
         assert_eq!((response.permissionship(), response.partial_caveat_info), (Permissionship::HasPermission, None));
     }
 
     #[test]
     fn a_failed_item_is_a_status_beside_its_question() {
         let item = |id: &str| wire::CheckBulkPermissionsRequestItem { permission: id.to_owned(), ..Default::default() };
-        let decisions =
-            vec![Ok(Decision::Allowed), Err(Error::new(ErrorCode::UnknownRelation, "no such")), Ok(Decision::Denied)];
-        let answer = BulkCheckAnswer { decisions, zookie: ZOOKIE };
+        let answered = |decision| Ok(ItemAnswer { decision, explained: None });
+        let no_such = Err(Error::new(ErrorCode::UnknownRelation, "no such"));
+        let answers = vec![answered(Decision::Allowed), no_such, answered(Decision::Denied)];
+        let answer = BulkCheckAnswer { answers, zookie: ZOOKIE };
         let pairs = from_bulk_check(vec![item("first"), item("second"), item("third")], answer).pairs;
         let shown: Vec<_> = pairs
             .into_iter()

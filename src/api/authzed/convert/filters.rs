@@ -31,6 +31,7 @@ pub(super) fn to_filter(filter: Option<wire::RelationshipFilter>) -> Result<Tupl
         resource_id_prefix: prefix.map(String::from),
         relation: given(&filter.optional_relation, RelationName::new)?,
         subject: filter.optional_subject_filter.map(to_subject_filter).transpose()?,
+        traits: None,
     })
 }
 

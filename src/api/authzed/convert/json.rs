@@ -21,6 +21,11 @@ pub(super) fn to_context(object: Option<&Struct>) -> Result<Context, Error> {
         .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.to_string()))
 }
 
+/// The message of a caveat's context.
+pub(super) fn from_context(context: &Context) -> Struct {
+    Struct { fields: context.iter().map(|(name, value)| (name.to_owned(), value_from_json(value.clone()))).collect() }
+}
+
 fn object_to_json(object: &Struct) -> Result<serde_json::Value, Error> {
     let fields = object.fields.iter().map(|(name, value)| Ok((name.clone(), value_to_json(value)?)));
     Ok(serde_json::Value::Object(fields.collect::<Result<_, Error>>()?))

@@ -8,10 +8,11 @@ mod json;
 mod lookups;
 mod requests;
 mod responses;
+mod traces;
 mod watch;
 
 pub(super) use bulk::{from_count, from_export, to_counter, to_counter_name, to_export, to_import};
-pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check};
+pub(super) use checks::{from_bulk_check, from_check, to_bulk_check, to_check, to_explain};
 pub use json::{from_json_text, to_json_text};
 pub(super) use lookups::{
     from_expand, from_lookup_resources, from_lookup_subjects, to_expand, to_lookup_resources, to_lookup_subjects,

@@ -62,6 +62,18 @@ const WORDS: &[&str] = &[
     "caveat",
     "use",
     "self",
+    "expiration",
+    "partial",
+    "import",
+    "typechecking",
+    "and",
+    "odd(num int)",
+    "{ num % 2 == 1 }",
+    "\"",
+    "'",
+    "<",
+    ">",
+    ",",
     "doc",
     "user",
     "own",
@@ -106,6 +118,7 @@ fn assert_sound(schema: &Schema) {
                 Member::Relation(relation) => {
                     assert!(!relation.allowed.is_empty());
                     for subject in &relation.allowed {
+                        assert!(subject.caveat.as_ref().is_none_or(|caveat| schema.caveats.contains_key(caveat)));
                         let target = &schema.definitions[subject.subject.subject_type()];
                         if let AllowedSubject::Userset(_, relation) = &subject.subject {
                             assert!(target.members.contains_key(relation));
@@ -147,10 +160,13 @@ proptest! {
             format!("definition doc {{\n{soup}\n}}"),
             format!("definition doc {{\nrelation own: {soup}\n}}"),
             format!("definition doc {{\nrelation own: doc\npermission top = {soup}\n}}"),
+            format!("use partial\nuse expiration\nuse self\ndefinition doc {{\n...bit\n}}\npartial bit {{\n{soup}\n}}"),
+            format!("caveat odd({soup}) {{ num == 1 }}"),
+            format!("caveat odd(num int) {{ {soup} }}"),
         ] {
             match parse(&text) {
                 Ok(schema) => assert_sound(&schema),
-                Err(error) => prop_assert!(error.line >= 1 && error.column >= 1),
+                Err(error) => prop_assert!(error.start.line >= 1 && error.end.column >= 1),
             }
         }
     }
@@ -168,4 +184,31 @@ fn arrows_that_lead_too_many_ways_are_refused() {
     assert!(parse(&arrows(100)).is_ok());
     let error = parse(&arrows(101)).expect_err("too many ways");
     assert!(error.message.contains("100000 ways"), "{error}");
+}
+
+/// Partials can double what they bring with every line.
+#[test]
+fn partials_that_bring_too_much_are_refused() {
+    let doubling: String = (1..60).map(|n| format!("partial bit{n} {{\n ...bit{0}\n ...bit{0}\n}}\n", n - 1)).collect();
+    let text = |last: usize| {
+        let base = "use partial\npartial bit0 {\n relation own: doc\n}\n";
+        format!("{base}{doubling}definition doc {{\n ...bit{last}\n}}")
+    };
+    let error = parse(&text(0)).expect_err("the partials alone are too much");
+    assert!(error.message.contains("bring more than 1000000 parts"), "{error}");
+    let backwards: String = (0..5000).map(|n| format!("partial bit{n} {{\n ...bit{}\n}}\n", n + 1)).collect();
+    let chain =
+        format!("use partial\n{backwards}partial bit5000 {{\n relation own: doc\n}}\ndefinition doc {{ ...bit0\n}}");
+    assert_eq!(parse(&chain).expect("long, and no more than that").definitions["doc"].members.len(), 1);
+}
+
+/// Each annotation asks for a walk through all that its permission refers to.
+#[test]
+fn annotations_that_take_too_long_are_refused() {
+    let count = 5000;
+    let links = (0..count).map(|i| format!("permission p{i:05}: doc = p{:05}\n", i + 1));
+    let links: String = links.collect();
+    let text = format!("use typechecking\ndefinition doc {{\n{links}relation p{count:05}: doc\n}}");
+    let error = parse(&text).expect_err("too much work");
+    assert!(error.message.contains("take too long to check"), "{error}");
 }

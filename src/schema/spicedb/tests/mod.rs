@@ -4,6 +4,7 @@ use super::parse;
 use crate::schema::{ArrowKind, Member, Rewrite};
 
 mod hostile;
+mod imports;
 mod reading;
 mod refusals;
 

@@ -9,7 +9,7 @@ type Refusal = (&'static str, SchemaErrorKind, usize, usize, &'static str);
 fn assert_refused(cases: &[Refusal]) {
     for (text, kind, line, column, fragment) in cases {
         let Err(error) = parse(text) else { panic!("not refused: {text}") };
-        assert_eq!((error.kind, error.line, error.column), (*kind, *line, *column), "{text}: {error}");
+        assert_eq!((error.kind, error.start.line, error.start.column), (*kind, *line, *column), "{text}: {error}");
         assert!(error.message.contains(fragment), "{text}: {error} lacks {fragment:?}");
     }
 }
@@ -18,12 +18,12 @@ fn assert_refused(cases: &[Refusal]) {
 fn what_breaks_the_grammar_is_refused_where_it_stands() {
     use SchemaErrorKind::Parse;
     assert_refused(&[
-        ("foo", Parse, 1, 1, "expected `definition`, found `foo`"),
+        ("foo", Parse, 1, 1, "expected `definition` or `caveat`, found `foo`"),
         ("definition", Parse, 1, 11, "expected a name, found the end of the text"),
         ("definition user", Parse, 1, 16, "expected `{`"),
         ("definition user {", Parse, 1, 18, "or `}`, found the end of the text"),
         ("definition user }", Parse, 1, 17, "expected `{`, found `}`"),
-        ("definition user {}}", Parse, 1, 19, "expected `definition`, found `}`"),
+        ("definition user {}}", Parse, 1, 19, "expected `definition` or `caveat`, found `}`"),
         ("definition relation {}", Parse, 1, 12, "expected a name, found `relation`"),
         ("definition User {}", Parse, 1, 12, "\"User\""),
         ("definition us {}", Parse, 1, 12, "\"us\""),
@@ -43,7 +43,7 @@ fn what_breaks_the_grammar_is_refused_where_it_stands() {
         ("definition user {\n  relation own: user + user\n}", Parse, 2, 22, "expected the end of the statement"),
         ("definition user {\n  relation own: user#...\n  relation two: user\n}", Parse, 3, 3, "end of the statement"),
         ("definition user {\n  relation own: user relation two: user\n}", Parse, 2, 22, "end of the statement"),
-        ("definition user {\n  permission own: user\n}", Parse, 2, 17, "type annotations"),
+        ("definition user {\n  permission own: user\n}", Parse, 2, 23, "expected `=`, found the end of the line"),
         ("definition user {\n  permission own =\n}", Parse, 3, 1, "expected a relation, a permission, `nil` or `(`"),
         ("definition user {\n  permission own = own +\n}", Parse, 3, 1, "expected a relation"),
         ("definition user {\n  permission own = one\n   + two\n}", Parse, 3, 4, "found `+`"),
@@ -69,40 +69,195 @@ fn what_breaks_the_grammar_is_refused_where_it_stands() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_by_name() {
-    use SchemaErrorKind::Parse;
+fn features_are_asked_for_before_they_are_used() {
+    use SchemaErrorKind::{Parse, Type};
     assert_refused(&[
-        ("caveat odd(n int) {\n n % 2 == 1\n}", Parse, 1, 1, "`caveat` definitions are not supported by this version"),
-        ("definition user {}\n\ncaveat odd(n int) { n == 1 }", Parse, 3, 1, "`caveat` definitions"),
-        ("use expiration\ndefinition user {}", Parse, 1, 1, "`use expiration` is not supported by this version"),
-        ("use typechecking", Parse, 1, 1, "`use typechecking`"),
-        ("use self", Parse, 1, 1, "`use self`"),
-        ("use partial", Parse, 1, 1, "`use partial`"),
-        ("use import", Parse, 1, 1, "`use import`"),
-        ("\n  use anything", Parse, 2, 3, "`use anything`"),
-        ("use", Parse, 1, 1, "`use`"),
-        ("import \"users.zed\"", Parse, 1, 1, "`import` is not supported by this version"),
-        ("partial view {\n}", Parse, 1, 1, "`partial` is not supported by this version"),
-        ("definition user {\n  ...view\n}", Parse, 2, 3, "`partial` are not supported by this version"),
-        ("definition user {\n relation own: user with odd\n}", Parse, 2, 21, "caveats (`with odd`) are not supported"),
-        ("definition user {\n relation own: user:* with org/odd\n}", Parse, 2, 23, "caveats (`with org`)"),
         (
-            "definition user {\n relation own: user with expiration\n}",
+            "use foo\ndefinition user {}",
             Parse,
-            2,
-            21,
-            "(`with expiration`) are not supported",
+            1,
+            5,
+            "`foo` is no feature that a schema can use; there are: expiration",
         ),
-        ("definition user {\n relation own: user with odd and expiration\n}", Parse, 2, 21, "caveats (`with odd`)"),
+        ("use deprecation", Parse, 1, 5, "`deprecation` is no feature"),
+        ("use", Parse, 1, 4, "is no feature"),
+        ("definition user {}\nuse expiration", Parse, 2, 5, "`use` must stand before all definitions and caveats"),
+        ("caveat odd(num int) { num == 1 }\nuse self", Parse, 2, 5, "`use` must stand before"),
+        ("definition user {\n relation own: user with expiration\n}", Type, 2, 16, "caveat `expiration` not found"),
+        ("definition user {\n relation own: user with odd and expiration\n}", Parse, 2, 30, "found `and`"),
+        ("use expiration\ndefinition user {\n relation expiration: user\n}", Parse, 3, 11, "found `expiration`"),
         (
-            "definition user {\n relation own: user\n permission top = own + self\n}",
+            "use expiration\ndefinition user {\n relation own: user with expiration and odd\n}",
             Parse,
             3,
-            25,
-            "`self` is not supported",
+            37,
+            "the caveat stands before the expiration",
         ),
-        ("definition user {\n permission own: user = nil\n}", Parse, 2, 16, "type annotations on permissions are not"),
+        (
+            "use expiration\ndefinition user {\n relation own: user with odd and bad\n}",
+            Parse,
+            3,
+            34,
+            "expected `expiration`",
+        ),
+        ("definition user {\n permission top = self\n}", Type, 2, 19, "`self` not found under definition `user`"),
+        ("use self\ndefinition user {\n relation self: user\n}", Parse, 3, 11, "expected a name, found `self`"),
+        ("use self\ndefinition user {\n permission top = self->own\n}", Parse, 3, 23, "found `->`"),
+        ("partial bit {}", Parse, 1, 1, "expected `definition` or `caveat`, found `partial`"),
+        ("definition user {\n ...bit\n}", Parse, 2, 2, "there is no partial `bit`"),
+        ("import \"a.zed\"", Parse, 1, 1, "found `import`"),
+        ("use import\nimport \"a.zed\"", Parse, 2, 1, "`import` is not allowed here"),
+        ("use import\nimport a", Parse, 2, 8, "expected a text in quotes, found `a`"),
+        ("use import\nimport \"a\n\"", Parse, 2, 8, "not closed on its line"),
     ]);
+}
+
+#[test]
+fn partials_must_be_there_and_not_go_round_in_circles() {
+    use SchemaErrorKind::{Parse, Type};
+    assert_refused(&[
+        ("use partial\ndefinition user {\n ...one/two\n}", Parse, 3, 8, "found `/`"),
+        (
+            "use partial\npartial one {\n ...two\n}\npartial two {\n ...one\n}",
+            Parse,
+            3,
+            2,
+            "partial `one` needs partial `two`",
+        ),
+        ("use partial\npartial one {\n ...one\n}", Parse, 3, 2, "by a circle"),
+        ("use partial\npartial one {\n ...two\n}", Parse, 3, 2, "which does not exist"),
+        (
+            "use partial\npartial one {\n relation own: user\n}\ndefinition user {\n ...one\n ...one\n}",
+            Type,
+            3,
+            2,
+            "`own` is defined twice under definition `user`",
+        ),
+        ("use partial\npartial one {}\ndefinition one {}", Parse, 3, 1, "the name `one` is given twice: a partial"),
+        (
+            "use partial\npartial one {\n relation own: nobody\n}\ndefinition user {\n ...one\n}",
+            Type,
+            3,
+            16,
+            "`nobody` not found",
+        ),
+    ]);
+}
+
+#[test]
+fn caveats_are_refused_where_they_are_wrong() {
+    use SchemaErrorKind::{Parse, Type};
+    assert_refused(&[
+        ("caveat odd() { 1 == 1 }", Parse, 1, 12, "expected a name, found `)`"),
+        ("caveat odd(num) { true }", Parse, 1, 15, "expected a name, found `)`"),
+        ("caveat odd(num int) { }", Parse, 1, 23, "expected the expression of the caveat, found `}`"),
+        ("caveat odd(num int) { num == '}", Parse, 1, 30, "this quote is never closed"),
+        ("caveat odd(num int) { num == 1", Parse, 1, 31, "expected `}` at the end of the caveat"),
+        ("caveat odd(num int, num int) { num == 1 }", Parse, 1, 21, "`num` of caveat `odd` is defined twice"),
+        ("caveat odd(num integer) { num == 1 }", Parse, 1, 12, "parameter `num` of caveat `odd`"),
+        ("caveat odd(num list) { num == [1] }", Parse, 1, 12, "parameter `num` of caveat `odd`"),
+        ("caveat odd(num list<int, int>) { num == [1] }", Parse, 1, 12, "parameter `num` of caveat `odd`"),
+        ("caveat odd(num list<int) { num == [1] }", Parse, 1, 24, "expected `>`, found `)`"),
+        ("caveat odd(num int) {\n  num ==\n   absent }", Parse, 3, 4, "of caveat `odd` is not valid"),
+        ("caveat odd(num int) { num }", Parse, 1, 23, "must be a bool"),
+        ("caveat odd(num int, off bool) { num == 1 }", Type, 1, 1, "off"),
+        ("caveat odd(num int) { num == 1 }\ndefinition odd {}", Parse, 2, 1, "the name `odd` is given twice: a caveat"),
+        ("definition odd {}\ncaveat odd(num int) { num == 1 }", Parse, 2, 1, "given twice: a definition"),
+        ("caveat -odd(num int) { num == 1 }", Parse, 1, 8, "expected a name, found `-`"),
+        ("caveat Odd/2/é(num int) { num == 1 }", Parse, 1, 8, "is not valid: a caveat is"),
+        ("definition user {\n relation own: user with odd\n}", Type, 2, 16, "caveat `odd` not found"),
+        (
+            "caveat odd(num int) { num == 1 }\ndefinition user {\n relation own: user with odd | user | user with odd\n}",
+            Type,
+            3,
+            39,
+            "`user with odd` is allowed twice",
+        ),
+    ]);
+}
+
+#[test]
+fn annotations_may_not_leave_out_a_type_where_types_are_checked() {
+    use SchemaErrorKind::{Parse, Type};
+    const BEFORE: &str = "definition user {}\ndefinition bot {}\ndefinition team {\n relation member: user | bot:*\n \
+                          permission all = member\n}\n";
+    let refused = |permission: &str| {
+        let text =
+            format!("use typechecking\n{BEFORE}definition doc {{\n relation own: team | user\n {permission}\n}}");
+        parse(&text).expect_err(permission)
+    };
+    for (permission, left_out) in [
+        ("permission top: user = own", "`team`"),
+        ("permission top: user | team = own->all", "`bot`"),
+        ("permission top: team | user = nil - own.all(member)", "`bot`"),
+        ("permission top: absent = own & nil", "`team`"),
+    ] {
+        let error = refused(permission);
+        assert_eq!((error.kind, error.start.line, error.start.column), (Type, 10, 2), "{permission}: {error}");
+        assert!(error.message.contains(&format!("can end at {left_out}")), "{permission}: {error}");
+    }
+    let error = refused("permission top: a/user = nil");
+    assert_eq!((error.kind, error.start.column), (Parse, 19), "types with a prefix have no place there: {error}");
+    for fine in [
+        "use typechecking\ndefinition doc {\n permission top: user = nil\n}",
+        "use typechecking\nuse self\ndefinition doc {\n permission top: user = self\n}",
+        "use typechecking\ndefinition doc {\n relation own: doc\n permission top: absent | doc = own->none + top\n}",
+        // Without the feature an annotation means nothing.
+        "definition doc {\n relation own: doc\n permission top: absent = own\n}",
+    ] {
+        assert!(parse(fine).is_ok(), "{fine}: {:?}", parse(fine));
+    }
+}
+
+#[test]
+fn the_range_and_the_names_of_an_error_are_those_that_spicedb_gives() {
+    let shown = |text: &str| {
+        let error = crate::model::Error::from(parse(text).expect_err(text));
+        let details = error.details.into_iter().map(|(name, value)| format!("{name}={value}"));
+        details.collect::<Vec<_>>().join(" ")
+    };
+    let range = |range: [usize; 4], source: &str| {
+        let [line, column, end_line, end_column] = range;
+        format!(
+            "start_line_number={line} start_column_position={column} end_line_number={end_line} \
+             end_column_position={end_column} source_code={source}"
+        )
+    };
+    let cases = [
+        // A token out of place: from it back to the end of the one before.
+        ("definition user {\n  owner: user\n}", range([1, 2, 0, 16], "owner")),
+        ("definition user {\n relation own: user + user\n}", range([1, 20, 1, 18], "+")),
+        // A statement as a whole.
+        ("definition user {}\ndefinition user {}", range([1, 0, 1, 17], "user")),
+        ("use import\nimport \"foo.zed\"\ndefinition user {}", range([1, 0, 1, 15], "")),
+        ("definition user {\n ...thing\n}", range([1, 1, 1, 8], "")),
+        ("caveat foo(a int, a int) { a == 1 }", range([0, 18, 0, 22], "a")),
+        ("caveat foo(a integer) { a == 1 }", range([0, 11, 0, 19], "a")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shown(text), expected, "{text}");
+    }
+    let named = [
+        ("definition doc {\n relation own: user\n}", "definition_name=user"),
+        ("definition doc {\n relation own: doc#two\n}", "definition_name=doc relation_or_permission_name=two"),
+        (
+            "definition doc {\n relation own: doc\n relation own: doc\n}",
+            "definition_name=doc relation_or_permission_name=own",
+        ),
+        (
+            "definition doc {\n relation own: doc | doc:* | doc\n}",
+            "definition_name=doc relation_name=own allowed_relation=doc",
+        ),
+        (
+            "definition doc {\n relation own: doc\n permission one = own\n permission top = one->one\n}",
+            "definition_name=doc permission_name=top used_permission_name=one",
+        ),
+        ("definition user {\n relation own: user with foo\n}", "caveat_name=foo"),
+        ("caveat foo(a int, b int) { a == 1 }", "caveat_name=foo parameter_name=b"),
+    ];
+    for (text, expected) in named {
+        assert!(shown(text).ends_with(expected), "{text}: {}", shown(text));
+    }
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! Passing a request on: from HTTP to the gRPC services of this process, and back.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use prost_reflect::DynamicMessage;
+use tonic::client::Grpc;
+use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
+use tonic::{Code, Status, Streaming};
+
+use super::codec::DynamicCodec;
+use super::routes::Method;
+use super::{body, json};
+use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId};
+
+/// Headers of a request that the services see under the same name.
+const PASSED_ON: [&str; 3] = ["authorization", "x-request-id", "grpc-timeout"];
+/// So do headers of this product's own.
+const OWN_PREFIX: &str = "quorate-";
+/// Any other metadata is a header with this in front.
+const METADATA_PREFIX: &str = "grpc-metadata-";
+
+/// The messages of a request; an error in it ends the call.
+type Questions = BoxStream<'static, Result<DynamicMessage, Status>>;
+
+/// Passes requests on to these services.
+#[derive(Clone)]
+pub(super) struct Gateway {
+    services: WithRequestId<Routes>,
+}
+
+impl Gateway {
+    pub(super) fn new(services: WithRequestId<Routes>) -> Self {
+        Self { services }
+    }
+
+    /// Answers one request.
+    pub(super) async fn pass(self, method: Method, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let questions = match questions(&method, body).await {
+            Ok(questions) => questions,
+            Err(status) => return refuse(&status),
+        };
+        let answer = self.call(&method, &parts.headers, questions).await;
+        if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
+    }
+
+    /// Calls the service. Every kind of call is a stream of questions and one of answers here, as in the protocol below it.
+    async fn call(&self, method: &Method, headers: &HeaderMap, questions: Questions) -> Result<Answer, Status> {
+        let mut request = tonic::Request::new(questions);
+        *request.metadata_mut() = metadata(headers);
+        let codec = DynamicCodec { answer: method.descriptor.output() };
+        // The services bound their answers; nothing is won by a second bound on the way.
+        let mut services = Grpc::new(self.services.clone()).max_decoding_message_size(usize::MAX);
+        let never = |error: Infallible| match error {};
+        services.ready().await.unwrap_or_else(never);
+        let response = services.streaming(request, method.grpc_path.clone(), codec).await?;
+        let request_id = request_id(response.metadata());
+        Ok(Answer { request_id, messages: response.into_inner() })
+    }
+}
+
+/// The one answer of a call that does not stream.
+async fn single(answer: Result<Answer, Status>) -> Response<Body> {
+    let text = async {
+        let mut answer = answer?;
+        let message = answer.messages.message().await?;
+        let message = message.ok_or_else(|| Status::internal("a call ended without an answer"))?;
+        Ok::<_, Status>((answer.request_id, json::write(&message)?))
+    };
+    match text.await {
+        Ok((request_id, text)) => respond(StatusCode::OK, request_id, Body::from(text)),
+        Err(status) => refuse(&status),
+    }
+}
+
+/// A line for each answer: `{"result": …}`, and `{"error": …}` as the last one if the call fails. When it fails before the
+/// first answer, the HTTP code says so too.
+async fn stream(answer: Result<Answer, Status>) -> Response<Body> {
+    let first = async {
+        let mut answer = answer?;
+        let first = answer.messages.message().await?;
+        Ok::<_, Status>((answer, first))
+    };
+    match first.await {
+        Ok((answer, Some(first))) => {
+            let messages = stream::iter([Ok(first)]).chain(answer.messages);
+            let lines = messages.map(|message| Ok::<_, Infallible>(line(message)));
+            respond(StatusCode::OK, answer.request_id, Body::from_stream(lines))
+        }
+        Ok((answer, None)) => respond(StatusCode::OK, answer.request_id, Body::empty()),
+        Err(status) => {
+            let (code, request_id) = (json::http_code(status.code()), request_id(status.metadata()));
+            respond(code, request_id, Body::from(line(Err(status))))
+        }
+    }
+}
+
+fn line(message: Result<DynamicMessage, Status>) -> Vec<u8> {
+    match message.and_then(|message| json::write(&message)) {
+        Ok(text) => [&br#"{"result":"#[..], &text, b"}\n"].concat(),
+        Err(status) => [&br#"{"error":"#[..], &json::write_status(&status), b"}\n"].concat(),
+    }
+}
+
+/// The answer to a request that failed.
+pub(super) fn refuse(status: &Status) -> Response<Body> {
+    let code = json::http_code(status.code());
+    let mut response = respond(code, request_id(status.metadata()), Body::from(json::write_status(status)));
+    if status.code() == Code::Unauthenticated {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// What a service answered, to be read to its end.
+struct Answer {
+    request_id: Option<HeaderValue>,
+    messages: Streaming<DynamicMessage>,
+}
+
+/// The messages of the body. Where there is only one, it must be whole before anything is asked.
+async fn questions(method: &Method, body: Body) -> Result<Questions, Status> {
+    let message = method.descriptor.input();
+    if method.descriptor.is_client_streaming() {
+        return Ok(body::many(message, body).boxed());
+    }
+    Ok(stream::iter([Ok(body::one(message, body).await?)]).boxed())
+}
+
+/// The headers that are meant for the services.
+fn metadata(headers: &HeaderMap) -> MetadataMap {
+    let mut passed = HeaderMap::new();
+    for (name, value) in headers {
+        let name = name.as_str();
+        let inner = name.strip_prefix(METADATA_PREFIX);
+        if let Some(inner) = inner.filter(|inner| !inner.starts_with("grpc-") && !PASSED_ON.contains(inner)) {
+            if let Ok(inner) = HeaderName::try_from(inner) {
+                passed.append(inner, value.clone());
+            }
+        } else if PASSED_ON.contains(&name) || name.starts_with(OWN_PREFIX) {
+            if let Ok(name) = HeaderName::try_from(name) {
+                passed.append(name, value.clone());
+            }
+        }
+    }
+    MetadataMap::from_headers(passed)
+}
+
+fn request_id(metadata: &MetadataMap) -> Option<HeaderValue> {
+    HeaderValue::try_from(metadata.get(REQUEST_ID.as_str())?.as_bytes()).ok()
+}
+
+/// An answer in JSON.
+pub(super) fn respond(code: StatusCode, request_id: Option<HeaderValue>, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_become_metadata() {
+        let cases = [
+            ("authorization", Some("authorization")),
+            ("grpc-timeout", Some("grpc-timeout")),
+            ("x-request-id", Some("x-request-id")),
+            ("quorate-max-lag", Some("quorate-max-lag")),
+            ("grpc-metadata-io.spicedb.requestdebuginfo", Some("io.spicedb.requestdebuginfo")),
+            ("grpc-metadata-authorization", None),
+            ("grpc-metadata-grpc-encoding", None),
+            ("grpc-metadata-", None),
+            ("grpc-encoding", None),
+            ("cookie", None),
+        ];
+        for (header, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(header), HeaderValue::from_static("value"));
+            let passed = metadata(&headers).into_headers();
+            let names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, Vec::from_iter(expected), "{header}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the gateway serves: the calls, the health of the node, and the description of it all.
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::{Request, Response, StatusCode};
+use tonic::Status;
+use tonic::service::Routes;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tower::Layer as _;
+
+use super::pass::{Gateway, refuse, respond};
+use super::{openapi, routes};
+use crate::api::request_id::RequestIdLayer;
+
+/// The gateway to `services`, which are everything that the gRPC front serves, with its keys.
+pub(in crate::api) fn router(services: Routes) -> Router {
+    let methods = routes::methods();
+    let description = openapi::describe(&methods).to_string();
+    let health = HealthClient::new(services.clone());
+    let gateway = Gateway::new(RequestIdLayer.layer(services));
+
+    let mut router = Router::new();
+    for method in methods {
+        let gateway = gateway.clone();
+        let path = method.path;
+        let handle = async move |request: Request<Body>| gateway.pass(method, request).await;
+        router = router.route(path, post(handle));
+    }
+    router
+        .route("/healthz", get(async move || answer_health(health).await))
+        .route("/openapi.json", get(async move || respond(StatusCode::OK, None, Body::from(description))))
+        .fallback(async || refuse(&Status::not_found("Not Found")))
+        .method_not_allowed_fallback(async || refuse(&Status::unimplemented("Method Not Allowed")))
+}
+
+/// Whether requests are welcome: what the gRPC health service says of the node as a whole.
+async fn answer_health(mut health: HealthClient<Routes>) -> Response<Body> {
+    let answer = health.check(HealthCheckRequest::default()).await;
+    let status = answer.map_or(ServingStatus::Unknown, |answer| answer.get_ref().status());
+    let code = if status == ServingStatus::Serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = serde_json::json!({ "status": status.as_str_name() }).to_string();
+    respond(code, None, Body::from(text))
+}

@@ -1,0 +1,87 @@
+//! Which path of the gateway is which call: SpiceDB's own paths, each a POST with the request as its body.
+
+use http::uri::PathAndQuery;
+use prost_reflect::MethodDescriptor;
+
+use super::json;
+
+/// The package of the calls below.
+const PACKAGE: &str = "authzed.api.v1";
+
+/// Path, service, method.
+const ROUTES: [(&str, &str, &str); 27] = [
+    ("/v1/permissions/check", "PermissionsService", "CheckPermission"),
+    ("/v1/permissions/checkbulk", "PermissionsService", "CheckBulkPermissions"),
+    ("/v1/permissions/expand", "PermissionsService", "ExpandPermissionTree"),
+    ("/v1/permissions/resources", "PermissionsService", "LookupResources"),
+    ("/v1/permissions/subjects", "PermissionsService", "LookupSubjects"),
+    ("/v1/relationships/read", "PermissionsService", "ReadRelationships"),
+    ("/v1/relationships/write", "PermissionsService", "WriteRelationships"),
+    ("/v1/relationships/delete", "PermissionsService", "DeleteRelationships"),
+    ("/v1/relationships/importbulk", "PermissionsService", "ImportBulkRelationships"),
+    ("/v1/relationships/exportbulk", "PermissionsService", "ExportBulkRelationships"),
+    ("/v1/schema/read", "SchemaService", "ReadSchema"),
+    ("/v1/schema/write", "SchemaService", "WriteSchema"),
+    ("/v1/schema/reflectschema", "SchemaService", "ReflectSchema"),
+    ("/v1/schema/diffschema", "SchemaService", "DiffSchema"),
+    ("/v1/schema/permissions/computable", "SchemaService", "ComputablePermissions"),
+    ("/v1/schema/permissions/dependent", "SchemaService", "DependentRelations"),
+    ("/v1/watch", "WatchService", "Watch"),
+    ("/v1/experimental/relationships/bulkimport", "ExperimentalService", "BulkImportRelationships"),
+    ("/v1/experimental/relationships/bulkexport", "ExperimentalService", "BulkExportRelationships"),
+    ("/v1/experimental/permissions/bulkcheckpermission", "ExperimentalService", "BulkCheckPermission"),
+    ("/v1/experimental/reflectschema", "ExperimentalService", "ExperimentalReflectSchema"),
+    ("/v1/experimental/diffschema", "ExperimentalService", "ExperimentalDiffSchema"),
+    ("/v1/experimental/permissions/computable", "ExperimentalService", "ExperimentalComputablePermissions"),
+    ("/v1/experimental/permissions/dependent", "ExperimentalService", "ExperimentalDependentRelations"),
+    ("/v1/experimental/registerrelationshipcounter", "ExperimentalService", "ExperimentalRegisterRelationshipCounter"),
+    ("/v1/experimental/countrelationships", "ExperimentalService", "ExperimentalCountRelationships"),
+    (
+        "/v1/experimental/unregisterrelationshipcounter",
+        "ExperimentalService",
+        "ExperimentalUnregisterRelationshipCounter",
+    ),
+];
+
+/// One call that the gateway passes on.
+#[derive(Debug, Clone)]
+pub(super) struct Method {
+    /// Where the gateway serves it.
+    pub(super) path: &'static str,
+    /// Its name on the gRPC side.
+    pub(super) grpc_path: PathAndQuery,
+    pub(super) descriptor: MethodDescriptor,
+}
+
+/// All of them, in the order of the table.
+pub(super) fn methods() -> Vec<Method> {
+    let method = |(path, service, name)| {
+        let full_name = format!("{PACKAGE}.{service}");
+        let found =
+            json::pool().get_service_by_name(&full_name).and_then(|all| all.methods().find(|m| m.name() == name));
+        Method {
+            path,
+            grpc_path: format!("/{full_name}/{name}").parse().expect("names of calls are made of letters and dots"),
+            descriptor: found.expect("the table names calls that the protocol has; a test holds it to that"),
+        }
+    };
+    ROUTES.into_iter().map(method).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_protocol_has_one_path() {
+        let paths: BTreeSet<&str> = ROUTES.iter().map(|(path, _, _)| *path).collect();
+        assert_eq!(paths.len(), ROUTES.len(), "no path twice");
+        let served: BTreeSet<String> = methods().into_iter().map(|m| m.descriptor.full_name().to_owned()).collect();
+        let services = json::pool().services().filter(|service| service.parent_file().package_name() == PACKAGE);
+        let all: BTreeSet<String> =
+            services.flat_map(|s| s.methods().map(|m| m.full_name().to_owned()).collect::<Vec<_>>()).collect();
+        assert_eq!(served, all);
+    }
+}

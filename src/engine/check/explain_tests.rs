@@ -1,0 +1,199 @@
+//! Explanations by example, drawn as trees of text.
+
+use std::fmt::Write as _;
+
+use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, minus, or, tuple};
+use crate::engine::{CheckItem, Explanation, Proof, Standing, explain};
+
+fn bench(tuples: &[&str]) -> Bench {
+    let schema = SchemaText::with_users()
+        .caveat("if_a", "a", "a")
+        .caveat("if_b", "b", "b")
+        .definition("group")
+        .relation("member", "user group#member")
+        .definition("doc")
+        .relation("par", "doc")
+        .relation("viewer", "user user:* group#member")
+        .relation("paid", "user")
+        .relation("banned", "user")
+        .permission("view", or([computed("viewer"), any("par", "view")]))
+        .permission("read", minus(and([computed("view"), computed("paid")]), computed("banned")))
+        .permission("each", all("par", "viewer"));
+    Bench::new(schema, tuples)
+}
+
+fn ask(bench: &Bench, question: &str, max_nodes: usize) -> Explanation {
+    let key = tuple(question);
+    let item = CheckItem {
+        resource: key.resource,
+        permission: key.relation,
+        subject: key.subject,
+        context: bench.circumstances.context.clone(),
+    };
+    let now = bench.circumstances.now;
+    explain(&bench.plan, &*bench.view, &item, now, &bench.budget, max_nodes).unwrap().1
+}
+
+fn draw(explanation: &Explanation) -> String {
+    let mut text = String::new();
+    draw_proof(&explanation.root, "", 0, &mut text);
+    if explanation.truncated {
+        text.push_str("...\n");
+    }
+    text
+}
+
+fn mark(standing: Standing) -> char {
+    match standing {
+        Standing::True => '+',
+        Standing::False => '-',
+        Standing::Open => '?',
+    }
+}
+
+fn draw_proof(proof: &Proof, prefix: &str, depth: usize, text: &mut String) {
+    let (indent, mark) = ("  ".repeat(depth), mark(proof.standing));
+    write!(text, "{indent}{prefix}{mark} {}#{}", proof.resource, proof.permission).unwrap();
+    if proof.shown_before {
+        text.push_str(" (above)");
+    }
+    if let Some(condition) = &proof.condition {
+        write!(text, " [{}]", condition.expression).unwrap();
+    }
+    text.push('\n');
+    for step in &proof.steps {
+        let (mut depth, prefix) = (depth + 1, if step.excluded { "not " } else { "" });
+        if let Some(tuple) = &step.tuple {
+            let (indent, mark) = ("  ".repeat(depth), self::mark(tuple.standing));
+            let expired = if tuple.expired { " expired" } else { "" };
+            writeln!(text, "{indent}{prefix}{mark} {} @{}{expired}", tuple.key, tuple.written_at).unwrap();
+            depth += 1;
+        }
+        if let Some(proof) = &step.proof {
+            draw_proof(proof, if step.tuple.is_some() { "" } else { prefix }, depth, text);
+        }
+    }
+}
+
+#[track_caller]
+fn expect(bench: &Bench, question: &str, lines: &[&str]) {
+    let expected: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    assert_eq!(draw(&ask(bench, question, 1000)), expected, "{question}");
+}
+
+#[test]
+fn what_is_allowed_shows_the_path_that_suffices() {
+    let bench = bench(&[
+        "doc:x#par@doc:y",
+        "doc:y#viewer@group:g#member",
+        "doc:y#viewer@group:h#member",
+        "group:h#member@user:u",
+        "doc:x#paid@user:u",
+    ]);
+    expect(
+        &bench,
+        "doc:x#read@user:u",
+        &[
+            "+ doc:x#read",
+            "  + doc:x#view",
+            "    + doc:x#par@doc:y @1",
+            "      + doc:y#view",
+            "        + doc:y#viewer",
+            "          + doc:y#viewer@group:h#member @1",
+            "            + group:h#member",
+            "              + group:h#member@user:u @1",
+            "  + doc:x#paid",
+            "    + doc:x#paid@user:u @1",
+            "  not - doc:x#banned",
+        ],
+    );
+}
+
+#[test]
+fn what_is_denied_shows_what_was_tried() {
+    let bench = bench(&[
+        "doc:x#viewer@group:g#member",
+        "doc:x#viewer@user:u until 5",
+        "doc:x#par@doc:x",
+        "doc:y#viewer@user:u",
+        "doc:z#viewer@user:u",
+        "doc:z#paid@user:u",
+        "doc:z#banned@user:u",
+    ])
+    .under(5, "{}");
+    expect(
+        &bench,
+        "doc:x#view@user:u",
+        &[
+            "- doc:x#view",
+            "  - doc:x#viewer",
+            "    - doc:x#viewer@user:u @1 expired",
+            "    + doc:x#viewer@group:g#member @1",
+            "      - group:g#member",
+            "  + doc:x#par@doc:x @1",
+            "    - doc:x#view (above)",
+        ],
+    );
+    // One operand that is missing suffices to deny.
+    expect(&bench, "doc:y#read@user:u", &["- doc:y#read", "  - doc:y#paid"]);
+    expect(
+        &bench,
+        "doc:z#read@user:u",
+        &[
+            "- doc:z#read",
+            "  + doc:z#view",
+            "    + doc:z#viewer",
+            "      + doc:z#viewer@user:u @1",
+            "  + doc:z#paid",
+            "    + doc:z#paid@user:u @1",
+            "  not + doc:z#banned",
+            "    + doc:z#banned@user:u @1",
+        ],
+    );
+}
+
+#[test]
+fn conditions_are_put_together_on_the_way_up() {
+    let bench = bench(&[
+        "doc:x#viewer@group:g#member with if_a",
+        "group:g#member@user:u with if_b",
+        "doc:x#paid@user:u",
+        "doc:x#banned@user:u with if_b",
+        "doc:e#par@doc:x",
+        "doc:e#par@doc:f with if_a",
+        "doc:f#viewer@user:u",
+    ]);
+    expect(
+        &bench,
+        "doc:x#read@user:u",
+        &[
+            "? doc:x#read [((a) && (b)) && (!(b))]",
+            "  ? doc:x#view [(a) && (b)]",
+            "    ? doc:x#viewer [(a) && (b)]",
+            "      ? doc:x#viewer@group:g#member @1",
+            "        ? group:g#member [b]",
+            "          ? group:g#member@user:u @1",
+            "  not ? doc:x#banned [b]",
+            "    ? doc:x#banned@user:u @1",
+        ],
+    );
+    let explanation = ask(&bench, "doc:x#read@user:u", 1000);
+    assert_eq!(explanation.root.condition.unwrap().missing, ["a", "b"]);
+    let denied = bench.under(0, r#"{"a":false}"#);
+    expect(&denied, "doc:e#each@user:u", &["- doc:e#each [a]", "  - doc:e#par@doc:f @1"]);
+    let condition = ask(&denied, "doc:e#each@user:u", 1000).root.condition.unwrap();
+    assert_eq!((condition.name.as_str(), condition.context.to_json_text().as_str()), ("if_a", r#"{"a":false}"#));
+}
+
+#[test]
+fn what_is_too_large_is_cut_and_says_so() {
+    let tuples: Vec<String> = (0..300).map(|n| format!("doc:x#viewer@group:g{n}#member")).collect();
+    let tuples: Vec<&str> = tuples.iter().map(String::as_str).collect();
+    let bench = bench(&tuples);
+    let all = ask(&bench, "doc:x#viewer@user:u", 1000);
+    assert_eq!((all.root.steps.len(), all.truncated), (300, false));
+    let cut = ask(&bench, "doc:x#viewer@user:u", 21);
+    assert_eq!((cut.root.steps.len(), cut.truncated), (10, true));
+    let found = ask(&bench, "doc:x#viewer@group:g299#member", 21);
+    assert_eq!((found.root.standing, found.root.steps.len(), found.truncated), (Standing::True, 1, false));
+}

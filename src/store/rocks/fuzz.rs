@@ -1,0 +1,52 @@
+//! Keys and values from a damaged disk.
+
+use super::keys::{
+    Prefix, change_key, decode_change_key, decode_names, decode_version_key, group, has_group, split_version,
+    tuple_prefix, version_key, versioned,
+};
+use super::record::{decode_format, decode_revision, decode_schema, decode_tuple, encode_schema, encode_tuple};
+use crate::model::StoreId;
+use crate::store::ScanOrder;
+
+/// What decodes is what would be written, byte for byte.
+#[test]
+fn a_key_is_one_key() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        assert!(bytes.starts_with(group(bytes)));
+        assert!(has_group(bytes) || group(bytes) == bytes || bytes.is_empty());
+        let store = StoreId::new(bytes.first_chunk().map_or(0, |first| u32::from_be_bytes(*first)));
+        for order in [ScanOrder::ByResource, ScanOrder::BySubject] {
+            let Ok((tuple, at)) = split_version(order, bytes) else { continue };
+            let Ok(names) = decode_names(order, tuple) else { continue };
+            assert_eq!(tuple_prefix(store, order, names).bytes(), tuple);
+            assert_eq!(versioned(tuple, at), bytes);
+            if let Ok(key) = names.to_key(order) {
+                assert_eq!(super::keys::Names::of(&key), names);
+            }
+        }
+        if let Ok(at) = decode_version_key("test", bytes) {
+            assert_eq!(version_key(store, at), bytes);
+        }
+        if let Ok(at) = decode_change_key(bytes) {
+            assert_eq!(change_key(store, at), bytes);
+        }
+        let prefix = Prefix::new(store).beginning(&String::from_utf8_lossy(bytes));
+        if let Some(end) = prefix.end() {
+            assert!(end.as_slice() > prefix.bytes() && !end.starts_with(prefix.bytes()));
+        }
+    });
+}
+
+/// What decodes is what would be written, byte for byte.
+#[test]
+fn a_record_is_one_record() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(qualifiers) = decode_tuple("test", bytes) {
+            assert_eq!(encode_tuple(qualifiers.as_ref()).expect("it was a record"), bytes);
+        }
+        if let Ok(text) = decode_schema(bytes) {
+            assert_eq!(encode_schema(text), bytes);
+        }
+        let _ = (decode_revision(bytes), decode_format(bytes));
+    });
+}
