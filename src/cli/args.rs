@@ -121,6 +121,9 @@ mod tests {
             "relationship import",
             "permission check",
             "permission bulk",
+            "permission lookup-resources",
+            "permission lookup-subjects",
+            "permission expand",
             "validate",
         ];
         assert_eq!(paths, expected);

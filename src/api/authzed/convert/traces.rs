@@ -5,7 +5,7 @@
 use prost_types::Duration;
 
 use super::json::from_context;
-use super::responses::{from_object, from_subject, to_timestamp};
+use super::responses::{to_object, to_subject, to_timestamp};
 use crate::model::SubjectRef;
 use crate::service::{CaveatResult, Condition, Explained, Proof, Standing, Step, TupleProof};
 use crate::wire::authzed::v1 as wire;
@@ -59,10 +59,10 @@ fn to_trace(proof: &Proof, subject: &SubjectRef, led: Vec<String>, numbers: &mut
         Resolution::SubProblems(SubProblems { traces })
     };
     wire::CheckDebugTrace {
-        resource: Some(from_object(&proof.resource)),
+        resource: Some(to_object(&proof.resource)),
         permission: proof.permission.to_string(),
         permission_type: if proof.is_relation { PermissionType::Relation } else { PermissionType::Permission }.into(),
-        subject: Some(from_subject(subject)),
+        subject: Some(to_subject(subject)),
         result: to_result(proof).into(),
         caveat_evaluation_info: proof.condition.as_ref().map(|it| to_caveat_info(it, proof.standing)),
         duration: None,
