@@ -101,7 +101,7 @@ impl Trace {
                 left
             }
             Holds::Perhaps => Self { holds: self.holds.min(Holds::Perhaps), ..self },
-            Holds::Yes if self.holds > Holds::No && taken_away.named => {
+            Holds::Yes if self.holds > Holds::No && !self.named && taken_away.named => {
                 Self { spared: taken_away.places, ..Self::nothing(Holds::No) }
             }
             Holds::Yes => Self::nothing(Holds::No),
