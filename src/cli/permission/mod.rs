@@ -2,6 +2,8 @@
 
 mod bulk;
 mod check;
+mod context;
+mod explain;
 
 use clap::Subcommand;
 
