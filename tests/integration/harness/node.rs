@@ -70,8 +70,11 @@ impl Node {
         if let Some(ms) = settings.max_staleness_ms {
             writeln!(reads, "max_staleness_ms = {ms}").expect("writing to a string");
         }
-        write!(text, "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}{reads}")
-            .expect("writing to a string");
+        write!(
+            text,
+            "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}{reads}"
+        )
+        .expect("writing to a string");
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
         File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
