@@ -12,6 +12,7 @@ mod counters;
 mod cursor;
 mod evaluate;
 mod lookup;
+mod reflection;
 mod sandbox;
 mod schema;
 mod schema_cache;
@@ -33,6 +34,7 @@ pub use cluster::{
 pub use consistency_request::Consistency;
 pub use counters::Count;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
+pub use reflection::{ComputableQuestion, ReflectionAnswer};
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
 pub use services::{Call, ServiceLimits, Services};
