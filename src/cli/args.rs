@@ -113,6 +113,7 @@ mod tests {
             "cluster status",
             "cluster snapshot",
             "schema write",
+            "schema diff",
             "schema read",
             "relationship create",
             "relationship touch",

@@ -16,6 +16,7 @@ mod reflection;
 mod sandbox;
 mod schema;
 mod schema_cache;
+mod schema_plan;
 mod services;
 mod staleness;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, 
 pub use reflection::{ComputableQuestion, ReflectionAnswer};
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
+pub use schema_plan::{Obstacle, SchemaPlan};
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
 pub use tuples::{

@@ -18,6 +18,7 @@ pub use json::{from_json_text, to_json_text};
 pub(super) use lookups::{
     from_expand, from_lookup_resources, from_lookup_subjects, to_expand, to_lookup_resources, to_lookup_subjects,
 };
+pub(in crate::api) use reflection::from_change;
 pub(super) use reflection::{from_computable, from_dependent, from_diff, from_reflection, to_reflection_filters};
 pub(super) use requests::{to_consistency, to_delete, to_read, to_write};
 pub(super) use responses::{from_delete, from_read, from_write, to_zed_token};

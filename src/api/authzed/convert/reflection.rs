@@ -36,7 +36,7 @@ pub(in crate::api::authzed) fn from_reflection(answer: ReflectionAnswer<Reflecti
 /// What changes.
 pub(in crate::api::authzed) fn from_diff(answer: ReflectionAnswer<Vec<SchemaChange>>) -> wire::DiffSchemaResponse {
     wire::DiffSchemaResponse {
-        diffs: answer.answer.into_iter().map(|it| wire::ReflectionSchemaDiff { diff: Some(change(it)) }).collect(),
+        diffs: answer.answer.into_iter().map(from_change).collect(),
         read_at: Some(to_zed_token(answer.zookie)),
     }
 }
@@ -69,8 +69,9 @@ fn reference(member: MemberRef) -> wire::ReflectionRelationReference {
     }
 }
 
-fn change(change: SchemaChange) -> Diff {
-    match change {
+/// One change.
+pub(in crate::api) fn from_change(change: SchemaChange) -> wire::ReflectionSchemaDiff {
+    let diff = match change {
         SchemaChange::DefinitionAdded(it) => Diff::DefinitionAdded(definition(it)),
         SchemaChange::DefinitionRemoved(it) => Diff::DefinitionRemoved(definition(it)),
         SchemaChange::DefinitionCommentChanged(it) => Diff::DefinitionDocCommentChanged(definition(it)),
@@ -95,7 +96,8 @@ fn change(change: SchemaChange) -> Diff {
             let parameter = Some(parameter(it));
             Diff::CaveatParameterTypeChanged(wire::ReflectionCaveatParameterTypeChange { parameter, previous_type })
         }
-    }
+    };
+    wire::ReflectionSchemaDiff { diff: Some(diff) }
 }
 
 fn subject_type_change(it: RelationShape, allowed: Allowed) -> wire::ReflectionRelationSubjectTypeChange {
