@@ -8,6 +8,11 @@ pub mod authzed {
     pub mod v1 {
         tonic::include_proto!("authzed.api.v1");
     }
+
+    /// Where generated code of other packages looks for it.
+    pub mod api {
+        pub use super::v1;
+    }
 }
 
 /// The project's own protocols.

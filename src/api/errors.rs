@@ -90,6 +90,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::MetadataTooLarge => (Code::InvalidArgument, Authzed(R::TransactionMetadataTooLarge)),
         ErrorCode::UnknownDefinition => (Code::FailedPrecondition, Authzed(R::UnknownDefinition)),
         ErrorCode::UnknownRelation => (Code::FailedPrecondition, Authzed(R::UnknownRelationOrPermission)),
+        ErrorCode::NotAPermission => (Code::InvalidArgument, Authzed(R::UnknownRelationOrPermission)),
         ErrorCode::UnknownCaveat => (Code::FailedPrecondition, Authzed(R::UnknownCaveat)),
         ErrorCode::CaveatEvaluation => (Code::InvalidArgument, Authzed(R::CaveatEvaluationError)),
         ErrorCode::CaveatParameterType => (Code::InvalidArgument, Authzed(R::CaveatParameterTypeError)),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::CaveatName;
 
+use super::canonical::canonical;
 use super::check::check;
 use super::context::Context;
 use super::convert::convert;
@@ -72,6 +73,12 @@ impl Caveat {
     #[must_use]
     pub fn expression(&self) -> &str {
         &self.expression
+    }
+
+    /// The expression in the form in which SpiceDB shows it, however it was written.
+    #[must_use]
+    pub fn canonical_expression(&self) -> String {
+        canonical(&parse(&self.expression).expect("it was parsed when the caveat was made"))
     }
 
     /// Checks a context that is to be stored with a relationship: it may name parameters only, with values of their types.

@@ -6,6 +6,7 @@
 //! the answer for every value of it. Must not know schemas, relationships, storage or the wire.
 
 mod ast;
+mod canonical;
 mod check;
 mod compiled;
 mod context;

@@ -24,7 +24,7 @@ Examples:
   quorate permission check document:readme view user:emil
 
 Exit codes:
-  0  done, or: allowed                 3  `permission check` answered: denied
+  0  done, or: allowed                 3  `permission check` answered: not allowed
   1  the server or the operation failed  4  it is not known whether a write took effect
   2  the command line or the configuration is wrong";
 
@@ -113,6 +113,7 @@ mod tests {
             "cluster status",
             "cluster snapshot",
             "schema write",
+            "schema diff",
             "schema read",
             "relationship create",
             "relationship touch",

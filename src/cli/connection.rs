@@ -17,6 +17,7 @@ use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
+use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClient;
 
 /// For a call whose command knows no better.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,6 +100,11 @@ impl Session {
 
     pub(super) fn schema(self) -> SchemaServiceClient<Stamped> {
         SchemaServiceClient::with_interceptor(self.channel, self.stamp).max_decoding_message_size(limits::MESSAGE_BYTES)
+    }
+
+    pub(super) fn schema_plans(self) -> SchemaPlanServiceClient<Stamped> {
+        SchemaPlanServiceClient::with_interceptor(self.channel, self.stamp)
+            .max_decoding_message_size(limits::MESSAGE_BYTES)
     }
 
     pub(super) fn cluster(self) -> ClusterServiceClient<Stamped> {

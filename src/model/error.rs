@@ -54,6 +54,8 @@ pub enum ErrorCode {
     UnknownDefinition,
     /// A relation or permission that the schema does not define.
     UnknownRelation,
+    /// A relation where a permission is asked for.
+    NotAPermission,
     /// A caveat that the schema does not define.
     UnknownCaveat,
     /// The condition of a caveat could not be judged.

@@ -43,6 +43,10 @@ pub const ARROW_TARGETS: usize = 100_000;
 pub const SPLICED_PARTS: usize = 1_000_000;
 /// Relations and permissions that may be walked through to find what the annotations of one schema leave out.
 pub const TYPE_CHECK_STEPS: usize = 5_000_000;
+/// Members, subject types and parameters that the answer to a comparison of schemas may show, each as often as it is shown.
+pub const DIFF_PARTS: usize = 200_000;
+/// Tuples that are looked at to find out beforehand what stands in the way of a schema.
+pub const PLAN_ROWS: usize = 1_000_000;
 /// Files that one schema may be imported from.
 pub const IMPORTED_FILES: usize = 1_000;
 /// Largest schema text, in bytes.

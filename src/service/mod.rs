@@ -12,9 +12,11 @@ mod counters;
 mod cursor;
 mod evaluate;
 mod lookup;
+mod reflection;
 mod sandbox;
 mod schema;
 mod schema_cache;
+mod schema_plan;
 mod services;
 mod staleness;
 #[cfg(test)]
@@ -33,8 +35,10 @@ pub use cluster::{
 pub use consistency_request::Consistency;
 pub use counters::Count;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
+pub use reflection::{ComputableQuestion, ReflectionAnswer};
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::SchemaAnswer;
+pub use schema_plan::{Obstacle, SchemaPlan};
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
 pub use tuples::{

@@ -1,5 +1,7 @@
 //! Administration, `quorate.v1`, over what the node can do for its operator.
 
 mod cluster;
+mod schema;
 
 pub(super) use cluster::Cluster;
+pub(super) use schema::SchemaPlanning;

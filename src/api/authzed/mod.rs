@@ -6,6 +6,7 @@ mod permissions;
 mod schema;
 mod watch;
 
+pub(super) use convert::from_change;
 pub use convert::{from_json_text, to_json_text};
 pub(super) use experimental::Experimental;
 pub(super) use permissions::Permissions;
@@ -22,7 +23,7 @@ use crate::model::StoreId;
 use crate::service::{Call, Services};
 
 /// What a request brings besides its message. This protocol speaks of one store.
-fn call(services: &Services, metadata: &MetadataMap) -> Call {
+pub(super) fn call(services: &Services, metadata: &MetadataMap) -> Call {
     Call {
         store: StoreId::DEFAULT,
         deadline: deadline(metadata, services.request_timeout()),

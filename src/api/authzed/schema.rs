@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::call;
-use super::convert::to_zed_token;
+use super::convert::{
+    from_computable, from_dependent, from_diff, from_reflection, to_consistency, to_reflection_filters, to_zed_token,
+};
 use crate::api::errors::to_status;
-use crate::service::Services;
+use crate::service::{ComputableQuestion, Services};
 use crate::wire::authzed::v1::schema_service_server::SchemaService;
 use crate::wire::authzed::v1::{
     ComputablePermissionsRequest, ComputablePermissionsResponse, DependentRelationsRequest, DependentRelationsResponse,
@@ -39,27 +41,53 @@ impl SchemaService for Schema {
 
     async fn reflect_schema(
         &self,
-        _: Request<ReflectSchemaRequest>,
+        request: Request<ReflectSchemaRequest>,
     ) -> Result<Response<ReflectSchemaResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let request = request.into_inner();
+        let consistency = to_consistency(request.consistency).map_err(to_status)?;
+        let filters = to_reflection_filters(request.optional_filters);
+        let answer = self.services.reflect_schema(call, &consistency, filters).await.map_err(to_status)?;
+        Ok(Response::new(from_reflection(answer)))
     }
 
     async fn computable_permissions(
         &self,
-        _: Request<ComputablePermissionsRequest>,
+        request: Request<ComputablePermissionsRequest>,
     ) -> Result<Response<ComputablePermissionsResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let request = request.into_inner();
+        let consistency = to_consistency(request.consistency).map_err(to_status)?;
+        let question = ComputableQuestion {
+            definition: request.definition_name,
+            member: request.relation_name,
+            definition_prefix: request.optional_definition_name_filter,
+        };
+        let answer = self.services.computable_permissions(call, &consistency, question).await.map_err(to_status)?;
+        Ok(Response::new(from_computable(answer)))
     }
 
     async fn dependent_relations(
         &self,
-        _: Request<DependentRelationsRequest>,
+        request: Request<DependentRelationsRequest>,
     ) -> Result<Response<DependentRelationsResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+        let call = call(&self.services, request.metadata());
+        let DependentRelationsRequest { consistency, definition_name, permission_name } = request.into_inner();
+        let consistency = to_consistency(consistency).map_err(to_status)?;
+        let answer = self
+            .services
+            .dependent_relations(call, &consistency, definition_name, permission_name)
+            .await
+            .map_err(to_status)?;
+        Ok(Response::new(from_dependent(answer)))
     }
 
-    async fn diff_schema(&self, _: Request<DiffSchemaRequest>) -> Result<Response<DiffSchemaResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
+    async fn diff_schema(&self, request: Request<DiffSchemaRequest>) -> Result<Response<DiffSchemaResponse>, Status> {
+        let call = call(&self.services, request.metadata());
+        let DiffSchemaRequest { consistency, comparison_schema } = request.into_inner();
+        let consistency = to_consistency(consistency).map_err(to_status)?;
+        let answer = self.services.diff_schema(call, &consistency, comparison_schema).await.map_err(to_status)?;
+        Ok(Response::new(from_diff(answer)))
     }
 
     async fn write_schema(

@@ -154,10 +154,10 @@ fn metadata(headers: &HeaderMap) -> MetadataMap {
             if let Ok(inner) = HeaderName::try_from(inner) {
                 passed.append(inner, value.clone());
             }
-        } else if PASSED_ON.contains(&name) || name.starts_with(OWN_PREFIX) {
-            if let Ok(name) = HeaderName::try_from(name) {
-                passed.append(name, value.clone());
-            }
+        } else if (PASSED_ON.contains(&name) || name.starts_with(OWN_PREFIX))
+            && let Ok(name) = HeaderName::try_from(name)
+        {
+            passed.append(name, value.clone());
         }
     }
     MetadataMap::from_headers(passed)

@@ -78,13 +78,13 @@ pub(super) async fn run(connection: &ConnectionArgs, args: LookupSubjectsArgs) -
         left -= 1;
         let (subject, excluded) = (found.subject.unwrap_or_default(), found.excluded_subjects);
         if connection.json {
-            let mut object = to_json(&name, subject);
-            object["excluded"] = excluded.into_iter().map(|subject| to_json(&name, subject)).collect();
+            let mut object = to_json(name, subject);
+            object["excluded"] = excluded.into_iter().map(|subject| to_json(name, subject)).collect();
             output.json(&object)?;
         } else {
-            let excluded: Vec<String> = excluded.into_iter().map(|subject| to_line(&name, subject)).collect();
+            let excluded: Vec<String> = excluded.into_iter().map(|subject| to_line(name, subject)).collect();
             let except = if excluded.is_empty() { String::new() } else { format!("  except {}", excluded.join("; ")) };
-            output.line(format_args!("{}{except}", to_line(&name, subject)))?;
+            output.line(format_args!("{}{except}", to_line(name, subject)))?;
         }
     }
     output.flush()?;

@@ -4,6 +4,7 @@ mod bulk;
 mod check;
 mod context;
 mod expand;
+mod explain;
 mod listing;
 mod lookup_resources;
 mod lookup_subjects;

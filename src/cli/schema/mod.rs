@@ -1,6 +1,10 @@
 //! `quorate schema`: what types, relations and permissions there are.
 
+mod change;
+mod diff;
+mod plan;
 mod read;
+mod source;
 mod write;
 
 use clap::Subcommand;
@@ -20,6 +24,8 @@ pub(super) struct SchemaArgs {
 enum SchemaCommand {
     /// Replace the schema
     Write(write::WriteArgs),
+    /// Show what a schema would change, and what stands in its way
+    Diff(diff::DiffArgs),
     /// Print the schema
     #[command(after_help = read::EXAMPLES)]
     Read,
@@ -28,6 +34,7 @@ enum SchemaCommand {
 pub(super) async fn run(args: SchemaArgs) -> Result<Exit, Failure> {
     match args.command {
         SchemaCommand::Write(write) => write::run(&args.connection, write).await,
+        SchemaCommand::Diff(diff) => diff::run(&args.connection, diff).await,
         SchemaCommand::Read => read::run(&args.connection).await,
     }
 }

@@ -6,6 +6,7 @@ mod checks;
 mod filters;
 mod json;
 mod lookups;
+mod reflection;
 mod requests;
 mod responses;
 mod traces;
@@ -17,6 +18,8 @@ pub use json::{from_json_text, to_json_text};
 pub(super) use lookups::{
     from_expand, from_lookup_resources, from_lookup_subjects, to_expand, to_lookup_resources, to_lookup_subjects,
 };
-pub(super) use requests::{to_delete, to_read, to_write};
+pub(in crate::api) use reflection::from_change;
+pub(super) use reflection::{from_computable, from_dependent, from_diff, from_reflection, to_reflection_filters};
+pub(super) use requests::{to_consistency, to_delete, to_read, to_write};
 pub(super) use responses::{from_delete, from_read, from_write, to_zed_token};
 pub(super) use watch::{from_watch, to_watch};

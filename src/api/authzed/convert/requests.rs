@@ -17,7 +17,7 @@ fn invalid(message: &str) -> Error {
 }
 
 /// Absent means minimal latency. A requirement that is set to false means nothing and is refused, as in SpiceDB.
-pub(super) fn to_consistency(consistency: Option<wire::Consistency>) -> Result<Consistency, Error> {
+pub(in crate::api::authzed) fn to_consistency(consistency: Option<wire::Consistency>) -> Result<Consistency, Error> {
     use wire::consistency::Requirement;
     let Some(consistency) = consistency else {
         return Ok(Consistency::default());

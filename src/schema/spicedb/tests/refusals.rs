@@ -64,7 +64,7 @@ fn what_breaks_the_grammar_is_refused_where_it_stands() {
         ("definition user {\n  permission own = one->two->six\n}", Parse, 2, 28, "nested arrows"),
         ("definition user {\n  permission own = one.all(two)->six\n}", Parse, 2, 32, "nested arrows"),
         ("definition user {\n /* never closed\n}", Parse, 2, 2, "never closed"),
-        ("definition user {}\ndefinition user {}", Parse, 2, 1, "definition `user` is defined twice"),
+        ("definition user {}\ndefinition user {}", Parse, 2, 1, "the name `user` is given twice"),
     ]);
 }
 

@@ -1,0 +1,169 @@
+//! One change of a schema, for people and for programs.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::wire::authzed::v1::reflection_schema_diff::Diff;
+use crate::wire::authzed::v1::reflection_type_reference::Typeref;
+use crate::wire::authzed::v1::{
+    ReflectionCaveatParameter, ReflectionRelation, ReflectionRelationSubjectTypeChange, ReflectionSchemaDiff,
+    ReflectionTypeReference,
+};
+
+/// What happens to what: `+ relation document#viewer`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    /// `+` for what is new, `-` for what is gone, `~` for what changes.
+    sign: char,
+    /// What it is: a definition, a relation and so on.
+    kind: &'static str,
+    /// Its name: `document#viewer`, `on_weekdays.day`.
+    name: String,
+    /// What of it, where not the whole.
+    detail: String,
+}
+
+impl Change {
+    /// What a node told; `None` where it told of a kind of change that this version does not know.
+    pub(super) fn of(change: &ReflectionSchemaDiff) -> Option<Self> {
+        const COMMENT: &str = "the comment";
+        const EXPRESSION: &str = "the expression";
+        let new = |sign, kind, name: String, detail: &str| Self { sign, kind, name, detail: detail.to_owned() };
+        Some(match change.diff.as_ref()? {
+            Diff::DefinitionAdded(it) => new('+', "definition", it.name.clone(), ""),
+            Diff::DefinitionRemoved(it) => new('-', "definition", it.name.clone(), ""),
+            Diff::DefinitionDocCommentChanged(it) => new('~', "definition", it.name.clone(), COMMENT),
+            Diff::RelationAdded(it) => new('+', "relation", relation(it), ""),
+            Diff::RelationRemoved(it) => new('-', "relation", relation(it), ""),
+            Diff::RelationDocCommentChanged(it) => new('~', "relation", relation(it), COMMENT),
+            Diff::RelationSubjectTypeAdded(it) => new('+', "subject type", changed_relation(it), &subject_type(it)),
+            Diff::RelationSubjectTypeRemoved(it) => new('-', "subject type", changed_relation(it), &subject_type(it)),
+            Diff::PermissionAdded(it) => new('+', "permission", member(&it.parent_definition_name, &it.name), ""),
+            Diff::PermissionRemoved(it) => new('-', "permission", member(&it.parent_definition_name, &it.name), ""),
+            Diff::PermissionDocCommentChanged(it) => {
+                new('~', "permission", member(&it.parent_definition_name, &it.name), COMMENT)
+            }
+            Diff::PermissionExprChanged(it) => {
+                new('~', "permission", member(&it.parent_definition_name, &it.name), EXPRESSION)
+            }
+            Diff::CaveatAdded(it) => new('+', "caveat", it.name.clone(), ""),
+            Diff::CaveatRemoved(it) => new('-', "caveat", it.name.clone(), ""),
+            Diff::CaveatDocCommentChanged(it) => new('~', "caveat", it.name.clone(), COMMENT),
+            Diff::CaveatExprChanged(it) => new('~', "caveat", it.name.clone(), EXPRESSION),
+            Diff::CaveatParameterAdded(it) => new('+', "caveat parameter", parameter(it), &it.r#type),
+            Diff::CaveatParameterRemoved(it) => new('-', "caveat parameter", parameter(it), &it.r#type),
+            Diff::CaveatParameterTypeChanged(it) => {
+                let now = it.parameter.as_ref()?;
+                new('~', "caveat parameter", parameter(now), &format!("{} → {}", it.previous_type, now.r#type))
+            }
+        })
+    }
+
+    /// One object.
+    pub(super) fn to_json(&self) -> Value {
+        let change = match self.sign {
+            '+' => "added",
+            '-' => "removed",
+            _ => "changed",
+        };
+        json!({ "change": change, "kind": self.kind, "name": self.name, "detail": self.detail })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.sign, self.kind, self.name)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+fn member(definition: &str, name: &str) -> String {
+    format!("{definition}#{name}")
+}
+
+fn relation(it: &ReflectionRelation) -> String {
+    member(&it.parent_definition_name, &it.name)
+}
+
+fn changed_relation(it: &ReflectionRelationSubjectTypeChange) -> String {
+    it.relation.as_ref().map(relation).unwrap_or_default()
+}
+
+/// The message has no place for expiration, so a change of that alone looks like one of nothing.
+fn subject_type(it: &ReflectionRelationSubjectTypeChange) -> String {
+    let Some(ReflectionTypeReference { subject_definition_name, optional_caveat_name, typeref }) =
+        &it.changed_subject_type
+    else {
+        return String::new();
+    };
+    let mut text = match typeref {
+        Some(Typeref::OptionalRelationName(relation)) => member(subject_definition_name, relation),
+        Some(Typeref::IsPublicWildcard(_)) => format!("{subject_definition_name}:*"),
+        Some(Typeref::IsTerminalSubject(_)) | None => subject_definition_name.clone(),
+    };
+    if !optional_caveat_name.is_empty() {
+        text.push_str(" with ");
+        text.push_str(optional_caveat_name);
+    }
+    text
+}
+
+fn parameter(it: &ReflectionCaveatParameter) -> String {
+    format!("{}.{}", it.parent_caveat_name, it.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::authzed::v1::{ReflectionCaveatParameterTypeChange, ReflectionDefinition};
+
+    #[test]
+    fn a_change_is_one_line() {
+        let relation = ReflectionRelation {
+            name: "own".to_owned(),
+            parent_definition_name: "doc".to_owned(),
+            ..Default::default()
+        };
+        let changed = |typeref, caveat: &str| ReflectionRelationSubjectTypeChange {
+            relation: Some(relation.clone()),
+            changed_subject_type: Some(ReflectionTypeReference {
+                subject_definition_name: "user".to_owned(),
+                optional_caveat_name: caveat.to_owned(),
+                typeref: Some(typeref),
+            }),
+        };
+        let parameter = ReflectionCaveatParameter {
+            name: "num".to_owned(),
+            r#type: "uint".to_owned(),
+            parent_caveat_name: "odd".to_owned(),
+        };
+        let cases = [
+            (
+                Diff::DefinitionAdded(ReflectionDefinition { name: "doc".to_owned(), ..Default::default() }),
+                "+ definition doc",
+            ),
+            (Diff::RelationDocCommentChanged(relation.clone()), "~ relation doc#own: the comment"),
+            (
+                Diff::RelationSubjectTypeAdded(changed(Typeref::IsPublicWildcard(true), "odd")),
+                "+ subject type doc#own: user:* with odd",
+            ),
+            (
+                Diff::RelationSubjectTypeRemoved(changed(Typeref::OptionalRelationName("all".to_owned()), "")),
+                "- subject type doc#own: user#all",
+            ),
+            (
+                Diff::CaveatParameterTypeChanged(ReflectionCaveatParameterTypeChange {
+                    parameter: Some(parameter),
+                    previous_type: "int".to_owned(),
+                }),
+                "~ caveat parameter odd.num: int → uint",
+            ),
+        ];
+        for (diff, expected) in cases {
+            let change = Change::of(&ReflectionSchemaDiff { diff: Some(diff) }).expect("known");
+            assert_eq!(change.to_string(), expected);
+        }
+        assert_eq!(Change::of(&ReflectionSchemaDiff { diff: None }), None);
+    }
+}
