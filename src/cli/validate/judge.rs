@@ -182,41 +182,41 @@ validation:
   caveat late(hour int) { hour > 20 }
   definition group { relation member: user with late }
   definition document {
-    relation a: user | user:*
-    relation b: user | user with late | user:*
-    relation c: user | user:*
-    relation g: group#member
-    permission either = a + b
-    permission both = a & b
-    permission but = a - b
-    permission nested = a - (b - c)
+    relation aaa: user | user:*
+    relation bbb: user | user with late | user:*
+    relation ccc: user | user:*
+    relation ggg: group#member
+    permission either = aaa + bbb
+    permission both = aaa & bbb
+    permission but = aaa - bbb
+    permission nested = aaa - (bbb - ccc)
   }
 relationships: |-
-  document:1#a@user:x
-  document:1#b@user:x
-  document:1#g@group:1#member
+  document:1#aaa@user:x
+  document:1#bbb@user:x
+  document:1#ggg@group:1#member
   group:1#member@user:x[late:{"hour":1}]
-  document:2#a@user:*
-  document:2#b@user:x
-  document:3#a@user:x
-  document:3#b@user:x[late]
-  document:4#a@user:*
-  document:4#b@user:*
-  document:4#c@user:x
+  document:2#aaa@user:*
+  document:2#bbb@user:x
+  document:3#aaa@user:x
+  document:3#bbb@user:x[late]
+  document:4#aaa@user:*
+  document:4#bbb@user:*
+  document:4#ccc@user:x
 validation:
-  document:1#either: ["[user:x] is <document:1#a>/<document:1#b>"]
-  document:1#both: ["[user:x] is <document:1#a>/<document:1#b>"]
+  document:1#either: ["[user:x] is <document:1#aaa>/<document:1#bbb>"]
+  document:1#both: ["[user:x] is <document:1#aaa>/<document:1#bbb>"]
   document:1#but: []
-  document:1#g: ["[group:1#member] is <document:1#g>", "[user:x[...]] is <group:1#member>"]
-  document:2#either: ["[user:*] is <document:2#a>", "[user:x] is <document:2#b>"]
-  document:2#both: ["[user:x] is <document:2#b>"]
-  document:2#but: ["[user:* - {user:x}] is <document:2#a>"]
-  document:2#nested: ["[user:* - {user:x}] is <document:2#a>"]
-  document:3#both: ["[user:x[...]] is <document:3#a>/<document:3#b>"]
-  document:3#but: ["[user:x[...]] is <document:3#a>/<document:3#b>"]
-  document:4#both: ["[user:*] is <document:4#a>/<document:4#b>"]
+  document:1#ggg: ["[group:1#member] is <document:1#ggg>", "[user:x[...]] is <group:1#member>"]
+  document:2#either: ["[user:*] is <document:2#aaa>", "[user:x] is <document:2#bbb>"]
+  document:2#both: ["[user:x] is <document:2#bbb>"]
+  document:2#but: ["[user:* - {user:x}] is <document:2#aaa>"]
+  document:2#nested: ["[user:* - {user:x}] is <document:2#aaa>"]
+  document:3#both: ["[user:x[...]] is <document:3#aaa>/<document:3#bbb>"]
+  document:3#but: ["[user:x[...]] is <document:3#aaa>/<document:3#bbb>"]
+  document:4#both: ["[user:*] is <document:4#aaa>/<document:4#bbb>"]
   document:4#but: []
-  document:4#nested: ["[user:x] is <document:4#c>"]
+  document:4#nested: ["[user:x] is <document:4#ccc>"]
 "#;
         let document = Document::parse(text).expect("valid");
         let outcome = judge(document, TimestampMs(1)).await.expect("usable");
@@ -292,10 +292,10 @@ validation:
         let cases = [
             ("schema: definition user", 1, "schema, column 16"),
             ("schema: |\n\n\n  definition user {}\n  definition group {", 6, "schema, column"),
-            ("schema: definition user {}\nrelationships: |\n  user:a#b@user:c", 3, "`b` not found"),
+            ("schema: definition user {}\nrelationships: |\n  user:a#bbb@user:c", 3, "`bbb` not found"),
             ("schema: definition user {}\nrelationships: >-\n  user:a\n\n  user:b", 3, "is not a relationship"),
             (
-                "schema: |-\n  definition user { relation r: user }\nrelationships: >-\n  user:a#r@user:b\n\n  user:a#r@user:b",
+                "schema: |-\n  definition user { relation rel: user }\nrelationships: >-\n  user:a#rel@user:b\n\n  user:a#rel@user:b",
                 6,
                 "second time",
             ),
