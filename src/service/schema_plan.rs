@@ -86,7 +86,7 @@ impl Search<'_> {
                     found.examples.push(row.tuple.key);
                 }
             }
-            let late = self.rows % BETWEEN_GLANCES_AT_THE_CLOCK == 0 && Instant::now() >= self.until;
+            let late = self.rows.is_multiple_of(BETWEEN_GLANCES_AT_THE_CLOCK) && Instant::now() >= self.until;
             if late {
                 self.rows = 0;
             }
