@@ -174,6 +174,55 @@ validation:
         assert_eq!(problems(tail).await, []);
     }
 
+    /// The rules of who is listed, and under which relations, where branches are combined.
+    #[tokio::test]
+    async fn members_come_from_the_branches_that_count() {
+        let text = r#"schema: |-
+  definition user {}
+  caveat late(hour int) { hour > 20 }
+  definition group { relation member: user with late }
+  definition document {
+    relation a: user | user:*
+    relation b: user | user with late | user:*
+    relation c: user | user:*
+    relation g: group#member
+    permission either = a + b
+    permission both = a & b
+    permission but = a - b
+    permission nested = a - (b - c)
+  }
+relationships: |-
+  document:1#a@user:x
+  document:1#b@user:x
+  document:1#g@group:1#member
+  group:1#member@user:x[late:{"hour":1}]
+  document:2#a@user:*
+  document:2#b@user:x
+  document:3#a@user:x
+  document:3#b@user:x[late]
+  document:4#a@user:*
+  document:4#b@user:*
+  document:4#c@user:x
+validation:
+  document:1#either: ["[user:x] is <document:1#a>/<document:1#b>"]
+  document:1#both: ["[user:x] is <document:1#a>/<document:1#b>"]
+  document:1#but: []
+  document:1#g: ["[group:1#member] is <document:1#g>", "[user:x[...]] is <group:1#member>"]
+  document:2#either: ["[user:*] is <document:2#a>", "[user:x] is <document:2#b>"]
+  document:2#both: ["[user:x] is <document:2#b>"]
+  document:2#but: ["[user:* - {user:x}] is <document:2#a>"]
+  document:2#nested: ["[user:* - {user:x}] is <document:2#a>"]
+  document:3#both: ["[user:x[...]] is <document:3#a>/<document:3#b>"]
+  document:3#but: ["[user:x[...]] is <document:3#a>/<document:3#b>"]
+  document:4#both: ["[user:*] is <document:4#a>/<document:4#b>"]
+  document:4#but: []
+  document:4#nested: ["[user:x] is <document:4#c>"]
+"#;
+        let document = Document::parse(text).expect("valid");
+        let outcome = judge(document, TimestampMs(1)).await.expect("usable");
+        assert_eq!((outcome.expectations, outcome.problems), (13, Vec::new()));
+    }
+
     #[tokio::test]
     async fn what_differs_is_told_with_its_line() {
         let tail = r#"assertions:
