@@ -86,7 +86,7 @@ impl Search<'_> {
                     found.examples.push(row.tuple.key);
                 }
             }
-            let late = self.rows % BETWEEN_GLANCES_AT_THE_CLOCK == 0 && Instant::now() >= self.until;
+            let late = self.rows.is_multiple_of(BETWEEN_GLANCES_AT_THE_CLOCK) && Instant::now() >= self.until;
             if late {
                 self.rows = 0;
             }
@@ -124,7 +124,9 @@ mod tests {
         services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
         let before = node.applied();
 
-        let cases: [(String, usize, &[(&str, u64)]); 5] = [
+        /// A text, how many changes it makes, and what is in its way with how many relationships.
+        type Case<'a> = (String, usize, &'a [(&'a str, u64)]);
+        let cases: [Case<'_>; 5] = [
             (with_caveat.clone(), 0, &[]),
             (with_caveat.replace("user | user:* |", "user:* |"), 1, &[("subject type `user` cannot be removed", 2)]),
             (with_caveat.replace("| user:* |", "|"), 1, &[("subject type `user:*` cannot be removed", 1)]),

@@ -106,13 +106,15 @@ fn relationships(node: Node<'_>, file: &str) -> Result<Vec<(usize, Tuple)>, Prob
         return Ok(Vec::new());
     }
     let mut tuples = Vec::new();
-    let (mut line, mut next) = (node.line(), node.line());
+    let mut line = node.line();
+    let mut from = line;
     for text in node.text("relationships")?.text.lines().map(str::trim) {
         if text.is_empty() || text.starts_with("//") {
             continue;
         }
-        if let Some(found) = find(file, node, next, text) {
-            (line, next) = (found, found + 1);
+        if let Some(found) = find(file, node, from, text) {
+            // The same text may stand there again.
+            (line, from) = (found, found + 1);
         }
         tuples.push((line, parse_tuple(text).map_err(|error| Problem::at_line(line, error.to_string()))?));
     }

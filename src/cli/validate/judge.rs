@@ -292,11 +292,11 @@ validation:
         let cases = [
             ("schema: definition user", 1, "schema, column 16"),
             ("schema: |\n\n\n  definition user {}\n  definition group {", 6, "schema, column"),
-            ("schema: definition user {}\nrelationships: |\n  user:a#bbb@user:c", 3, "`bbb` not found"),
+            ("schema: definition user {}\nrelationships: |\n  user:a#bad@user:c", 3, "`bad` not found"),
             ("schema: definition user {}\nrelationships: >-\n  user:a\n\n  user:b", 3, "is not a relationship"),
             (
-                "schema: |-\n  definition user { relation rel: user }\nrelationships: >-\n  user:a#rel@user:b\n\n  user:a#rel@user:b",
-                6,
+                "schema: |-\n  definition user {\n    relation rel: user\n  }\nrelationships: >-\n  user:a#rel@user:b\n\n  user:a#rel@user:b",
+                8,
                 "second time",
             ),
         ];
