@@ -73,8 +73,10 @@ enum Named {
     Caveat(CaveatNode, Range<usize>),
 }
 
+type Split = (Vec<(String, Block)>, Vec<Named>);
+
 /// Partials are known before all definitions, wherever they stand.
-fn split(text: &str, statements: Vec<Statement>) -> Result<(Vec<(String, Block)>, Vec<Named>), SchemaError> {
+fn split(text: &str, statements: Vec<Statement>) -> Result<Split, SchemaError> {
     let (mut partials, mut named) = (Vec::new(), Vec::new());
     for Statement { kind, place, lead: _ } in statements {
         match kind {

@@ -19,7 +19,7 @@ pub struct ImportError {
     /// The file in which it is wrong.
     pub file: String,
     /// What is wrong.
-    pub error: SchemaError,
+    pub error: Box<SchemaError>,
 }
 
 /// One text, and where its parts come from.
@@ -60,7 +60,7 @@ pub fn compile_imports(
 }
 
 fn failed(file: &str, error: SchemaError) -> ImportError {
-    ImportError { file: file.to_owned(), error }
+    ImportError { file: file.to_owned(), error: Box::new(error) }
 }
 
 /// A file that is being merged: what of it is still to come.
