@@ -1,5 +1,7 @@
 //! The public API end to end: a real listener on loopback, the generated clients, a node in memory behind it.
 
+mod lookups;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;

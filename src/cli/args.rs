@@ -24,7 +24,7 @@ Examples:
   quorate permission check document:readme view user:emil
 
 Exit codes:
-  0  done, or: allowed                 3  `permission check` answered: denied
+  0  done, or: allowed                 3  `permission check` answered: not allowed
   1  the server or the operation failed  4  it is not known whether a write took effect
   2  the command line or the configuration is wrong";
 
@@ -122,6 +122,9 @@ mod tests {
             "relationship import",
             "permission check",
             "permission bulk",
+            "permission lookup-resources",
+            "permission lookup-subjects",
+            "permission expand",
             "validate",
         ];
         assert_eq!(paths, expected);

@@ -14,7 +14,7 @@ pub(super) enum Exit {
     Failed,
     /// The command line or the configuration is wrong.
     Usage,
-    /// The check was answered: denied.
+    /// The check was answered: denied, or conditional.
     Denied,
     /// A write may or may not have taken effect.
     Unknown,

@@ -8,6 +8,7 @@ use prost_types::Timestamp;
 use crate::api::{from_json_text, to_json_text};
 use crate::model::{
     CaveatName, CaveatUse, NameError, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
+    TypeName,
 };
 use crate::wire::authzed::v1 as wire;
 
@@ -86,6 +87,21 @@ pub(super) fn parse_object_relation(text: &str) -> Result<(ObjectRef, RelationNa
     let (object, relation) =
         text.split_once('#').ok_or_else(|| form(text, "a relation of an object", OBJECT_RELATION_FORM))?;
     Ok((parse_object(object)?, RelationName::new(relation).map_err(name(text))?))
+}
+
+/// Parses the name of a type.
+pub(super) fn parse_type(text: &str) -> Result<TypeName, ReferenceError> {
+    TypeName::new(text).map_err(name(text))
+}
+
+/// Parses `type` or `type#relation`.
+pub(super) fn parse_subject_kind(text: &str) -> Result<(TypeName, Option<RelationName>), ReferenceError> {
+    let (subject_type, relation) = match text.split_once('#') {
+        None => (text, None),
+        Some((subject_type, relation)) => (subject_type, Some(relation)),
+    };
+    let relation = relation.map(RelationName::new).transpose().map_err(name(text))?;
+    Ok((TypeName::new(subject_type).map_err(name(text))?, relation))
 }
 
 /// Parses `resource#relation@subject`, without what limits it.
@@ -176,6 +192,20 @@ pub(super) fn relationship_to_wire(tuple: &Tuple) -> wire::Relationship {
     }
 }
 
+/// An object that a server sent; empty where it is missing.
+pub(super) fn wire_object_to_text(object: Option<wire::ObjectReference>) -> String {
+    object.map(|it| format!("{}:{}", it.object_type, it.object_id)).unwrap_or_default()
+}
+
+/// A subject that a server sent.
+pub(super) fn wire_subject_to_text(subject: wire::SubjectReference) -> String {
+    let object = wire_object_to_text(subject.object);
+    match subject.optional_relation.as_str() {
+        "" | "..." => object,
+        relation => format!("{object}#{relation}"),
+    }
+}
+
 /// A relationship that a server sent, as texts. What is missing shows as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -190,23 +220,15 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) fn of(relationship: wire::Relationship) -> Self {
-        let object = |object: Option<wire::ObjectReference>| {
-            object.map(|it| format!("{}:{}", it.object_type, it.object_id)).unwrap_or_default()
-        };
-        let subject = relationship.subject.unwrap_or_default();
-        let subject = match subject.optional_relation.as_str() {
-            "" | "..." => object(subject.object),
-            relation => format!("{}#{relation}", object(subject.object)),
-        };
         let caveat = relationship.optional_caveat.map(|caveat| {
             let context = caveat.context.filter(|context| !context.fields.is_empty());
             // A server that sends what JSON cannot say sends nothing that could be shown.
             (caveat.caveat_name, to_json_text(context.as_ref()).unwrap_or_default())
         });
         Self {
-            resource: object(relationship.resource),
+            resource: wire_object_to_text(relationship.resource),
             relation: relationship.relation,
-            subject,
+            subject: wire_subject_to_text(relationship.subject.unwrap_or_default()),
             caveat,
             expires_at: relationship.optional_expires_at.map(|time| time.to_string()),
         }

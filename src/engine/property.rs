@@ -237,7 +237,7 @@ fn tuples(case: &RawCase, schema: &Schema) -> BTreeMap<TupleKey, RawQualifiers> 
             }
             AllowedSubject::Wildcard(name) => SubjectRef::new(name.as_str(), "*", "").unwrap(),
         };
-        tuples.insert(TupleKey { resource, relation, subject }, qualifiers.clone());
+        tuples.insert(TupleKey { resource, relation, subject }, *qualifiers);
     }
     tuples
 }

@@ -1,13 +1,13 @@
 //! Schemas, tuples and views for the tests of the engine, short enough to be read at a glance.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::caveat::{Caveat, Context, ParameterType};
 use crate::model::{
-    CaveatName, CaveatUse, Counter, Decision, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef,
-    TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
+    CaveatName, CaveatUse, Counter, Decision, ObjectId, ObjectRef, Qualifiers, RelationName, Revision, StoreId,
+    SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
@@ -272,18 +272,21 @@ fn is_allowed(decision: Decision) -> bool {
     }
 }
 
-/// Unqualified tuples in order: finds the subjects of a resource without looking at all others.
+/// Unqualified tuples in order: finds the subjects of a resource and the resources of a subject without looking at all others.
 struct SortedView {
     tuples: BTreeMap<(ObjectRef, RelationName), BTreeSet<SubjectRef>>,
+    by_subject: BTreeMap<(SubjectRef, TypeName, RelationName), BTreeSet<ObjectId>>,
 }
 
 impl SortedView {
     fn new(tuples: impl Iterator<Item = TupleKey>) -> Self {
-        let mut sorted: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for key in tuples {
-            sorted.entry((key.resource, key.relation)).or_default().insert(key.subject);
+        let mut sorted = Self { tuples: BTreeMap::new(), by_subject: BTreeMap::new() };
+        for TupleKey { resource, relation, subject } in tuples {
+            let named = (subject.clone(), resource.object_type.clone(), relation.clone());
+            sorted.by_subject.entry(named).or_default().insert(resource.object_id.clone());
+            sorted.tuples.entry((resource, relation)).or_default().insert(subject);
         }
-        Self { tuples: sorted }
+        sorted
     }
 
     fn of(&self, resource: &ObjectRef, relation: &RelationName) -> impl Iterator<Item = &SubjectRef> {
@@ -328,16 +331,36 @@ impl ReadView for SortedView {
         after: Option<&TupleKey>,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let object_type = filter.resource_type.clone().expect("the engine scans one resource");
-        let object_id = filter.resource_id.clone().expect("the engine scans one resource");
+        let object_type = filter.resource_type.clone().expect("the engine scans one type of resource");
         let relation = filter.relation.clone().expect("the engine scans one relation");
-        assert!(after.is_none(), "the engine scans from the beginning");
-        let resource = ObjectRef { object_type, object_id };
-        for subject in self.of(&resource, &relation) {
-            let key = TupleKey { resource: resource.clone(), relation: relation.clone(), subject: subject.clone() };
-            if filter.matches(&key)
-                && visit(TupleRow { tuple: Tuple::unqualified(key), written_at: self.revision() }).is_break()
-            {
+        let key = |object_id: &ObjectId, subject: &SubjectRef| TupleKey {
+            resource: ObjectRef { object_type: object_type.clone(), object_id: object_id.clone() },
+            relation: relation.clone(),
+            subject: subject.clone(),
+        };
+        let found: Box<dyn Iterator<Item = TupleKey>> = if let Some(object_id) = &filter.resource_id {
+            let resource = ObjectRef { object_type: object_type.clone(), object_id: object_id.clone() };
+            let begin = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&after.subject));
+            let subjects = self.tuples.get(&(resource, relation.clone()));
+            let subjects = subjects.into_iter().flat_map(move |set| set.range((begin, Bound::Unbounded)));
+            Box::new(subjects.map(|subject| key(object_id, subject)))
+        } else {
+            let subject = filter.subject.as_ref().expect("the engine scans one resource or one subject");
+            let object_id = subject.subject_id.clone().expect("the engine scans one resource or one subject");
+            let subject_relation = match &subject.relation {
+                SubjectRelationFilter::Direct => None,
+                SubjectRelationFilter::Relation(name) => Some(name.clone()),
+                other => panic!("the engine scans one subject, not {other:?}"),
+            };
+            let object = ObjectRef { object_type: subject.subject_type.clone(), object_id };
+            let subject = SubjectRef { object, relation: subject_relation };
+            let begin = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&after.resource.object_id));
+            let objects = self.by_subject.get(&(subject.clone(), object_type.clone(), relation.clone()));
+            let objects = objects.into_iter().flat_map(move |set| set.range::<ObjectId, _>((begin, Bound::Unbounded)));
+            Box::new(objects.map(move |object_id| key(object_id, &subject)))
+        };
+        for key in found.filter(|key| filter.matches(key)) {
+            if visit(TupleRow { tuple: Tuple::unqualified(key), written_at: self.revision() }).is_break() {
                 break;
             }
         }

@@ -177,7 +177,7 @@ impl Part {
 mod tests {
     use super::*;
     use crate::caveat::Context;
-    use crate::model::UpdateKind;
+    use crate::model::{CaveatUse, UpdateKind};
     use crate::service::testing::{LINEAGE, SCHEMA, TestNode, call, key, update};
     use crate::service::{Services, WriteTuples, testing};
 
@@ -316,5 +316,41 @@ mod tests {
         let many = services.check_bulk(call(), &consistency, items, Explain::Yes).await.expect("answers").answers;
         assert!(many[0].as_ref().expect("answered").explained.is_some());
         assert_eq!(many[1].as_ref().expect_err("no such").code, ErrorCode::UnknownRelation);
+    }
+
+    #[tokio::test]
+    async fn a_caveat_is_judged_in_the_context_of_its_item() {
+        const CAVEATED: &str = "
+            caveat inside(ip ipaddress) { ip.in_cidr('10.0.0.0/8') }
+            definition user {}
+            definition document {
+                relation viewer: user with inside
+                permission view = viewer
+            }";
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), CAVEATED.to_owned()).await.expect("valid");
+        let mut update = update(UpdateKind::Touch, "document:a#viewer@user:b");
+        update.tuple.qualifiers.caveat = Some(CaveatUse { name: "inside".to_owned(), context_json: String::new() });
+        node.put(update.tuple);
+        let in_context = |json: &str| CheckItem {
+            context: Context::from_json_text(json).expect("valid"),
+            ..item("document:a#view@user:b")
+        };
+        let contexts = ["{}", r#"{"ip":"10.1.2.3"}"#, r#"{"ip":"11.1.2.3"}"#, r#"{"ip":"here"}"#];
+        let items: Vec<CheckItem> = contexts.iter().map(|json| in_context(json)).collect();
+        let expected = [
+            Ok(Decision::Conditional { missing: vec!["ip".to_owned()] }),
+            Ok(Decision::Allowed),
+            Ok(Decision::Denied),
+            Err(ErrorCode::CaveatParameterType),
+        ];
+        let many = services.check_bulk(call(), &Consistency::FullyConsistent, items.clone(), Explain::No).await;
+        for ((item, expected), many) in items.into_iter().zip(expected).zip(many.expect("answers").answers) {
+            assert_eq!(many.map(|it| it.decision).map_err(|error| error.code), expected);
+            for explain in [Explain::No, Explain::Yes] {
+                let one = services.check(call(), &Consistency::FullyConsistent, item.clone(), explain).await;
+                assert_eq!(one.map(|it| it.answer.decision).map_err(|error| error.code), expected);
+            }
+        }
     }
 }

@@ -253,3 +253,165 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::CheckItem;
+    use crate::model::{ErrorCode, Revision, SubjectRef, TypeName, UpdateKind};
+    use crate::service::testing::{SCHEMA, TestNode, call, key, update};
+    use crate::service::{Explain, ReadTuples, WriteTuples};
+
+    async fn with_tuples(texts: impl IntoIterator<Item = String>) -> (Arc<TestNode>, Arc<Services>) {
+        let (node, services) = TestNode::start();
+        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let updates: Vec<_> = texts.into_iter().map(|text| update(UpdateKind::Touch, &text)).collect();
+        for updates in updates.chunks(limits::UPDATES_PER_WRITE) {
+            let write = WriteTuples { updates: updates.to_vec(), ..WriteTuples::default() };
+            services.write_tuples(call(), write).await.expect("valid");
+        }
+        (node, services)
+    }
+
+    fn documents_of(user: &str, limit: usize, cursor: Option<String>) -> LookupResources {
+        LookupResources {
+            consistency: Consistency::FullyConsistent,
+            question: ResourceQuestion {
+                resource_type: TypeName::new("document").expect("valid"),
+                permission: RelationName::new("view").expect("valid"),
+                subject: SubjectRef::new("user", user, "").expect("valid"),
+            },
+            context: Context::new(),
+            limit,
+            cursor,
+        }
+    }
+
+    async fn collect(mut stream: ResourceStream) -> Vec<ResourceWithCursor> {
+        let mut all = Vec::new();
+        while let Some(batch) = stream.batches.recv().await {
+            all.extend(batch.expect("answers"));
+        }
+        all
+    }
+
+    fn ids(found: &[ResourceWithCursor]) -> Vec<&str> {
+        found.iter().map(|found| found.id.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_are_about_the_state_of_the_first_and_repeat_nothing() {
+        let texts =
+            (0..5).flat_map(|n| [format!("document:v{n}#viewer@user:b"), format!("document:v{n}#owner@user:b")]);
+        let (_, services) = with_tuples(texts).await;
+        let whole = services.lookup_resources(call(), documents_of("b", 0, None)).await.expect("valid");
+        let whole = collect(whole).await;
+        let mut paged: Vec<ResourceWithCursor> = Vec::new();
+        let mut zookies = Vec::new();
+        loop {
+            let cursor = paged.last().map(|found| found.cursor.clone());
+            let page = services.lookup_resources(call(), documents_of("b", 2, cursor)).await.expect("valid");
+            zookies.push(page.zookie);
+            let page = collect(page).await;
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+            // What is written between two pages is in neither.
+            let late = update(UpdateKind::Touch, &format!("document:a{}#viewer@user:b", paged.len()));
+            let write = WriteTuples { updates: vec![late], ..WriteTuples::default() };
+            services.write_tuples(call(), write).await.expect("valid");
+        }
+        assert_eq!(ids(&paged), ids(&whole));
+        assert_eq!(whole.len(), 5);
+        assert!(zookies.iter().all(|zookie| zookie.revision == zookies[0].revision));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_holds_for_the_very_same_request_only() {
+        let (_, services) = with_tuples((0..3).map(|n| format!("document:v{n}#viewer@user:b"))).await;
+        let page = services.lookup_resources(call(), documents_of("b", 2, None)).await.expect("valid");
+        let cursor = Some(collect(page).await.remove(0).cursor);
+        let read = ReadTuples {
+            consistency: Consistency::FullyConsistent,
+            filter: crate::model::TupleFilter { resource_type: TypeName::new("document").ok(), ..Default::default() },
+            limit: 2,
+            cursor: None,
+        };
+        let mut pages = services.read_tuples(call(), read.clone()).await.expect("valid").pages;
+        let of_a_read = pages.recv().await.expect("a page").expect("answers").remove(0).cursor;
+        for refused in [
+            documents_of("c", 2, cursor.clone()),
+            documents_of("b", 1, cursor.clone()),
+            documents_of("b", 2, Some(of_a_read)),
+            documents_of("b", 2, Some("?".to_owned())),
+        ] {
+            let error = services.lookup_resources(call(), refused).await.expect_err("another request");
+            assert_eq!(error.code, ErrorCode::InvalidCursor);
+        }
+        let error = services.read_tuples(call(), ReadTuples { cursor, ..read }).await.expect_err("another request");
+        assert_eq!(error.code, ErrorCode::InvalidCursor);
+        let too_many = documents_of("b", limits::LOOKUP_LIMIT + 1, None);
+        let error = services.lookup_resources(call(), too_many).await.expect_err("too many");
+        assert_eq!(error.code, ErrorCode::LimitTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_holds_no_thread() {
+        let (_, services) = with_tuples((0..4000).map(|n| format!("document:v{n}#viewer@user:b"))).await;
+        let mut slow = Vec::new();
+        for _ in 0..4 {
+            slow.push(services.lookup_resources(call(), documents_of("b", 0, None)).await.expect("valid"));
+        }
+        let key = key("document:v1#view@user:b");
+        let item = CheckItem {
+            resource: key.resource,
+            permission: key.relation,
+            subject: key.subject,
+            context: Context::new(),
+        };
+        services.check(call(), &Consistency::FullyConsistent, item, Explain::No).await.expect("a thread is free");
+        for stream in slow {
+            assert_eq!(collect(stream).await.len(), 4000);
+        }
+    }
+
+    #[tokio::test]
+    async fn subjects_and_trees_say_which_state_they_are_about() {
+        let (node, services) = with_tuples(
+            ["document:a#viewer@user:*", "document:a#viewer@user:b", "document:a#owner@user:c"].map(str::to_owned),
+        )
+        .await;
+        let question = |permission: &str| SubjectQuestion {
+            resource: key("document:a#view@user:x").resource,
+            permission: RelationName::new(permission).expect("valid"),
+            subject_type: TypeName::new("user").expect("valid"),
+            subject_relation: None,
+        };
+        let lookup = |permission| LookupSubjects {
+            consistency: Consistency::FullyConsistent,
+            question: question(permission),
+            context: Context::new(),
+        };
+        let mut answer = services.lookup_subjects(call(), lookup("view")).await.expect("valid");
+        let mut found = Vec::new();
+        while let Some(batch) = answer.batches.recv().await {
+            found.extend(batch.expect("answers").into_iter().map(|found| found.id.to_string()));
+        }
+        found.sort();
+        assert_eq!(found, ["*", "b", "c"]);
+        assert_eq!(answer.zookie.revision, node.applied());
+        let error = services.lookup_subjects(call(), lookup("absent")).await.expect_err("no such permission");
+        assert_eq!(error.code, ErrorCode::UnknownRelation);
+
+        let before = Zookie { revision: Revision::new(node.applied().index() - 1), ..answer.zookie };
+        let resource = || question("view").resource;
+        let exactly = Consistency::AtExactSnapshot(before.encode());
+        for (consistency, subjects) in [(exactly, 0), (Consistency::FullyConsistent, 2)] {
+            let viewer = RelationName::new("viewer").expect("valid");
+            let answer = services.expand(call(), &consistency, resource(), viewer).await.expect("valid");
+            let crate::engine::ExpandedBody::Subjects(found) = answer.tree.body else { panic!("a leaf") };
+            assert_eq!(found.len(), subjects);
+        }
+    }
+}

@@ -17,7 +17,8 @@ use super::tuples::guard;
 use super::{Call, Services};
 use crate::consistency::{ChangeSource, Changes, Requirement, Zookie};
 use crate::model::{
-    Error, ErrorCode, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
+    Error, ErrorCode, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    limits,
 };
 use crate::store::{ChangeRecord, ReadView};
 
@@ -134,6 +135,7 @@ impl Services {
             store,
             lineage,
             wanted: watch,
+            now: self.now()?,
             events: sender,
         };
         tokio::spawn(async move {
@@ -180,6 +182,8 @@ struct Watcher {
     store: StoreId,
     lineage: u64,
     wanted: Watch,
+    /// By which the relationships of a snapshot are expired or not.
+    now: TimestampMs,
     events: mpsc::Sender<Result<WatchEvent, Error>>,
 }
 
@@ -267,8 +271,9 @@ impl Watcher {
                 after = Some(last.key.clone());
                 let complete = tuples.len() < TUPLES_AT_ONCE;
                 // What an earlier filter matches was told with it.
-                let is_new = |tuple: &Tuple| {
-                    !filters[..position].iter().any(|earlier| earlier.matches_qualified(&tuple.key, &tuple.qualifiers))
+                let is_new = |Tuple { key, qualifiers }: &Tuple| {
+                    !qualifiers.expired(self.now)
+                        && !filters[..position].iter().any(|earlier| earlier.matches_qualified(key, qualifiers))
                 };
                 let touch = |tuple| TupleUpdate { kind: UpdateKind::Touch, tuple };
                 let updates: Vec<TupleUpdate> = tuples.into_iter().filter(is_new).map(touch).collect();

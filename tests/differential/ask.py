@@ -250,7 +250,8 @@ def _ask_lookup_subjects(side, question):
     for answer in _permissions(side, "LookupSubjects", request):
         excluded = sorted([subject.subject_object_id, *_looked_up(subject)] for subject in answer.excluded_subjects)
         found.setdefault(answer.subject.subject_object_id, []).append([*_looked_up(answer.subject), excluded])
-    return {name: answers[0] if len(answers) == 1 else answers for name, answers in sorted(found.items())}
+    # A stream may find a subject again; differently would be a contradiction, which stays to be seen.
+    return {name: answers[0] if answers == answers[:1] * len(answers) else answers for name, answers in sorted(found.items())}
 
 
 def _ask_read(side, question):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ask import ask, write_schema
 from case import has_cycle
-from deliberate import excuse, is_refused
-from servers import UNKNOWN_REASON, Unsupported
+from deliberate import excuse
+from servers import UNKNOWN_REASON, Unsupported, is_refused
 
 LOST = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED")
 
@@ -120,7 +120,7 @@ class Comparison:
     def _agree(self, question, expected, got):
         if same(expected, got):
             return True
-        rule = excuse(self.case, question, expected, got)
+        rule = excuse(self.case, question, expected, got, self.spicedb)
         self.excused[rule] += 1
         return rule is not None
 

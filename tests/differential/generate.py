@@ -46,7 +46,10 @@ def random_schema(rng, chances):
     kinds = TYPES[: rng.randint(2, 4)]
     definitions = [Definition(kind) for kind in kinds]
     for definition in definitions[1:] if rng.random() < 0.85 else definitions:
-        names = [*RELATIONS, open_relation(definition.name)]
+        # What may include a wildcard has a name of its own: SpiceDB remembers by the name alone whether a relation does, and so
+        # judges others of the same name wrongly when a schema is written.
+        names = [f"{name}_{definition.name}" for name in RELATIONS] if chances.wild else RELATIONS
+        names = [*names, open_relation(definition.name)]
         definition.relations = {name: [] for name in rng.sample(names, rng.randint(1, 4))}
         definition.permissions = {name: None for name in rng.sample(PERMISSIONS, rng.randint(0, 3))}
     schema = Schema([], caveats, definitions)
@@ -66,11 +69,7 @@ def random_schema(rng, chances):
 
 
 def open_relation(kind):
-    """The one relation of a type that may take wildcards.
-
-    Its name is its own: SpiceDB remembers by the name alone whether a relation takes a wildcard, and so judges others of the
-    same name wrongly when a schema is written.
-    """
+    """The one relation of a type that may take wildcards."""
     return f"open_{kind}"
 
 
@@ -78,7 +77,7 @@ def random_allowed(rng, chances, schema, is_open):
     allowed = []
     for _ in range(rng.randint(1, 3)):
         definition = rng.choice(schema.definitions)
-        members = [*definition.relations, *definition.permissions]
+        members = [m for m in (*definition.relations, *definition.permissions) if chances.wild or not m.startswith("open_")]
         relation = ""
         if rng.random() < 0.4 and members:
             relation = rng.choice(members)

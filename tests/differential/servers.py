@@ -37,6 +37,11 @@ class Unsupported(Exception):
     """This side cannot be asked this."""
 
 
+def is_refused(answer):
+    """Whether an answer in its comparable form (see `ask.py`) is a refusal."""
+    return isinstance(answer, dict) and "refused" in answer
+
+
 def reason_of(details):
     """SpiceDB's reason in the ErrorInfo among the details of a status. Quorate has reasons of its own, under its own domain,
     where SpiceDB has none: those are nothing here.

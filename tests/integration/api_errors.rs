@@ -8,9 +8,9 @@ use crate::harness::wire::authzed::check_bulk_permissions_pair::Response;
 use crate::harness::wire::authzed::delete_relationships_response::DeletionProgress;
 use crate::harness::wire::authzed::precondition::Operation;
 use crate::harness::wire::authzed::{
-    CheckBulkPermissionsRequest, ContextualizedCaveat, Cursor, DeleteRelationshipsRequest, Precondition,
-    ReadRelationshipsRequest, RelationshipFilter, RelationshipUpdate, SubjectFilter, WriteRelationshipsRequest,
-    ZedToken,
+    CheckBulkPermissionsRequest, ContextualizedCaveat, Cursor, DeleteRelationshipsRequest,
+    ExportBulkRelationshipsRequest, ImportBulkRelationshipsRequest, Precondition, ReadRelationshipsRequest,
+    RelationshipFilter, RelationshipUpdate, SubjectFilter, WriteRelationshipsRequest, ZedToken,
 };
 use crate::harness::{
     Client, Cluster, SCHEMA, at_least, check_item, create, delete, exactly, filter, fully, is_allowed, reason_of, touch,
@@ -43,11 +43,12 @@ fn schema_rows() -> Vec<Row> {
             .write_schema("definition user {")),
         row!("a schema with an unknown type", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
             .write_schema("definition document { relation viewer: nobody }")),
-        row!("a schema with a caveat", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c
-            .write_schema("caveat tall(height int) { height > 2 }\ndefinition user {}")),
-        row!("a schema with expiration", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c.write_schema(
-            "use expiration\ndefinition user {}\ndefinition document { relation viewer: user with expiration }"
-        )),
+        row!("a caveat whose condition has no sense", InvalidArgument, "SCHEMA_PARSE_ERROR", |c| c
+            .write_schema("caveat tall(height int) { height > \"x\" }\ndefinition user {}")),
+        row!("a caveat with an unused parameter", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
+            .write_schema("caveat tall(height int, width int) { height > 2 }\ndefinition user {}")),
+        row!("expiration that is not in use", FailedPrecondition, "SCHEMA_TYPE_ERROR", |c| c
+            .write_schema("definition user {}\ndefinition document { relation viewer: user with expiration }")),
         row!("a schema without a type in use", InvalidArgument, "SCHEMA_TYPE_ERROR", |c| c
             .write_schema("definition user {}")),
         row!("a schema without a relation in use", InvalidArgument, "SCHEMA_TYPE_ERROR", |c| {
@@ -62,6 +63,14 @@ fn write_rows() -> Vec<Row> {
     vec![
         row!("a relationship with a caveat that is not allowed", InvalidArgument, "INVALID_SUBJECT_TYPE", |c| c
             .write([with_caveat("document:c#viewer@user:u")])),
+        row!("a caveat with a context that is too large", InvalidArgument, "MAX_RELATIONSHIP_CONTEXT_SIZE", |c| {
+            let mut update = with_caveat("document:c#viewer@user:u");
+            let value = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue("x".repeat(25_000))) };
+            let caveat = update.relationship.as_mut().and_then(|it| it.optional_caveat.as_mut());
+            caveat.expect("it has one").context =
+                Some(prost_types::Struct { fields: [("text".to_owned(), value)].into() });
+            async move { c.write([update]).await }
+        }),
         row!("a relationship that may not expire", InvalidArgument, "INVALID_SUBJECT_TYPE", |c| c
             .write([with_expiration("document:e#viewer@user:u")])),
         row!("an unknown type", FailedPrecondition, "UNKNOWN_DEFINITION", |c| c
@@ -184,6 +193,26 @@ fn read_rows() -> Vec<Row> {
         row!("a read with a limit that is too large", InvalidArgument, "EXCEEDS_MAXIMUM_ALLOWABLE_LIMIT", |c| page(
             &c, "document", 1001, None
         )),
+        row!("a cursor with another limit", InvalidArgument, "INVALID_CURSOR", |c| async move {
+            let cursor = first_cursor(&c).await;
+            page(&c, "document", 2, Some(&cursor)).await
+        }),
+        row!(
+            "an export with pages that are too large",
+            InvalidArgument,
+            "EXCEEDS_MAXIMUM_ALLOWABLE_LIMIT",
+            |c| export(&c, 10_001, None)
+        ),
+        row!("an export that goes on with the cursor of a read", InvalidArgument, "INVALID_CURSOR", |c| async move {
+            let cursor = first_cursor(&c).await;
+            export(&c, 0, Some(&cursor)).await
+        }),
+        row!("an import of what exists", AlreadyExists, "ATTEMPT_TO_RECREATE_RELATIONSHIP", |c| async move {
+            let relationships = vec![touch("document:imported#viewer@user:u"), touch("document:there#viewer@user:tom")];
+            let relationships = relationships.into_iter().filter_map(|update| update.relationship).collect();
+            let request = ImportBulkRelationshipsRequest { relationships };
+            c.permissions.clone().import_bulk_relationships(futures::stream::iter([request])).await
+        }),
         row!("a cursor that is no cursor", InvalidArgument, "INVALID_CURSOR", |c| page(
             &c,
             "document",
@@ -395,6 +424,19 @@ async fn page(client: &Client, resource_type: &str, limit: u32, cursor: Option<&
     };
     let mut rows = client.permissions.clone().read_relationships(request).await?.into_inner();
     while rows.message().await?.is_some() {}
+    Ok(())
+}
+
+/// An export; the rows do not matter.
+async fn export(client: &Client, limit: u32, cursor: Option<&str>) -> Result<(), Status> {
+    let request = ExportBulkRelationshipsRequest {
+        consistency: fully(),
+        optional_limit: limit,
+        optional_cursor: cursor.map(|token| Cursor { token: token.to_owned() }),
+        optional_relationship_filter: None,
+    };
+    let mut pages = client.permissions.clone().export_bulk_relationships(request).await?.into_inner();
+    while pages.message().await?.is_some() {}
     Ok(())
 }
 

@@ -17,6 +17,9 @@ use case::Case;
 use crate::harness::wire::authzed::{DeleteRelationshipsRequest, ZedToken};
 use crate::harness::{Client, Cluster, filter, relationship, say, touch};
 
+/// How many checks of a case are asked beyond those that it asserts.
+const MOST_COMBINATIONS: usize = 60;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cases_of_other_projects_hold_in_every_way_to_ask() {
     let Some(folder) = std::env::var_os("QUORATE_CONFORMANCE_DIR") else {
@@ -87,6 +90,7 @@ impl Site {
             let at = self.write(case, &empty).await?;
             let asker = Asker { client: client.clone(), at, has_caveats: case.has_caveats() };
             wrong.extend(assert_all(&asker, case, &ways).await);
+            wrong.extend(agree(&asker, case).await?);
             ways.reverse();
         }
         Ok(wrong)
@@ -99,6 +103,17 @@ impl Site {
         let written = self.leader.write(case.relationships.iter().map(|text| touch(text))).await;
         written.map_err(|error| format!("the relationships are refused: {error:?}"))
     }
+}
+
+/// What the ways to ask do not agree on, of more checks than were asserted; the single check has the word.
+async fn agree(asker: &Asker, case: &Case) -> Result<Vec<String>, String> {
+    let assertions = asker.judged(case.combinations(MOST_COMBINATIONS)).await?;
+    let mut wrong = Vec::new();
+    for way in WAYS {
+        let found = asker.wrong(way, &assertions).await;
+        wrong.extend(found.into_iter().map(|why| format!("the ways disagree: {why}")));
+    }
+    Ok(wrong)
 }
 
 async fn assert_all(asker: &Asker, case: &Case, ways: &[Way]) -> Vec<String> {

@@ -12,6 +12,7 @@ mod conformance;
 mod dev;
 mod durability;
 mod forwarding;
+mod gateway;
 mod group_commit;
 mod identity;
 mod import;

@@ -1,12 +1,14 @@
 //! Passing a request on: from HTTP to the gRPC services of this process, and back.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Body;
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use parking_lot::Mutex;
 use prost_reflect::DynamicMessage;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
@@ -42,11 +44,15 @@ impl Gateway {
     /// Answers one request.
     pub(super) async fn pass(self, method: Method, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let questions = match questions(&method, body).await {
+        let fault = Fault::default();
+        let questions = match questions(&method, body, &fault).await {
             Ok(questions) => questions,
             Err(status) => return refuse(&status),
         };
         let answer = self.call(&method, &parts.headers, questions).await;
+        if let Some(status) = fault.lock().take() {
+            return refuse(&status);
+        }
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
     }
 
@@ -124,11 +130,16 @@ struct Answer {
     messages: Streaming<DynamicMessage>,
 }
 
+/// What was wrong with a body of several messages. The service only knows that they broke off.
+type Fault = Arc<Mutex<Option<Status>>>;
+
 /// The messages of the body. Where there is only one, it must be whole before anything is asked.
-async fn questions(method: &Method, body: Body) -> Result<Questions, Status> {
+async fn questions(method: &Method, body: Body, fault: &Fault) -> Result<Questions, Status> {
     let message = method.descriptor.input();
     if method.descriptor.is_client_streaming() {
-        return Ok(body::many(message, body).boxed());
+        let fault = Arc::clone(fault);
+        let note = move |status: &Status| *fault.lock() = Some(status.clone());
+        return Ok(body::many(message, body).inspect_err(note).boxed());
     }
     Ok(stream::iter([Ok(body::one(message, body).await?)]).boxed())
 }
@@ -143,10 +154,10 @@ fn metadata(headers: &HeaderMap) -> MetadataMap {
             if let Ok(inner) = HeaderName::try_from(inner) {
                 passed.append(inner, value.clone());
             }
-        } else if PASSED_ON.contains(&name) || name.starts_with(OWN_PREFIX) {
-            if let Ok(name) = HeaderName::try_from(name) {
-                passed.append(name, value.clone());
-            }
+        } else if (PASSED_ON.contains(&name) || name.starts_with(OWN_PREFIX))
+            && let Ok(name) = HeaderName::try_from(name)
+        {
+            passed.append(name, value.clone());
         }
     }
     MetadataMap::from_headers(passed)

@@ -19,6 +19,8 @@ const DEFAULT_NODES: u16 = 3;
 const DEFAULT_BASE_PORT: u16 = 50051;
 /// From a node's client port to its peer port.
 const PEER_PORT_OFFSET: u16 = 100;
+/// From a node's client port to that of its JSON gateway.
+const GATEWAY_PORT_OFFSET: u16 = 50;
 
 /// How many nodes, and on which ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,17 +37,20 @@ pub(super) struct NodePlace {
     pub(super) number: u16,
     pub(super) client: SocketAddr,
     pub(super) peer: SocketAddr,
+    /// If it is wanted.
+    pub(super) gateway: Option<SocketAddr>,
     pub(super) data: PathBuf,
     pub(super) log: PathBuf,
 }
 
 impl Layout {
-    pub(super) fn places(self, folder: &Path) -> impl Iterator<Item = NodePlace> {
+    pub(super) fn places(self, folder: &Path, gateway: bool) -> impl Iterator<Item = NodePlace> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         (1..=self.nodes).map(move |number| NodePlace {
             number,
             client: at(self.base_port + number - 1),
             peer: at(self.base_port + PEER_PORT_OFFSET + number - 1),
+            gateway: gateway.then(|| at(self.base_port + GATEWAY_PORT_OFFSET + number - 1)),
             data: folder.join(format!("node-{number}")),
             log: folder.join(format!("node-{number}.log")),
         })
@@ -82,6 +87,7 @@ impl Layout {
 pub(super) struct Folder {
     path: PathBuf,
     layout: Layout,
+    gateway: bool,
     /// Held, so that no second `quorate dev` starts nodes on the same data.
     _lock: File,
 }
@@ -104,7 +110,13 @@ impl Folder {
         }
         let lock = lock(&path).map_err(about)?;
         let layout = Layout::choose(nodes, base_port, recorded).map_err(about)?;
-        Ok(Self { path, layout, _lock: lock })
+        Ok(Self { path, layout, gateway: false, _lock: lock })
+    }
+
+    /// The same, with a JSON gateway on every node if `wanted`.
+    #[must_use]
+    pub(super) fn with_gateway(self, wanted: bool) -> Self {
+        Self { gateway: wanted, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -116,7 +128,7 @@ impl Folder {
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = NodePlace> {
-        self.layout.places(&self.path)
+        self.layout.places(&self.path, self.gateway)
     }
 
     /// Notes how the folder is used. The note is whole or not there.
@@ -189,12 +201,15 @@ mod tests {
 
     #[test]
     fn nodes_have_folders_and_ports_of_their_own() {
-        let places: Vec<_> = Layout { nodes: 2, base_port: 7000 }.places(Path::new("/d")).collect();
-        let shown = places.iter().map(|p| format!("{} {} {} {}", p.number, p.client, p.peer, p.data.display()));
+        let layout = Layout { nodes: 2, base_port: 7000 };
+        let places = layout.places(Path::new("/d"), false);
+        let shown = places.map(|p| format!("{} {} {} {}", p.number, p.client, p.peer, p.data.display()));
         assert_eq!(
             shown.collect::<Vec<_>>(),
             ["1 127.0.0.1:7000 127.0.0.1:7100 /d/node-1", "2 127.0.0.1:7001 127.0.0.1:7101 /d/node-2"]
         );
+        let gateways = layout.places(Path::new("/d"), true).map(|place| place.gateway.expect("wanted").port());
+        assert_eq!(gateways.collect::<Vec<_>>(), [7050, 7051]);
     }
 
     #[test]

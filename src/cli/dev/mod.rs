@@ -27,9 +27,9 @@ const EXAMPLES: &str = "\
 Examples:
   quorate dev
   quorate dev --nodes 5 --dir /tmp/five --base-port 7000
-  quorate dev --no-example
+  quorate dev --no-example --gateway
 
-Node N serves clients at base port + N - 1, and the other nodes 100 above that. Ctrl-C stops all nodes; started again,
+Node N serves clients at base port + N - 1, the other nodes 100 above that, and JSON over HTTP 50 above. Ctrl-C stops all nodes; started again,
 the data is still there. Remove the folder to start over.";
 
 /// As many as share out to at most one hundred ports between clients and peers, and as a laptop stands.
@@ -47,6 +47,9 @@ pub(super) struct DevArgs {
     /// Port of the first node's public API [default: 50051, or what the folder was made with]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65_400))]
     base_port: Option<u16>,
+    /// Serve the API as JSON over HTTP, too
+    #[arg(long)]
+    gateway: bool,
     /// Load no example schema and relationships
     #[arg(long)]
     no_example: bool,
@@ -57,7 +60,7 @@ pub(super) struct DevArgs {
 
 pub(super) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut stop = StopSignals::watch()?;
-    let folder = Folder::open(&args.dir, args.nodes, args.base_port)?;
+    let folder = Folder::open(&args.dir, args.nodes, args.base_port)?.with_gateway(args.gateway);
     ports::check_free(folder.places())?;
     folder.record()?;
 

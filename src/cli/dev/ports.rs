@@ -9,7 +9,9 @@ use crate::cli::failure::Failure;
 /// Fails with the first port that is taken.
 pub(super) fn check_free(places: impl Iterator<Item = NodePlace>) -> Result<(), Failure> {
     for place in places {
-        for (address, purpose) in [(place.client, "clients"), (place.peer, "the other nodes")] {
+        let needed = [(place.client, "clients"), (place.peer, "the other nodes")];
+        let gateway = place.gateway.map(|address| (address, "its JSON gateway"));
+        for (address, purpose) in needed.into_iter().chain(gateway) {
             check(address, place.number, purpose)?;
         }
     }
@@ -40,11 +42,22 @@ mod tests {
     #[test]
     fn a_taken_port_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = |client, peer| NodePlace { number: 2, client, peer, data: PathBuf::new(), log: PathBuf::new() };
+        let place = |client, peer, gateway| NodePlace {
+            number: 2,
+            client,
+            peer,
+            gateway: Some(gateway),
+            data: PathBuf::new(),
+            log: PathBuf::new(),
+        };
         let free = "127.0.0.1:0".parse().unwrap();
         let taken = taken.local_addr().unwrap();
-        check_free([place(free, free)].into_iter()).unwrap();
-        for (place, purpose) in [(place(taken, free), "clients"), (place(free, taken), "the other nodes")] {
+        check_free([place(free, free, free)].into_iter()).unwrap();
+        for (place, purpose) in [
+            (place(taken, free, free), "clients"),
+            (place(free, taken, free), "the other nodes"),
+            (place(free, free, taken), "its JSON gateway"),
+        ] {
             let failure = check_free([place].into_iter()).unwrap_err();
             let expected = format!("port {} is taken; node 2 needs it for {purpose}", taken.port());
             assert_eq!(failure.message(), expected);

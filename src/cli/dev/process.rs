@@ -99,6 +99,9 @@ fn spawn(place: &NodePlace, key: &str) -> io::Result<Child> {
         .arg(&place.data)
         .args(["--client-listen", &place.client.to_string()])
         .args(["--peer-listen", &place.peer.to_string()]);
+    if let Some(gateway) = place.gateway {
+        command.args(["--gateway-listen", &gateway.to_string()]);
+    }
     // What is set here for commands, or for another node, is not meant for these nodes. But their logs may be tuned.
     for (name, _) in std::env::vars_os() {
         let quorate = name.to_string_lossy().starts_with("QUORATE_");

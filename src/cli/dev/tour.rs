@@ -132,6 +132,12 @@ Try this in another terminal:
   {program} relationship touch document:roadmap#viewer@user:emil"
         ))?;
     }
+    if let Some(gateway) = places.first().and_then(|place| place.gateway) {
+        print_line(format_args!(
+            "  curl -s {gateway}/v1/schema/read -X POST -H 'Authorization: Bearer {key}'
+  curl -s {gateway}/openapi.json"
+        ))?;
+    }
     print_line(format_args!(
         "
 Or with the official client of SpiceDB for Python (pip install authzed):

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use prost_types::Struct;
 use serde_json::json;
 
-use super::check::is_allowed;
+use super::check::{decision, to_json, to_text};
+use super::context::ContextArgs;
 use crate::cli::connection::{Connection, ConnectionArgs};
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::lines::{self, Batch, Batches, Repeats};
 use crate::cli::output::{Output, progress};
 use crate::cli::reference::{object_to_wire, subject_to_wire};
-use crate::model::TupleKey;
+use crate::model::{Decision, TupleKey};
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as Answer;
 use crate::wire::authzed::v1::consistency::Requirement;
 use crate::wire::authzed::v1::{
@@ -37,6 +39,8 @@ pub(super) struct BulkArgs {
     /// File with one check a line; - is standard input
     file: PathBuf,
     #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
     consistency: ConsistencyArgs,
 }
 
@@ -44,12 +48,13 @@ pub(super) struct BulkArgs {
 struct Count {
     allowed: u64,
     denied: u64,
+    conditional: u64,
     failed: u64,
 }
 
 impl Count {
     fn all(&self) -> u64 {
-        self.allowed + self.denied + self.failed
+        self.allowed + self.denied + self.conditional + self.failed
     }
 }
 
@@ -69,7 +74,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
                 return Err(Failure::usage(error.to_string()));
             }
         };
-        let request = request(&batch, &consistency);
+        let request = request(&batch, &consistency, args.context.to_wire().as_ref());
         let answer = ask(&cluster, request)
             .await
             .map_err(|failure| failure.at(format_args!("lines {} to {}", batch.first_line, batch.last_line)))?;
@@ -88,17 +93,23 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
     }
     bar.finish_and_clear();
     output.flush()?;
-    let Count { allowed, denied, failed } = count;
-    eprintln!("{allowed} allowed, {denied} denied, {failed} without an answer; zookie: {zookie}");
+    let Count { allowed, denied, conditional, failed } = count;
+    eprintln!(
+        "{allowed} allowed, {denied} denied, {conditional} conditional, {failed} without an answer; zookie: {zookie}"
+    );
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn request(batch: &Batch<TupleKey>, consistency: &Consistency) -> CheckBulkPermissionsRequest {
+fn request(
+    batch: &Batch<TupleKey>,
+    consistency: &Consistency,
+    context: Option<&Struct>,
+) -> CheckBulkPermissionsRequest {
     let item = |key: &TupleKey| CheckBulkPermissionsRequestItem {
         resource: Some(object_to_wire(&key.resource)),
         permission: key.relation.as_str().to_owned(),
         subject: Some(subject_to_wire(&key.subject)),
-        context: None,
+        context: context.cloned(),
     };
     CheckBulkPermissionsRequest {
         consistency: Some(consistency.clone()),
@@ -128,24 +139,31 @@ fn print(
     as_json: bool,
 ) -> Result<(), Failure> {
     let answer = match pair.response {
-        Some(Answer::Item(item)) => is_allowed(item.permissionship()).map_err(|failure| failure.message().to_owned()),
+        Some(Answer::Item(item)) => decision(item.permissionship(), item.partial_caveat_info.as_ref())
+            .map_err(|failure| failure.message().to_owned()),
         Some(Answer::Error(status)) => Err(status.message),
         None => Err("the server gave no answer".to_owned()),
     };
-    match answer {
-        Ok(true) => count.allowed += 1,
-        Ok(false) => count.denied += 1,
+    match &answer {
+        Ok(Decision::Allowed) => count.allowed += 1,
+        Ok(Decision::Denied) => count.denied += 1,
+        Ok(Decision::Conditional { .. }) => count.conditional += 1,
         Err(_) => count.failed += 1,
     }
     if as_json {
-        return output.json(&match answer {
-            Ok(allowed) => json!({ "check": key.to_string(), "allowed": allowed }),
-            Err(error) => json!({ "check": key.to_string(), "error": error }),
-        });
+        let mut object = match &answer {
+            Ok(decision) => to_json(decision),
+            Err(error) => serde_json::Map::from_iter([("error".to_owned(), json!(error))]),
+        };
+        object.insert("check".to_owned(), json!(key.to_string()));
+        return output.json(&serde_json::Value::Object(object));
     }
     match answer {
-        Ok(true) => output.line(format_args!("allowed  {key}")),
-        Ok(false) => output.line(format_args!("denied   {key}")),
+        Ok(Decision::Allowed) => output.line(format_args!("allowed  {key}")),
+        Ok(Decision::Denied) => output.line(format_args!("denied   {key}")),
+        Ok(conditional @ Decision::Conditional { .. }) => {
+            output.line(format_args!("open     {key}  {}", to_text(&conditional)))
+        }
         Err(error) => output.line(format_args!("error    {key}  {error}")),
     }
 }

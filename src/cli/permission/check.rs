@@ -2,14 +2,16 @@
 
 use serde_json::json;
 
+use super::context::ContextArgs;
+use super::explain;
 use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
 use crate::cli::reference::{object_to_wire, parse_object, parse_relation, parse_subject, subject_to_wire};
-use crate::model::{ObjectRef, RelationName, SubjectRef};
-use crate::wire::authzed::v1::CheckPermissionRequest;
+use crate::model::{Decision, ObjectRef, RelationName, SubjectRef};
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
+use crate::wire::authzed::v1::{CheckPermissionRequest, PartialCaveatInfo};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,8 +19,10 @@ Examples:
   quorate permission check document:readme view user:emil --consistency full
   quorate permission check document:readme view user:emil --zookie GhUKEzE3    sees that write
   quorate permission check document:readme edit user:emil && echo yes
+  quorate permission check document:readme view user:emil --context '{\"ip\":\"10.0.0.1\"}'
+  quorate permission check document:readme view user:emil --explain    which relationships, written when
 
-Exit code 0: allowed. 3: denied. Anything else: there is no answer.";
+Exit code 0: allowed. 3: denied, or conditional on values that --context must give. Anything else: there is no answer.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -33,6 +37,11 @@ pub(super) struct CheckArgs {
     #[arg(value_parser = parse_subject)]
     subject: SubjectRef,
     #[command(flatten)]
+    context: ContextArgs,
+    /// Say how the answer came about: the relationships that it rests on, and the index of the log that wrote each
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
     consistency: ConsistencyArgs,
 }
 
@@ -42,8 +51,8 @@ pub(super) async fn run(connection: &ConnectionArgs, args: CheckArgs) -> Result<
         resource: Some(object_to_wire(&args.resource)),
         permission: args.permission.as_str().to_owned(),
         subject: Some(subject_to_wire(&args.subject)),
-        context: None,
-        with_tracing: false,
+        context: args.context.to_wire(),
+        with_tracing: args.explain,
     };
     let cluster = connection.open(DEFAULT_TIMEOUT)?;
     let answer = cluster
@@ -52,24 +61,53 @@ pub(super) async fn run(connection: &ConnectionArgs, args: CheckArgs) -> Result<
             async move { node.permissions().check_permission(request).await }
         })
         .await?;
-    let allowed = is_allowed(answer.permissionship())?;
+    let decided = decision(answer.permissionship(), answer.partial_caveat_info.as_ref())?;
     let zookie = answer.checked_at.unwrap_or_default().token;
+    let trace = answer.debug_trace.and_then(|debug| debug.check);
     if connection.json {
-        print_line(json!({ "allowed": allowed, "zookie": zookie }))?;
+        let mut object = to_json(&decided);
+        object.insert("zookie".to_owned(), json!(zookie));
+        if let Some(trace) = &trace {
+            object.insert("explanation".to_owned(), explain::to_json(trace));
+        }
+        print_line(serde_json::Value::Object(object))?;
     } else {
-        let word = if allowed { "allowed" } else { "denied" };
-        print_line(format_args!("{word}\nzookie: {zookie}"))?;
+        let explained = trace.as_ref().map(|trace| format!("\n{}", explain::to_text(trace))).unwrap_or_default();
+        print_line(format_args!("{}\nzookie: {zookie}{explained}", to_text(&decided)))?;
     }
-    Ok(if allowed { Exit::Done } else { Exit::Denied })
+    Ok(if decided == Decision::Allowed { Exit::Done } else { Exit::Denied })
 }
 
-/// Only a plain yes is an allow.
-pub(super) fn is_allowed(answer: Permissionship) -> Result<bool, Failure> {
+/// What the server decided. Only a plain yes is an allow.
+pub(super) fn decision(answer: Permissionship, info: Option<&PartialCaveatInfo>) -> Result<Decision, Failure> {
     match answer {
-        Permissionship::HasPermission => Ok(true),
-        Permissionship::NoPermission => Ok(false),
-        Permissionship::ConditionalPermission | Permissionship::Unspecified => {
+        Permissionship::HasPermission => Ok(Decision::Allowed),
+        Permissionship::NoPermission => Ok(Decision::Denied),
+        Permissionship::ConditionalPermission => {
+            let missing = info.map(|info| info.missing_required_context.clone()).unwrap_or_default();
+            Ok(Decision::Conditional { missing })
+        }
+        Permissionship::Unspecified => {
             Err(Failure::new("the server gave an answer that this version does not know, so it is not an allow"))
         }
     }
+}
+
+/// A decision for people.
+pub(super) fn to_text(decision: &Decision) -> String {
+    match decision {
+        Decision::Allowed => "allowed".to_owned(),
+        Decision::Denied => "denied".to_owned(),
+        Decision::Conditional { missing } => format!("conditional on {}", missing.join(", ")),
+    }
+}
+
+/// A decision for programs.
+pub(super) fn to_json(decision: &Decision) -> serde_json::Map<String, serde_json::Value> {
+    let mut object = serde_json::Map::new();
+    object.insert("allowed".to_owned(), json!(*decision == Decision::Allowed));
+    if let Decision::Conditional { missing } = decision {
+        object.insert("missing".to_owned(), json!(missing));
+    }
+    object
 }

@@ -73,10 +73,11 @@ enum Named {
     Caveat(CaveatNode, Range<usize>),
 }
 
-type Split = (Vec<(String, Block)>, Vec<Named>);
+/// A partial: its name and what is in it.
+type Partial = (String, Block);
 
 /// Partials are known before all definitions, wherever they stand.
-fn split(text: &str, statements: Vec<Statement>) -> Result<Split, SchemaError> {
+fn split(text: &str, statements: Vec<Statement>) -> Result<(Vec<Partial>, Vec<Named>), SchemaError> {
     let (mut partials, mut named) = (Vec::new(), Vec::new());
     for Statement { kind, place, lead: _ } in statements {
         match kind {

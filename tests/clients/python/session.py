@@ -19,17 +19,20 @@ from authzed.api.v1 import (
     Consistency,
     ContextualizedCaveat,
     DeleteRelationshipsRequest,
+    DiffSchemaRequest,
     ExpandPermissionTreeRequest,
     LookupResourcesRequest,
     LookupSubjectsRequest,
     ObjectReference,
     ReadRelationshipsRequest,
     ReadSchemaRequest,
+    ReflectSchemaRequest,
     Relationship,
     RelationshipFilter,
     RelationshipUpdate,
     SubjectReference,
     SyncClient,
+    WatchRequest,
     WriteRelationshipsRequest,
     WriteSchemaRequest,
 )
@@ -295,6 +298,23 @@ def test_lookups_and_expand_find_what_checks_allow():
         ExpandPermissionTreeRequest(consistency=FULLY, resource=obj("pydoc:bulk0"), permission="view")
     )
     assert (tree.tree_root.expanded_object, tree.tree_root.expanded_relation) == (obj("pydoc:bulk0"), "view"), tree
+
+
+def test_the_schema_describes_itself():
+    reflected = client(0).ReflectSchema(ReflectSchemaRequest(consistency=FULLY))
+    assert [definition.name for definition in reflected.definitions] == ["pydoc", "pyuser"], reflected
+    assert [caveat.name for caveat in reflected.caveats] == ["pytall"], reflected
+    diff = client(1).DiffSchema(DiffSchemaRequest(consistency=FULLY, comparison_schema=SCHEMA + "\ndefinition pynew {}"))
+    assert [change.definition_added.name for change in diff.diffs] == ["pynew"], diff
+
+
+def test_a_watch_tells_of_writes_on_other_nodes():
+    before = client(0).WriteRelationships(touch(("pydoc:watched", "reader", "pyuser:wim"))).written_at
+    client(0).WriteRelationships(touch(("pydoc:watched", "reader", "pyuser:zoe")))
+    stream = client(1).Watch(WatchRequest(optional_start_cursor=before))
+    response = next(iter(stream))
+    stream.cancel()
+    assert [update.relationship.subject.object.object_id for update in response.updates] == ["zoe"], response
 
 
 def test_errors_carry_their_reasons():

@@ -95,6 +95,16 @@ impl Asker {
         wrong
     }
 
+    /// What single checks say of these, as assertions.
+    pub(super) async fn judged(&self, checks: Vec<String>) -> Result<Vec<Assertion>, String> {
+        let mut judged = Vec::new();
+        for check in checks {
+            let expected = self.check(check_item(&check)).await.map_err(|why| format!("{check}: {why}"))?;
+            judged.push(Assertion { check, context: None, expected });
+        }
+        Ok(judged)
+    }
+
     async fn check(&self, item: CheckBulkPermissionsRequestItem) -> Result<Verdict, String> {
         let request = CheckPermissionRequest {
             consistency: at_least(&self.at),

@@ -1,5 +1,7 @@
 //! One file of cases: a schema, relationships, and assertions with their contexts. It knows nothing of nodes.
 
+use std::collections::BTreeSet;
+
 use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::harness::context;
@@ -59,6 +61,52 @@ impl Case {
         if case.schema.trim().is_empty() { Err("no schema".to_owned()) } else { Ok(case) }
     }
 
+    /// At most about `limit` checks, `resource#permission@subject`, of what the data knows and of subjects that it does not
+    /// know, spread evenly over all that there are.
+    pub(super) fn combinations(&self, limit: usize) -> Vec<String> {
+        let (mut objects, mut subjects) = (BTreeSet::new(), BTreeSet::new());
+        for text in &self.relationships {
+            let (resource, rest) = text.split_once('#').expect("a relationship has a relation");
+            let (_, subject) = rest.split_once('@').expect("a relationship has a subject");
+            let subject = subject.split('[').next().expect("a split has a first part").trim_end_matches("#...");
+            objects.insert(resource.to_owned());
+            let subject_type = subject.split(':').next().expect("a split has a first part");
+            if !subject.contains('#') {
+                subjects.insert(format!("{subject_type}:nobody"));
+            }
+            if !subject.contains(":*") {
+                objects.extend(subject.split('#').next().map(str::to_owned));
+                subjects.insert(subject.to_owned());
+            }
+        }
+        let members = self.members();
+        let mut all = Vec::new();
+        for object in &objects {
+            let object_type = object.split(':').next().expect("a split has a first part");
+            for (_, member) in members.iter().filter(|(name, _)| name == object_type) {
+                all.extend(subjects.iter().map(|subject| format!("{object}#{member}@{subject}")));
+            }
+        }
+        let step = all.len().div_ceil(limit).max(1);
+        all.into_iter().step_by(step).collect()
+    }
+
+    /// The relations and permissions of the schema, each with its type.
+    fn members(&self) -> Vec<(String, String)> {
+        let without_comments = self.schema.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let words = without_comments.flat_map(|line| line.split(|c: char| c.is_whitespace() || "{}:=".contains(c)));
+        let mut words = words.filter(|word| !word.is_empty());
+        let (mut members, mut definition) = (Vec::new(), String::new());
+        while let Some(word) = words.next() {
+            match (word, words.clone().next()) {
+                ("definition", Some(name)) => name.clone_into(&mut definition),
+                ("relation" | "permission", Some(name)) => members.push((definition.clone(), name.to_owned())),
+                _ => {}
+            }
+        }
+        members
+    }
+
     /// Whether relationships can carry caveats: then an expanded tree does not tell who is in it, only who may be.
     pub(super) fn has_caveats(&self) -> bool {
         self.schema.lines().any(|line| line.trim_start().starts_with("caveat "))
@@ -80,6 +128,10 @@ fn cases_are_read_and_judged() {
         ]
     );
     assert!(!case.has_caveats());
+    let combinations = case.combinations(100);
+    assert_eq!(combinations.len(), 2 * 3, "{combinations:?}");
+    assert!(combinations.contains(&"doc:a#viewer@user:nobody".to_owned()), "{combinations:?}");
+    assert_eq!(case.combinations(2).len(), 2);
     assert!(Case { schema: "use self\ncaveat tall(height int) { height > 2 }".to_owned(), ..case }.has_caveats());
     assert!(Case::parse("relationships: \"\"").is_err());
 }

@@ -43,10 +43,7 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     /// Whether the subject is in the userset; `within` are those that are being judged, since data may be cyclic.
     pub(super) fn is_in(&self, userset: &str, within: &mut BTreeSet<String>) -> bool {
-        let subject = self.subject;
-        if !subject.optional_relation.is_empty()
-            && userset_text(object_of(subject), &subject.optional_relation) == userset
-        {
+        if self.is_itself(userset) {
             return true;
         }
         let Some(tree) = self.forest.get(userset) else { return false };
@@ -58,7 +55,17 @@ impl Judge<'_> {
         found
     }
 
+    /// A userset is in itself.
+    fn is_itself(&self, userset: &str) -> bool {
+        let SubjectReference { optional_relation, .. } = self.subject;
+        !optional_relation.is_empty() && userset_text(object_of(self.subject), optional_relation) == userset
+    }
+
     fn is_under(&self, tree: &PermissionRelationshipTree, within: &mut BTreeSet<String>) -> bool {
+        let expanded = tree.expanded_object.as_ref();
+        if expanded.is_some_and(|object| self.is_itself(&userset_text(object, &tree.expanded_relation))) {
+            return true;
+        }
         match &tree.tree_type {
             Some(TreeType::Leaf(leaf)) => leaf.subjects.iter().any(|member| self.is_member(member, within)),
             Some(TreeType::Intermediate(inner)) => {

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) snapshot_after_entries: Option<u64>,
     pub(crate) keep_entries: Option<u64>,
     pub(crate) request_timeout_ms: Option<u64>,
+    /// Whether the node serves the JSON gateway, on a port that the system chooses.
+    pub(crate) gateway: bool,
     pub(crate) max_staleness_ms: Option<u64>,
 }
 
@@ -75,6 +77,9 @@ impl Node {
             "[client]\nlisten = {client:?}\nkeys = [{KEY:?}]\n[peer]\nlisten = {peer:?}\n{raft}{limits}{reads}"
         )
         .expect("writing to a string");
+        if settings.gateway {
+            text.push_str("[gateway]\nlisten = \"127.0.0.1:0\"\n");
+        }
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
         File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
@@ -113,6 +118,13 @@ impl Node {
             line.and_then(|line| Some(line.split_once("state=")?.1.trim().to_owned())).ok_or(text)
         })
         .await
+    }
+
+    /// Where the JSON gateway of the running process is.
+    pub(crate) fn gateway_address(&self) -> String {
+        let out = fs::read_to_string(self.out_path()).unwrap_or_default();
+        let address = out.split_whitespace().find_map(|word| word.strip_prefix("gateway="));
+        address.expect("a node with a gateway says where it is").to_owned()
     }
 
     /// Whether a process was started and not taken away since.

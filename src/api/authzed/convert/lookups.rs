@@ -2,7 +2,8 @@
 
 use super::checks::{to_partial_caveat_info, to_request_context};
 use super::requests::{to_consistency, to_limit, to_resource, to_subject};
-use super::responses::{from_object, from_subject, to_zed_token};
+use super::responses;
+use super::responses::to_zed_token;
 use crate::consistency::Zookie;
 use crate::model::{Decision, Error, ErrorCode, ObjectRef, RelationName, TypeName};
 use crate::service::{
@@ -145,11 +146,11 @@ fn to_tree(tree: ExpandedTree) -> wire::PermissionRelationshipTree {
         ExpandedBody::Intersection(trees) => intermediate(Operation::Intersection, trees),
         ExpandedBody::Exclusion(trees) => intermediate(Operation::Exclusion, trees),
         ExpandedBody::Subjects(subjects) => {
-            TreeType::Leaf(wire::DirectSubjectSet { subjects: subjects.iter().map(from_subject).collect() })
+            TreeType::Leaf(wire::DirectSubjectSet { subjects: subjects.iter().map(responses::to_subject).collect() })
         }
     };
     wire::PermissionRelationshipTree {
-        expanded_object: Some(from_object(&tree.object)),
+        expanded_object: Some(responses::to_object(&tree.object)),
         expanded_relation: tree.relation.to_string(),
         tree_type: Some(tree_type),
     }

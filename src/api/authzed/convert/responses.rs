@@ -14,13 +14,13 @@ pub(in crate::api::authzed) fn to_zed_token(zookie: Zookie) -> wire::ZedToken {
     wire::ZedToken { token: zookie.encode() }
 }
 
-pub(super) fn from_object(object: &ObjectRef) -> wire::ObjectReference {
+pub(super) fn to_object(object: &ObjectRef) -> wire::ObjectReference {
     wire::ObjectReference { object_type: object.object_type.to_string(), object_id: object.object_id.to_string() }
 }
 
-pub(super) fn from_subject(subject: &SubjectRef) -> wire::SubjectReference {
+pub(super) fn to_subject(subject: &SubjectRef) -> wire::SubjectReference {
     wire::SubjectReference {
-        object: Some(from_object(&subject.object)),
+        object: Some(to_object(&subject.object)),
         optional_relation: subject.relation.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
@@ -39,9 +39,9 @@ pub(super) fn to_timestamp(TimestampMs(millis): TimestampMs) -> Timestamp {
 
 pub(super) fn to_relationship(tuple: &Tuple) -> wire::Relationship {
     wire::Relationship {
-        resource: Some(from_object(&tuple.key.resource)),
+        resource: Some(to_object(&tuple.key.resource)),
         relation: tuple.key.relation.to_string(),
-        subject: Some(from_subject(&tuple.key.subject)),
+        subject: Some(to_subject(&tuple.key.subject)),
         optional_caveat: tuple.qualifiers.caveat.as_ref().map(to_caveat),
         optional_expires_at: tuple.qualifiers.expires_at.map(to_timestamp),
     }

@@ -5,7 +5,7 @@
 use prost_types::Duration;
 
 use super::json::from_context;
-use super::responses::{from_object, from_subject, to_timestamp};
+use super::responses::{to_object, to_subject, to_timestamp};
 use crate::model::SubjectRef;
 use crate::service::{CaveatResult, Condition, Explained, Proof, Standing, Step, TupleProof};
 use crate::wire::authzed::v1 as wire;
@@ -13,6 +13,7 @@ use crate::wire::authzed::v1::check_debug_trace::{PermissionType, Permissionship
 
 /// What every source begins with: clients show what stands before the first colon as the origin of a trace.
 const ORIGIN: &str = "quorate:";
+const NOTE_DIVIDER: &str = "; ";
 
 /// How a check was resolved.
 pub(super) fn to_debug_information(explained: Explained) -> wire::DebugInformation {
@@ -23,7 +24,9 @@ pub(super) fn to_debug_information(explained: Explained) -> wire::DebugInformati
         nanos: i32::try_from(explained.took.subsec_nanos()).expect("below a thousand million"),
     });
     if explained.explanation.truncated {
-        check.source.push_str(" (cut: the whole is too large to show)");
+        let divider = if check.source == ORIGIN { "" } else { NOTE_DIVIDER };
+        check.source.push_str(divider);
+        check.source.push_str("cut, since the whole is too large to show");
     }
     wire::DebugInformation { check: Some(check), schema_used: explained.schema.to_string() }
 }
@@ -59,16 +62,16 @@ fn to_trace(proof: &Proof, subject: &SubjectRef, led: Vec<String>, numbers: &mut
         Resolution::SubProblems(SubProblems { traces })
     };
     wire::CheckDebugTrace {
-        resource: Some(from_object(&proof.resource)),
+        resource: Some(to_object(&proof.resource)),
         permission: proof.permission.to_string(),
         permission_type: if proof.is_relation { PermissionType::Relation } else { PermissionType::Permission }.into(),
-        subject: Some(from_subject(subject)),
+        subject: Some(to_subject(subject)),
         result: to_result(proof).into(),
         caveat_evaluation_info: proof.condition.as_ref().map(|it| to_caveat_info(it, proof.standing)),
         duration: None,
         optional_expires_at: expires_at.map(to_timestamp),
         trace_operation_id: number.to_string(),
-        source: format!("{ORIGIN}{}", notes.join(" ")),
+        source: format!("{ORIGIN}{}", notes.join(NOTE_DIVIDER)),
         resolution: Some(resolution),
     }
 }
@@ -113,6 +116,91 @@ fn to_note(tuple: &TupleProof) -> String {
         Some((name, CaveatResult::Missing(names))) => note.push_str(&format!(" ({name}: needs {})", names.join(", "))),
         Some((name, CaveatResult::Failed(_))) => note.push_str(&format!(" ({name}: failed)")),
     }
-    note.push(';');
     note
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::caveat::Context;
+    use crate::model::{ObjectRef, RelationName, Revision, SubjectRef, TimestampMs, TupleKey};
+    use crate::service::{CaveatProof, Explanation};
+
+    fn proof(id: &str, permission: &str, standing: Standing, steps: Vec<Step>) -> Proof {
+        Proof {
+            resource: ObjectRef::new("document", id).expect("valid"),
+            permission: RelationName::new(permission).expect("valid"),
+            is_relation: permission == "viewer",
+            standing,
+            condition: None,
+            shown_before: false,
+            steps,
+        }
+    }
+
+    fn tuple(subject: &str, relation: &str, caveat: Option<CaveatResult>) -> TupleProof {
+        TupleProof {
+            key: TupleKey {
+                resource: ObjectRef::new("document", "a").expect("valid"),
+                relation: RelationName::new("viewer").expect("valid"),
+                subject: SubjectRef::new("user", subject, relation).expect("valid"),
+            },
+            written_at: Revision::new(17),
+            expires_at: Some(TimestampMs(2500)),
+            expired: false,
+            caveat: caveat.map(|result| CaveatProof {
+                name: "here".into(),
+                expression: "inside".into(),
+                context: Context::new(),
+                result,
+            }),
+            standing: Standing::True,
+        }
+    }
+
+    #[test]
+    fn a_trace_says_what_it_rests_on_and_when_that_was_written() {
+        let step = |tuple, proof| Step { excluded: false, tuple, proof };
+        let leaf = step(Some(tuple("b", "", Some(CaveatResult::Missing(vec!["inside".into()])))), None);
+        let friends = proof("f", "viewer", Standing::False, Vec::new());
+        let led = step(Some(tuple("c", "friend", None)), Some(friends));
+        let mut viewer = proof("a", "viewer", Standing::Open, vec![leaf, led]);
+        viewer.condition = Some(Condition {
+            name: "here".into(),
+            expression: "inside".into(),
+            context: Context::from_json_text(r#"{"n":1}"#).expect("valid"),
+            missing: vec!["inside".into()],
+        });
+        let banned = proof("a", "banned", Standing::True, Vec::new());
+        let steps = vec![step(None, Some(viewer)), Step { excluded: true, tuple: None, proof: Some(banned) }];
+        let explained = Explained {
+            subject: SubjectRef::new("user", "b", "").expect("valid"),
+            explanation: Explanation { root: proof("a", "view", Standing::False, steps), truncated: true },
+            took: std::time::Duration::from_millis(1500),
+            schema: Arc::from("definition user {}"),
+        };
+        let information = to_debug_information(explained);
+        assert_eq!(information.schema_used, "definition user {}");
+        let root = information.check.expect("given");
+        assert_eq!((root.result(), root.permission_type()), (Permissionship::NoPermission, PermissionType::Permission));
+        assert_eq!(root.duration, Some(Duration { seconds: 1, nanos: 500_000_000 }));
+        assert!(root.source.starts_with("quorate:cut"), "{}", root.source);
+        let Some(Resolution::SubProblems(problems)) = root.resolution else { panic!("has steps") };
+        let [viewer, banned] = problems.traces.as_slice() else { panic!("two steps") };
+        assert_eq!(viewer.source, "quorate:document:a#viewer@user:b at 17 (here: needs inside)");
+        assert_eq!(viewer.result(), Permissionship::ConditionalPermission);
+        assert_eq!(viewer.permission_type(), PermissionType::Relation);
+        assert_eq!(viewer.optional_expires_at.as_ref().map(|at| at.seconds), Some(2));
+        let info = viewer.caveat_evaluation_info.as_ref().expect("hangs on one");
+        assert_eq!(info.result(), wire::caveat_eval_info::Result::MissingSomeContext);
+        assert_eq!(info.partial_caveat_info.as_ref().expect("missing").missing_required_context, ["inside"]);
+        assert!(info.context.as_ref().expect("given").fields.contains_key("n"));
+        let Some(Resolution::SubProblems(problems)) = &viewer.resolution else { panic!("has a step") };
+        assert_eq!(problems.traces[0].source, "quorate:document:a#viewer@user:c#friend at 17");
+        assert_eq!(problems.traces[0].resolution, Some(Resolution::WasCachedResult(false)));
+        assert_eq!(banned.source, "quorate:excludes");
+        assert_ne!(viewer.trace_operation_id, banned.trace_operation_id);
+    }
 }
