@@ -147,7 +147,7 @@ mod tests {
             services.write_schema(call(), with_caveat.clone()).await.expect("back again");
         }
         let plan = services.plan_schema(call(), "definition user {}".to_owned()).await.expect("valid");
-        assert!(plan.obstacles.len() >= 2, "{:?}", plan.obstacles);
+        assert_eq!(plan.obstacles.len(), 1, "{:?}", plan.obstacles);
         assert_eq!(
             services.plan_schema(call(), "definition".to_owned()).await.expect_err("bad").code,
             ErrorCode::SchemaParse
