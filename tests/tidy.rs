@@ -135,6 +135,39 @@ fn unexplained_calls(text: &str) -> Vec<String> {
     (0..lines.len()).filter(unexplained).map(|at| lines[at].to_owned()).collect()
 }
 
+/// Whoever comes from SpiceDB looks a field up there; one that is missing would be a promise by silence.
+#[test]
+fn the_compatibility_page_names_every_call_and_field() {
+    let page = read("docs/compatibility.md");
+    let unnamed = |file: String| {
+        let missing: Vec<String> =
+            wire_names(&read(&file)).filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        missing.into_iter().map(move |name| format!("docs/compatibility.md says nothing of {name} of {file}"))
+    };
+    let missing =
+        |ending| files("proto/authzed", ending).into_iter().filter(|file| !file.ends_with("error_reason.proto"));
+    report(missing("proto").flat_map(unnamed).collect());
+    assert_eq!(
+        wire_names("  rpc Check(A) returns (B);\n  repeated A.B items = 2;\n}").collect::<Vec<_>>(),
+        ["Check", "items"]
+    );
+}
+
+/// The calls and fields that a `.proto` text declares.
+fn wire_names(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.lines().filter_map(|line| {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        if let Some(call) = line.strip_prefix("rpc ") {
+            return call.split('(').next().map(str::to_owned);
+        }
+        let (declared, number) = line.split_once(" = ")?;
+        let words: Vec<&str> = declared.split_whitespace().collect();
+        let is_number = number.trim_end_matches(';').split(' ').next().is_some_and(|n| n.parse::<u32>().is_ok());
+        // An enum's value has no type before its name.
+        (is_number && words.len() > 1).then(|| words[words.len() - 1].to_owned())
+    })
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     let mut complaints = Vec::new();

@@ -124,7 +124,7 @@ mod tests {
         services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
         let before = node.applied();
 
-        // The text, how many changes there are, and what stands in the way, with how many relationships.
+        /// A text, how many changes it makes, and what is in its way with how many relationships.
         type Case<'a> = (String, usize, &'a [(&'a str, u64)]);
         let cases: [Case<'_>; 5] = [
             (with_caveat.clone(), 0, &[]),

@@ -107,12 +107,14 @@ fn relationships(node: Node<'_>, file: &str) -> Result<Vec<(usize, Tuple)>, Prob
     }
     let mut tuples = Vec::new();
     let mut line = node.line();
+    let mut from = line;
     for text in node.text("relationships")?.text.lines().map(str::trim) {
         if text.is_empty() || text.starts_with("//") {
             continue;
         }
-        if let Some(found) = find(file, node, line, text) {
-            line = found;
+        if let Some(found) = find(file, node, from, text) {
+            // The same text may stand there again.
+            (line, from) = (found, found + 1);
         }
         tuples.push((line, parse_tuple(text).map_err(|error| Problem::at_line(line, error.to_string()))?));
     }

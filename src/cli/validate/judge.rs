@@ -174,6 +174,55 @@ validation:
         assert_eq!(problems(tail).await, []);
     }
 
+    /// The rules of who is listed, and under which relations, where branches are combined.
+    #[tokio::test]
+    async fn members_come_from_the_branches_that_count() {
+        let text = r#"schema: |-
+  definition user {}
+  caveat late(hour int) { hour > 20 }
+  definition group { relation member: user with late }
+  definition document {
+    relation aaa: user | user:*
+    relation bbb: user | user with late | user:*
+    relation ccc: user | user:*
+    relation ggg: group#member
+    permission either = aaa + bbb
+    permission both = aaa & bbb
+    permission but = aaa - bbb
+    permission nested = aaa - (bbb - ccc)
+  }
+relationships: |-
+  document:1#aaa@user:x
+  document:1#bbb@user:x
+  document:1#ggg@group:1#member
+  group:1#member@user:x[late:{"hour":1}]
+  document:2#aaa@user:*
+  document:2#bbb@user:x
+  document:3#aaa@user:x
+  document:3#bbb@user:x[late]
+  document:4#aaa@user:*
+  document:4#bbb@user:*
+  document:4#ccc@user:x
+validation:
+  document:1#either: ["[user:x] is <document:1#aaa>/<document:1#bbb>"]
+  document:1#both: ["[user:x] is <document:1#aaa>/<document:1#bbb>"]
+  document:1#but: []
+  document:1#ggg: ["[group:1#member] is <document:1#ggg>", "[user:x[...]] is <group:1#member>"]
+  document:2#either: ["[user:*] is <document:2#aaa>", "[user:x] is <document:2#bbb>"]
+  document:2#both: ["[user:x] is <document:2#bbb>"]
+  document:2#but: ["[user:* - {user:x}] is <document:2#aaa>"]
+  document:2#nested: ["[user:* - {user:x}] is <document:2#aaa>"]
+  document:3#both: ["[user:x[...]] is <document:3#aaa>/<document:3#bbb>"]
+  document:3#but: ["[user:x[...]] is <document:3#aaa>/<document:3#bbb>"]
+  document:4#both: ["[user:*] is <document:4#aaa>/<document:4#bbb>"]
+  document:4#but: []
+  document:4#nested: ["[user:x] is <document:4#ccc>"]
+"#;
+        let document = Document::parse(text).expect("valid");
+        let outcome = judge(document, TimestampMs(1)).await.expect("usable");
+        assert_eq!((outcome.expectations, outcome.problems), (13, Vec::new()));
+    }
+
     #[tokio::test]
     async fn what_differs_is_told_with_its_line() {
         let tail = r#"assertions:
@@ -243,11 +292,11 @@ validation:
         let cases = [
             ("schema: definition user", 1, "schema, column 16"),
             ("schema: |\n\n\n  definition user {}\n  definition group {", 6, "schema, column"),
-            ("schema: definition user {}\nrelationships: |\n  user:a#b@user:c", 3, "`b` not found"),
+            ("schema: definition user {}\nrelationships: |\n  user:a#bad@user:c", 3, "`bad` not found"),
             ("schema: definition user {}\nrelationships: >-\n  user:a\n\n  user:b", 3, "is not a relationship"),
             (
-                "schema: |-\n  definition user { relation r: user }\nrelationships: >-\n  user:a#r@user:b\n\n  user:a#r@user:b",
-                6,
+                "schema: |-\n  definition user {\n    relation rel: user\n  }\nrelationships: >-\n  user:a#rel@user:b\n\n  user:a#rel@user:b",
+                8,
                 "second time",
             ),
         ];

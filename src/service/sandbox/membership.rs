@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Facts;
-use super::walk::{Named, named_below};
-use crate::caveat::Context;
-use crate::engine::CheckItem;
+use super::tracing::{Holds, Tracing, Who};
+use super::walk::named_below;
 use crate::model::{Decision, Error, ObjectId, ObjectRef, RelationName, SubjectRef, TupleFilter};
 
 /// A relation or permission of an object.
@@ -46,58 +45,58 @@ pub struct WithoutSubject {
     pub conditional: bool,
 }
 
-/// All who belong to `place`, in the order of their names.
+/// All whom relationships name and who belong to `place`, in the order of their names. Caveats are left open.
 pub(super) fn members(facts: &Facts, place: &Place) -> Result<Vec<Membership>, Error> {
     let (resource_type, relation) = (Some(place.object.object_type.clone()), Some(place.relation.clone()));
     facts.plan.schema().check_filter(&TupleFilter { resource_type, relation, ..TupleFilter::default() })?;
     let named = named_below(facts, place)?;
     let mut members = Vec::new();
-    for (subject, places) in &named {
-        if places.is_empty() {
+    for subject in &named {
+        let who = match subject.is_wildcard() {
+            true => Who::Everyone { wildcard: subject.clone(), someone: anyone_else(&named, subject) },
+            false => Who::One(subject.clone()),
+        };
+        let trace = Tracing::new(facts, &who).at(place)?;
+        if trace.holds == Holds::No || !trace.named {
             continue;
         }
-        let asked = if subject.is_wildcard() { anyone_else(&named, subject) } else { subject.clone() };
-        let conditional = match facts.decide(place, asked)? {
-            Decision::Denied => continue,
-            Decision::Allowed => false,
-            Decision::Conditional { .. } => true,
+        let conditional = trace.holds == Holds::Perhaps;
+        let excluded = match who {
+            Who::Everyone { .. } => excluded(facts, place, &named, subject, conditional)?,
+            Who::One(_) => Vec::new(),
         };
-        let excluded = if subject.is_wildcard() { excluded(facts, place, &named, subject)? } else { Vec::new() };
-        members.push(Membership { subject: subject.clone(), conditional, excluded, places: places.clone() });
+        members.push(Membership { subject: subject.clone(), conditional, excluded, places: trace.places });
     }
     Ok(members)
 }
 
-impl Facts {
-    fn decide(&self, place: &Place, subject: SubjectRef) -> Result<Decision, Error> {
-        let Place { object, relation } = place.clone();
-        self.check(&CheckItem { resource: object, permission: relation, subject, context: Context::new() })
-    }
-}
-
 /// Someone of the type of `everyone` whom no relationship names: such a subject has exactly what wildcards give.
-fn anyone_else(named: &Named, everyone: &SubjectRef) -> SubjectRef {
+fn anyone_else(named: &BTreeSet<SubjectRef>, everyone: &SubjectRef) -> SubjectRef {
     let of_id = |number: usize| {
         let object_id = ObjectId::new(&format!("someone_else_{number}")).expect("letters and digits are an id");
         SubjectRef::direct(ObjectRef { object_type: everyone.object.object_type.clone(), object_id })
     };
-    // One of them is free, since there are more of them than names.
-    (0..=named.len()).map(of_id).find(|subject| !named.contains_key(subject)).unwrap_or_else(|| of_id(named.len()))
+    let free = (0..=named.len()).map(of_id).find(|subject| !named.contains(subject));
+    free.expect("there is one more of these than there are names")
 }
 
 /// Those who are named somewhere and do not have what everyone has.
-fn excluded(facts: &Facts, place: &Place, named: &Named, everyone: &SubjectRef) -> Result<Vec<WithoutSubject>, Error> {
-    let general = facts.decide(place, anyone_else(named, everyone))?;
-    let same_type = named.keys().filter(|subject| {
-        !subject.is_wildcard()
-            && subject.relation.is_none()
-            && subject.object.object_type == everyone.object.object_type
-    });
+fn excluded(
+    facts: &Facts,
+    place: &Place,
+    named: &BTreeSet<SubjectRef>,
+    everyone: &SubjectRef,
+    conditional_for_all: bool,
+) -> Result<Vec<WithoutSubject>, Error> {
+    let object_type = &everyone.object.object_type;
     let mut excluded = Vec::new();
-    for subject in same_type {
-        let conditional = match facts.decide(place, subject.clone())? {
+    for subject in named {
+        if subject.is_wildcard() || subject.relation.is_some() || subject.object.object_type != *object_type {
+            continue;
+        }
+        let conditional = match facts.decide(place, subject)? {
             Decision::Allowed => continue,
-            Decision::Conditional { .. } if matches!(general, Decision::Conditional { .. }) => continue,
+            Decision::Conditional { .. } if conditional_for_all => continue,
             Decision::Conditional { .. } => true,
             Decision::Denied => false,
         };
