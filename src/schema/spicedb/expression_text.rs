@@ -1,6 +1,8 @@
 //! Where the text of a caveat's expression ends: at the brace that closes the caveat. CEL is another language; all that must be
 //! known of it here is what can hold a brace that closes nothing: texts in quotes, and comments.
 
+use std::ops::Range;
+
 /// Why there is no end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -9,8 +11,18 @@ pub(super) struct Fault {
     pub(super) message: &'static str,
 }
 
-/// The length of the expression at the beginning of `text`, up to the brace that closes the caveat.
-pub(super) fn length(text: &str) -> Result<usize, Fault> {
+/// Where an expression stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// From its first character to its last, without the space and the comments around it.
+    pub(super) expression: Range<usize>,
+    /// The brace that closes the caveat.
+    pub(super) close: usize,
+}
+
+/// Where the expression at the beginning of `text` stands.
+pub(super) fn extent(text: &str) -> Result<Extent, Fault> {
+    let mut expression: Option<Range<usize>> = None;
     let mut depth = 0_usize;
     let mut at = 0;
     // The word right before a quote says whether a backslash in it means anything.
@@ -19,11 +31,13 @@ pub(super) fn length(text: &str) -> Result<usize, Fault> {
         let rest = &text[at..];
         match next {
             '{' => depth += 1,
-            '}' if depth == 0 => return Ok(at),
+            '}' if depth == 0 => return Ok(Extent { expression: expression.unwrap_or(at..at), close: at }),
             '}' => depth -= 1,
             '"' | '\'' => {
                 let prefix = if word.end == at { &text[word.clone()] } else { "" };
+                let start = expression.map_or(at, |known| known.start);
                 at += quoted(rest, next, is_raw(prefix)).ok_or(Fault { offset: at, message: QUOTE })?;
+                expression = Some(start..at);
                 continue;
             }
             '/' if rest.starts_with("//") => {
@@ -39,6 +53,9 @@ pub(super) fn length(text: &str) -> Result<usize, Fault> {
         let end = at + next.len_utf8();
         if next == '_' || next.is_alphanumeric() {
             word = if word.end == at { word.start..end } else { at..end };
+        }
+        if !next.is_whitespace() {
+            expression = Some(expression.map_or(at, |known| known.start)..end);
         }
         at = end;
     }
@@ -98,12 +115,15 @@ mod tests {
             ("a == \"\"\"}\n\"}\"\"\" }", "a == \"\"\"}\n\"}\"\"\" "),
             ("a == '''}''' }", "a == '''}''' "),
             ("a == '' || b == '''''' }", "a == '' || b == '''''' "),
-            ("a // }\n }", "a // }\n "),
-            ("a /* } */ }", "a /* } */ "),
+            ("a // }\n }", "a"),
+            ("a /* } */ }", "a"),
+            ("/* } */ // }\n a /* } */ + // }\n b // }\n}", "a /* } */ + // }\n b"),
             ("é == 'é}' }", "é == 'é}' "),
         ];
         for (text, expected) in cases {
-            assert_eq!(length(text).map(|end| &text[..end]), Ok(expected), "{text}");
+            let Extent { expression, close } = extent(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+            assert_eq!(&text[expression], expected.trim(), "{text}");
+            assert!(text[close..].starts_with('}'), "{text}");
         }
     }
 
@@ -111,7 +131,7 @@ mod tests {
     fn what_is_never_closed_is_reported_where_it_begins() {
         let cases = [("a", 1), ("{ }", 3), ("a '", 2), ("a '\n' }", 2), ("a '\\", 2), ("a ''' }", 2), ("a /* }", 2)];
         for (text, offset) in cases {
-            assert_eq!(length(text).map_err(|fault| fault.offset), Err(offset), "{text}");
+            assert_eq!(extent(text).map_err(|fault| fault.offset), Err(offset), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! of `n` bytes gives at most `n + 1` tokens. A newline ends a statement only after a token that can end one. Some words are
 //! keywords only after the text has asked for their feature.
 
-use super::expression_text;
+use super::expression_text::{self, Extent};
 use super::features::{Feature, Features};
 use crate::schema::SchemaError;
 
@@ -183,13 +183,11 @@ impl<'a> Lexer<'a> {
 
     /// Right after the `{` of a caveat: where its expression begins and ends. The next token is the `}` behind it.
     pub(super) fn expression(&mut self) -> Result<(usize, usize), SchemaError> {
-        let length = expression_text::length(&self.text[self.offset..])
-            .map_err(|fault| SchemaError::parse(self.text, self.offset + fault.offset, fault.message))?;
-        let (start, end) = (self.offset, self.offset + length);
-        self.offset = end;
-        let inside = &self.text[start..end];
-        let start = end - inside.trim_start().len();
-        Ok((start, start + inside.trim().len()))
+        let begin = self.offset;
+        let Extent { expression, close } = expression_text::extent(&self.text[begin..])
+            .map_err(|fault| SchemaError::parse(self.text, begin + fault.offset, fault.message))?;
+        self.offset = begin + close;
+        Ok((begin + expression.start, begin + expression.end))
     }
 
     /// The next token; [`TokenKind::End`] again and again at the end of the text.
