@@ -130,7 +130,10 @@ impl World<'_> {
     fn subjects_agree(&self, question: SubjectQuestion) -> Result<(), String> {
         let SubjectQuestion { resource, permission, subject_type, subject_relation } = &question;
         let mut expected = BTreeMap::new();
-        for object in self.universe.iter().filter(|object| object.object_type == *subject_type) {
+        // One whom no tuple names has what everyone has; and where that cannot be judged, a lookup cannot either.
+        let unnamed = ObjectRef::new(subject_type.as_str(), "unnamed").expect("valid");
+        let of_type = self.universe.iter().filter(|object| object.object_type == *subject_type);
+        for object in of_type.chain([&unnamed]) {
             let subject = SubjectRef { object: object.clone(), relation: subject_relation.clone() };
             match self.check(resource, permission, &subject) {
                 Ok(decision) => drop(expected.insert(object.object_id.clone(), decision)),
