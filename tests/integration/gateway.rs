@@ -75,6 +75,7 @@ async fn a_plain_http_client_can_do_everything() {
     for bad in ["{\"relationships\": [", "{\"relation\": 1}"] {
         let (code, lines) = gateway.post("/v1/relationships/importbulk", Some(KEY), &messages(bad));
         assert_eq!((code, &lines[0]["code"]), (400, &json!(3)), "{bad}: {lines:?}");
+        assert_eq!(lines[0]["details"][0]["metadata"]["relationships_loaded"], "0", "{bad}: {lines:?}");
     }
     let read =
         json!({ "consistency": { "fullyConsistent": true }, "relationshipFilter": { "resourceType": "document" } });

@@ -9,6 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use parking_lot::Mutex;
+use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
@@ -19,6 +20,7 @@ use super::codec::DynamicCodec;
 use super::routes::Method;
 use super::{body, json};
 use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId};
+use crate::wire::google::rpc;
 
 /// Headers of a request that the services see under the same name.
 const PASSED_ON: [&str; 3] = ["authorization", "x-request-id", "grpc-timeout"];
@@ -50,8 +52,8 @@ impl Gateway {
             Err(status) => return refuse(&status),
         };
         let answer = self.call(&method, &parts.headers, questions).await;
-        if let Some(status) = fault.lock().take() {
-            return refuse(&status);
+        if let Some(fault) = fault.lock().take() {
+            return refuse(&blame(fault, answer.err()));
         }
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
     }
@@ -132,6 +134,16 @@ struct Answer {
 
 /// What was wrong with a body of several messages. The service only knows that they broke off.
 type Fault = Arc<Mutex<Option<Status>>>;
+
+/// The `fault` in a request, with the details of what the service made of it: an import may have loaded a part.
+fn blame(fault: Status, answered: Option<Status>) -> Status {
+    let Some(mut details) = answered.and_then(|status| rpc::Status::decode(status.details()).ok()) else {
+        return fault;
+    };
+    details.code = fault.code() as i32;
+    details.message = fault.message().to_owned();
+    Status::with_details(fault.code(), fault.message(), details.encode_to_vec().into())
+}
 
 /// The messages of the body. Where there is only one, it must be whole before anything is asked.
 async fn questions(method: &Method, body: Body, fault: &Fault) -> Result<Questions, Status> {
