@@ -2,6 +2,8 @@
 a schema share names and one context speaks to several of them.
 """
 
+import re
+
 from schema import Caveat
 
 KINDS = {
@@ -52,7 +54,8 @@ class Writer:
         return self.rng.choice(["<", "<=", ">", ">=", "==", "!="])
 
     def numbers(self):
-        kind, literals = self.rng.choice([("i", ["0", "1", "5", "-3"]), ("u", ["0", "1", "6", "1u"]), ("f", ["0.0", "1.5"])])
+        # Not `1u`: a parameter of type uint is an int in expressions, which SpiceDB forgets after a comprehension.
+        kind, literals = self.rng.choice([("i", ["0", "1", "5", "-3"]), ("u", ["0", "1", "6"]), ("f", ["0.0", "1.5"])])
         left, right = self.parameter(kind), self.rng.choice([*literals, self.parameter(kind)])
         if kind == "i" and self.rng.random() < 0.4:
             left = f"({left} {self.rng.choice('+-*/%')} {self.rng.choice(['2', '0', self.parameter('i')])})"
@@ -125,7 +128,8 @@ class Writer:
         )
 
     def addresses(self):
-        return f'{self.parameter("p")}.in_cidr({self.rng.choice([self.parameter("s"), *(f"{chr(34)}{n}{chr(34)}" for n in NETWORKS)])})'
+        network = self.rng.choice([self.parameter("s"), *(f'"{network}"' for network in NETWORKS)])
+        return f"{self.parameter('p')}.in_cidr({network})"
 
     def anything(self):
         name = self.parameter("a")
@@ -143,8 +147,6 @@ def random_caveat(rng, name):
 
 
 def _names(body, parameter):
-    import re
-
     return re.search(rf"\b{parameter}\b", body) is not None
 
 
