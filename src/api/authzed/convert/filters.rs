@@ -36,15 +36,18 @@ pub(super) fn to_filter(filter: Option<wire::RelationshipFilter>) -> Result<Tupl
 }
 
 fn to_subject_filter(filter: wire::SubjectFilter) -> Result<SubjectFilter, Error> {
-    Ok(SubjectFilter {
-        subject_type: TypeName::new(&filter.subject_type)?,
-        subject_id: given(&filter.optional_subject_id, ObjectId::new)?,
-        relation: match filter.optional_relation {
-            None => SubjectRelationFilter::Any,
-            Some(filter) if filter.relation.is_empty() => SubjectRelationFilter::Direct,
-            Some(filter) => SubjectRelationFilter::Relation(RelationName::new(&filter.relation)?),
-        },
-    })
+    let subject_type = TypeName::new(&filter.subject_type)?;
+    let subject_id = given(&filter.optional_subject_id, ObjectId::new)?;
+    let relation = match filter.optional_relation {
+        None => SubjectRelationFilter::Any,
+        Some(filter) if filter.relation.is_empty() => SubjectRelationFilter::Direct,
+        Some(_) if subject_id.as_ref().is_some_and(ObjectId::is_wildcard) => {
+            const MESSAGE: &str = "a wildcard has no relation, so nothing can match: leave the subject's relation out";
+            return Err(Error::new(ErrorCode::InvalidArgument, MESSAGE));
+        }
+        Some(filter) => SubjectRelationFilter::Relation(RelationName::new(&filter.relation)?),
+    };
+    Ok(SubjectFilter { subject_type, subject_id, relation })
 }
 
 /// The preconditions of a write or a delete.
@@ -93,7 +96,7 @@ mod tests {
         ];
         for (relation, expected) in cases {
             let filter =
-                wire::RelationshipFilter { optional_subject_filter: subject("*", relation), ..Default::default() };
+                wire::RelationshipFilter { optional_subject_filter: subject("tom", relation), ..Default::default() };
             let subject = to_filter(Some(filter)).expect("valid").subject.expect("given");
             assert_eq!(subject.relation, expected);
             assert!(subject.subject_id.expect("given").is_wildcard());
@@ -113,6 +116,7 @@ mod tests {
         assert_eq!(filter(|filter| filter.optional_resource_id_prefix = "*".to_owned()), refused);
         assert_eq!(filter(|filter| filter.optional_relation = "...".to_owned()), refused);
         assert_eq!(filter(|filter| filter.optional_subject_filter = Some(Default::default())), refused);
+        assert_eq!(filter(|filter| filter.optional_subject_filter = subject("*", Some("member"))), refused);
         assert_eq!(to_filter(None).map_err(|error| error.code), refused);
         assert_eq!(filter(|_| {}), Ok(TupleFilter::default()));
     }
