@@ -99,7 +99,7 @@ mod tests {
                 wire::RelationshipFilter { optional_subject_filter: subject("tom", relation), ..Default::default() };
             let subject = to_filter(Some(filter)).expect("valid").subject.expect("given");
             assert_eq!(subject.relation, expected);
-            assert!(subject.subject_id.expect("given").is_wildcard());
+            assert_eq!(subject.subject_id.expect("given").as_str(), "tom");
         }
     }
 
