@@ -55,7 +55,7 @@ pub struct DeleteTuples {
     pub preconditions: Vec<Precondition>,
     /// What to remove.
     pub filter: TupleFilter,
-    /// Remove at most this many, in key order.
+    /// Remove at most this many. What has expired goes last, and does not count for a refusal.
     pub limit: u64,
     /// Whether stopping at the limit with more to remove is success; else it is refused and nothing is removed.
     pub allow_partial: bool,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Call, Services};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, SubjectFilter, SubjectRelationFilter, TupleFilter, TupleKey, limits};
+use crate::model::{Error, SubjectFilter, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, limits};
 use crate::schema::guards::{Guard, never_allowed, orphaning};
 use crate::schema::{SchemaChange, diff, spicedb};
 use crate::store::ReadView;
@@ -44,7 +44,7 @@ impl Services {
     pub async fn plan_schema(&self, call: Call, text: String) -> Result<SchemaPlan, Error> {
         let view = self.view(call, Requirement::FullyConsistent).await?;
         let zookie = self.zookie(view.revision())?;
-        let schemas = Arc::clone(&self.schemas);
+        let (schemas, now) = (Arc::clone(&self.schemas), self.now()?);
         let plan = move || {
             let new = spicedb::parse(&text)?;
             let current = schemas.of(call.store, view.as_ref())?;
@@ -53,7 +53,7 @@ impl Services {
             let refused = never_allowed(old, &new).into_iter();
             let refused = refused.map(|it| Obstacle { reason: it.what, relationships: 0, examples: Vec::new() });
             let mut obstacles: Vec<Obstacle> = refused.collect();
-            let mut search = Search { view: view.as_ref(), rows: limits::PLAN_ROWS, until: call.deadline };
+            let mut search = Search { view: view.as_ref(), now, rows: limits::PLAN_ROWS, until: call.deadline };
             for guard in orphaning(old, &new) {
                 obstacles.extend(search.in_the_way(guard)?);
             }
@@ -66,6 +66,8 @@ impl Services {
 /// Looks for tuples in the way, within bounds that hold for all guards together.
 struct Search<'a> {
     view: &'a dyn ReadView,
+    /// What has expired by then is in nobody's way.
+    now: TimestampMs,
     /// How many more may be looked at; 0 once there was no end of them.
     rows: usize,
     until: Instant,
@@ -80,10 +82,11 @@ impl Search<'_> {
         }
         self.view.scan(&surroundings(&guard.filter), None, &mut |row| {
             self.rows -= 1;
-            if guard.filter.matches_qualified(&row.tuple.key, &row.tuple.qualifiers) {
+            let Tuple { key, qualifiers } = row.tuple;
+            if !qualifiers.expired(self.now) && guard.filter.matches_qualified(&key, &qualifiers) {
                 found.relationships += 1;
                 if found.examples.len() < EXAMPLES {
-                    found.examples.push(row.tuple.key);
+                    found.examples.push(key);
                 }
             }
             let late = self.rows.is_multiple_of(BETWEEN_GLANCES_AT_THE_CLOCK) && Instant::now() >= self.until;
@@ -131,7 +134,7 @@ mod tests {
             (with_caveat.replace("user | user:* |", "user:* |"), 1, &[("subject type `user` cannot be removed", 2)]),
             (with_caveat.replace("| user:* |", "|"), 1, &[("subject type `user:*` cannot be removed", 1)]),
             (with_caveat.replace("| group#member", ""), 1, &[]),
-            (with_caveat.replace("(num int)", "(num uint)"), 1, &[("cannot change its type", 0)]),
+            (with_caveat.replace("(num int)", "(num uint)"), 2, &[("cannot change its type", 0)]),
         ];
         for (text, changes, expected) in cases {
             let plan = services.plan_schema(call(), text.clone()).await.expect("valid");
@@ -159,6 +162,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_expired_is_in_nobodys_way() {
+        let (_, services) = TestNode::start();
+        let text = "use expiration definition user {} definition doc { relation own: user | user with expiration }";
+        services.write_schema(call(), text.to_owned()).await.expect("valid");
+        let expiring = |subject, at| {
+            let mut expiring = update(UpdateKind::Touch, &format!("doc:a#own@user:{subject}"));
+            expiring.tuple.qualifiers.expires_at = Some(TimestampMs(at));
+            expiring
+        };
+        let updates = vec![expiring("gone", 1), expiring("there", u64::MAX)];
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
+        let new = text.replace(" | user with expiration", "");
+        let plan = services.plan_schema(call(), new).await.expect("valid");
+        let found: Vec<_> = plan.obstacles.iter().map(|it| (it.relationships, it.examples.clone())).collect();
+        assert_eq!(found, [(1, vec![update(UpdateKind::Touch, "doc:a#own@user:there").tuple.key])]);
+    }
+
+    #[tokio::test]
     async fn a_search_ends_within_its_bounds_and_says_so() {
         let (node, services) = TestNode::start();
         services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
@@ -168,7 +189,7 @@ mod tests {
         let old = spicedb::parse(SCHEMA).expect("valid");
         let guards = orphaning(&old, &crate::schema::Schema::default());
         for (rows, until, counted) in [(100, call().deadline, 10), (4, call().deadline, 4)] {
-            let mut search = Search { view: view.as_ref(), rows, until };
+            let mut search = Search { view: view.as_ref(), now: TimestampMs(0), rows, until };
             let guard = guards.iter().find(|guard| guard.what.contains("`document`")).expect("one of them").clone();
             let found = search.in_the_way(guard).expect("readable").expect("in the way");
             assert_eq!((found.relationships, found.examples.len()), (counted, EXAMPLES));

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use crate::model::{
     Precondition, PreconditionKind, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
-use crate::raft::Refusal;
+use crate::raft::{DeleteTuples, Refusal};
 use crate::store::{ReadView, StateBatch, StoreError};
 
 /// The first tuple that matches and has not expired at `now`, if any.
@@ -71,6 +71,45 @@ pub(super) fn creations<B: StateBatch>(
         }
     }
     Ok(None)
+}
+
+/// What a removal by filter takes, and whether that leaves some that match; `None` when it is refused.
+///
+/// Only what has not expired counts against the limit, and it goes first: what a refusal protects, and what a caller is rid
+/// of, are the tuples that still say something. Expired ones fill the rest.
+pub(super) fn deletions(
+    view: &dyn ReadView,
+    delete: &DeleteTuples,
+    now: TimestampMs,
+) -> Result<Option<(Vec<TupleKey>, bool)>, StoreError> {
+    let limit = usize::try_from(delete.limit).unwrap_or(usize::MAX);
+    let (mut keys, mut expired) = (Vec::new(), Vec::new());
+    let (mut partial, mut too_many) = (false, false);
+    view.scan(&delete.filter, None, &mut |row| {
+        let is_expired = row.tuple.qualifiers.expired(now);
+        if delete.allow_partial && keys.len() + expired.len() == limit {
+            partial = true;
+            return ControlFlow::Break(());
+        }
+        if is_expired && expired.len() == limit {
+            partial = true;
+        } else if is_expired {
+            expired.push(row.tuple.key);
+        } else if keys.len() == limit {
+            too_many = true;
+            return ControlFlow::Break(());
+        } else {
+            keys.push(row.tuple.key);
+        }
+        ControlFlow::Continue(())
+    })?;
+    if too_many {
+        return Ok(None);
+    }
+    let room = limit - keys.len();
+    partial |= expired.len() > room;
+    keys.extend(expired.into_iter().take(room));
+    Ok(Some((keys, partial)))
 }
 
 /// Refuses when a tuple would be orphaned.

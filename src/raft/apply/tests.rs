@@ -153,27 +153,64 @@ fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
     assert_eq!(outcomes, [Outcome::Done, refused(0), Outcome::Done, Outcome::Done, refused(1)]);
 }
 
+/// A touch of a tuple of document 1 that expires.
+fn expiring(subject: u8, at: u64) -> CommandBody {
+    let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
+    let tuple = Tuple { key: key(1, subject), qualifiers };
+    let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
+    CommandBody::WriteTuples(WriteTuples { updates: vec![TupleUpdate { kind: UpdateKind::Touch, tuple }], ..empty })
+}
+
+/// An entry with a leader's time.
+fn when(proposed_at: u64, index: u64, body: CommandBody) -> Entry {
+    let mut entry = entry(index, body);
+    if let EntryPayload::Normal(command) = &mut entry.payload {
+        command.proposed_at = TimestampMs(proposed_at);
+    }
+    entry
+}
+
+#[test]
+fn what_has_expired_goes_last_and_keeps_no_limited_removal_from_the_rest() {
+    use UpdateKind::Touch;
+    /// Limit, whether a part is enough, and what becomes of it.
+    type Case = (u64, bool, Outcome);
+    let deleted = |count, partial| Outcome::Deleted { count, partial };
+    let cases: [Case; 8] = [
+        (1, false, Outcome::Refused(Refusal::TooManyDeletes { limit: 1 })),
+        (2, false, deleted(2, true)),
+        (3, false, deleted(3, true)),
+        (4, false, deleted(4, false)),
+        (9, false, deleted(4, false)),
+        (1, true, deleted(1, true)),
+        (3, true, deleted(3, true)),
+        (4, true, deleted(4, false)),
+    ];
+    for (limit, allow_partial, expected) in cases {
+        let log = [
+            when(10, 1, schema(None, vec![])),
+            when(10, 2, expiring(1, 20)),
+            when(10, 3, expiring(2, 20)),
+            when(10, 4, write(1, vec![], vec![(Touch, key(1, 3)), (Touch, key(1, 4))])),
+            when(30, 5, delete(1, limit, allow_partial)),
+        ];
+        let store = Arc::new(MemoryStore::new());
+        assert_eq!(apply(&store, &log, log.len())[4], expected, "{limit} {allow_partial}");
+        if !allow_partial && limit == 2 {
+            let left: Vec<_> = dump(&*store).tuples.into_iter().map(|row| row.tuple.key).collect();
+            assert_eq!(left, [key(1, 1), key(1, 2)], "those that still say something are gone");
+        }
+    }
+}
+
 #[test]
 fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create() {
     use PreconditionKind::{MustMatch, MustNotMatch};
     let condition = |kind| Precondition { kind, filter: on_document(1) };
-    let expiring = |at| {
-        let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
-        let updates = vec![TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple { key: key(1, 1), qualifiers } }];
-        let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
-        CommandBody::WriteTuples(WriteTuples { updates, ..empty })
-    };
-    let when = |proposed_at: u64, index: u64, body| {
-        let mut entry = entry(index, body);
-        if let EntryPayload::Normal(command) = &mut entry.payload {
-            command.proposed_at = TimestampMs(proposed_at);
-        }
-        entry
-    };
     let touch = || vec![(UpdateKind::Touch, key(2, 1))];
     let log = [
         when(10, 1, schema(None, vec![])),
-        when(10, 2, expiring(20)),
+        when(10, 2, expiring(1, 20)),
         when(19, 3, write(1, vec![condition(MustMatch)], touch())),
         when(19, 4, schema(Some(1), vec![on_document(1)])),
         // The time of the entry itself counts, and what it brought stays when a later leader's clock is behind.

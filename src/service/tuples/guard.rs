@@ -33,8 +33,8 @@ pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(),
     Ok(())
 }
 
-/// Few enough preconditions, each with a usable filter.
-pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), Error> {
+/// Few enough preconditions.
+pub(super) fn check_precondition_count(preconditions: &[Precondition]) -> Result<(), Error> {
     let (count, most) = (preconditions.len(), limits::PRECONDITIONS_PER_WRITE);
     if count > most {
         let message = format!("{count} preconditions are more than the {most} that one request may have; split it");
@@ -43,6 +43,11 @@ pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), 
             // SpiceDB calls it so here, too.
             .with("maximum_updates_allowed", most));
     }
+    Ok(())
+}
+
+/// Preconditions with usable filters.
+pub(super) fn check_precondition_filters(preconditions: &[Precondition]) -> Result<(), Error> {
     preconditions.iter().try_for_each(|precondition| check_filter_shape(&precondition.filter))
 }
 
