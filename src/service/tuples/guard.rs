@@ -2,7 +2,7 @@
 //! apply means to the caller.
 
 use crate::model::{
-    Error, ErrorCode, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, TupleKey, limits,
+    Error, ErrorCode, ObjectId, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, TupleKey, limits,
 };
 use crate::raft::Refusal;
 use crate::schema::Schema;
@@ -29,6 +29,21 @@ pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(),
     if filter.is_empty() {
         const MESSAGE: &str = "the relationship filter is empty; set at least one field";
         return Err(Error::new(ErrorCode::InvalidFilter, MESSAGE).with("filter", ""));
+    }
+    Ok(())
+}
+
+/// What changes data, or decides on it, names nothing that cannot be: a wildcard with a relation. Reads just find nothing.
+pub(super) fn check_subjects<'a>(filters: impl IntoIterator<Item = &'a TupleFilter>) -> Result<(), Error> {
+    let impossible = |filter: &TupleFilter| {
+        filter.subject.as_ref().is_some_and(|subject| {
+            let is_wildcard = subject.subject_id.as_ref().is_some_and(ObjectId::is_wildcard);
+            is_wildcard && matches!(subject.relation, SubjectRelationFilter::Relation(_))
+        })
+    };
+    if filters.into_iter().any(impossible) {
+        const MESSAGE: &str = "a wildcard has no relation, so nothing can match: leave the subject's relation out";
+        return Err(Error::new(ErrorCode::InvalidArgument, MESSAGE));
     }
     Ok(())
 }

@@ -112,6 +112,7 @@ fn check_names(schema: &Schema, request: &WriteTuples) -> Result<(), Error> {
 
 /// Everything that needs no state, in SpiceDB's order, which decides what is said of a request that is wrong twice.
 fn check_shape(request: &WriteTuples) -> Result<(), Error> {
+    guard::check_subjects(request.preconditions.iter().map(|precondition| &precondition.filter))?;
     guard::check_metadata(&request.metadata_json)?;
     let (count, most) = (request.updates.len(), limits::UPDATES_PER_WRITE);
     if count > most {
