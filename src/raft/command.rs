@@ -70,8 +70,13 @@ pub struct WriteSchema {
     pub store: StoreId,
     /// The schema that the change was judged against; `None` for none. Apply refuses when another is in force.
     pub replaces: Option<Revision>,
-    /// Filters that must match nothing, or tuples would be orphaned. Judged where the log is applied.
+    /// Filters that must match nothing, or tuples would be orphaned. Expired tuples do not count.
     pub orphan_guards: Vec<TupleFilter>,
+    /// Up to here, it is known that they match nothing: apply looks only at what was written later, so that its work does not
+    /// grow with the data.
+    pub judged_at: Revision,
+    /// The latest time by which a tuple that they do match has expired: before that time the judgement does not hold.
+    pub expired_by: TimestampMs,
     /// The new text.
     pub text: String,
 }
@@ -156,4 +161,6 @@ pub enum Refusal {
         /// One of the tuples in the way.
         example: TupleKey,
     },
+    /// What was known of the data when the schema change was judged says nothing any more. Judge again.
+    JudgementOutdated,
 }

@@ -222,7 +222,7 @@ fn write_schema<S: StateStore>(
     }
     if !write.orphan_guards.is_empty() {
         let view = before(store, write.store)?;
-        if let Some(refusal) = judge::orphans(&*view, &write.orphan_guards, now)? {
+        if let Some(refusal) = judge::orphans(store, &*view, write, now)? {
             return Ok(Outcome::Refused(refusal));
         }
     }

@@ -59,9 +59,15 @@ fn delete(resource: u8, limit: u64, allow_partial: bool) -> CommandBody {
     CommandBody::DeleteTuples(DeleteTuples { store: STORE, preconditions, filter, limit, allow_partial, metadata_json })
 }
 
+/// A change that was judged where nothing is yet, so that apply judges all of it.
 fn schema(replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
+    judged(0, 0, replaces, orphan_guards)
+}
+
+fn judged(at: u64, expired_by: u64, replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
     let (replaces, text) = (replaces.map(Revision::new), "definition user {}".to_owned());
-    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, text })
+    let (judged_at, expired_by) = (Revision::new(at), TimestampMs(expired_by));
+    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, judged_at, expired_by, text })
 }
 
 /// Everything a reader could see, and everything replicated beside it.
@@ -276,6 +282,29 @@ fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
         Outcome::Done,
     ];
     assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn of_the_data_apply_looks_only_at_what_came_after_the_judgement() {
+    use UpdateKind::{Delete, Touch};
+    let guards = || vec![on_document(2), on_document(1)];
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        write(1, vec![], vec![(Touch, key(1, 1)), (Touch, key(2, 1)), (Touch, key(3, 1))]),
+        write(1, vec![], vec![(Delete, key(2, 1))]),
+        // Written and deleted again since: not in the way. What was there before is for the proposer to see.
+        judged(2, 0, Some(1), guards()),
+        write(4, vec![], vec![(Touch, key(1, 2)), (Touch, key(2, 2)), (Touch, key(3, 2))]),
+        judged(4, 0, Some(4), guards()),
+        // A judgement about what is not there yet, and one that waits for a time that has not come.
+        judged(7, 0, Some(4), guards()),
+        judged(7, 9999, Some(4), guards()),
+        judged(8, 0, Some(4), guards()),
+    ]);
+    let (refused, outdated) = (|r| Outcome::Refused(r), Outcome::Refused(Refusal::JudgementOutdated));
+    assert_eq!(outcomes[3], Outcome::Done);
+    assert_eq!(outcomes[5], refused(Refusal::WouldOrphan { position: 0, example: key(2, 2) }));
+    assert_eq!(outcomes[6..], [outdated.clone(), outdated, Outcome::Done]);
 }
 
 fn count(name: &str, documents: Option<u8>) -> CommandBody {

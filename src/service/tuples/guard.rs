@@ -91,6 +91,7 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
         Refusal::SchemaChanged { .. }
         | Refusal::TooManyDeletes { .. }
         | Refusal::WouldOrphan { .. }
+        | Refusal::JudgementOutdated
         | Refusal::CounterExists
         | Refusal::UnknownCounter
         | Refusal::TooManyCounters { .. } => Error::new(
