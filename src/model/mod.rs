@@ -16,7 +16,7 @@ pub use counter::Counter;
 pub use decision::Decision;
 pub use error::{Error, ErrorCode};
 pub use filter::{SubjectFilter, SubjectRelationFilter, TraitFilter, TupleFilter};
-pub use name::{CaveatName, CounterName, NameError, ObjectId, RelationName, TypeName};
+pub use name::{CaveatName, CounterName, IdempotencyKey, NameError, ObjectId, RelationName, TypeName};
 pub use reference::{ObjectRef, SubjectRef};
 pub use revision::{Revision, StoreId};
 pub use tuple::{CaveatUse, Qualifiers, TimestampMs, Tuple, TupleKey};

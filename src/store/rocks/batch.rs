@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Counter, Qualifiers, Revision, StoreId, Tuple, TupleKey};
+use crate::model::{Counter, IdempotencyKey, Qualifiers, Revision, StoreId, Tuple, TupleKey};
 
 use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
-use super::super::{ChangeRecord, MetaKey, ScanOrder, StateBatch, StoreError, codec};
+use super::super::{ChangeRecord, MetaKey, RequestRecord, ScanOrder, StateBatch, StoreError, codec};
 use super::generation::{Generation, engine};
 use super::keys::{self, MetaRecord, Names};
 use super::options::Family;
@@ -26,6 +26,8 @@ pub struct RocksBatch<'a> {
     tuples: HashMap<StoreId, HashMap<TupleKey, Option<Qualifiers>>>,
     schemas: BTreeMap<StoreId, Revision>,
     counters: BTreeMap<StoreId, Vec<Counter>>,
+    /// `None` where one is forgotten.
+    requests: BTreeMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
 }
@@ -35,7 +37,8 @@ impl<'a> RocksBatch<'a> {
         let order = WriteOrder::above(generation.applied());
         let (batch, tuples) = (WriteBatch::default(), HashMap::new());
         let (schemas, counters) = (BTreeMap::new(), BTreeMap::new());
-        Self { generation, batch, tuples, schemas, counters, order, _permit: permit }
+        let requests = BTreeMap::new();
+        Self { generation, batch, tuples, schemas, counters, requests, order, _permit: permit }
     }
 
     fn write(
@@ -88,6 +91,30 @@ impl StateBatch for RocksBatch<'_> {
         }
     }
 
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        match self.requests.get(&(store, key.clone())) {
+            Some(own) => Ok(own.clone()),
+            None => view::remembered(&self.generation, store, key),
+        }
+    }
+
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
+        let touched = |store: StoreId, key: &IdempotencyKey| self.requests.contains_key(&(store, key.clone()));
+        let stored = view::oldest_request(&self.generation, from, touched)?;
+        let own = self.requests.iter().filter_map(|((store, key), record)| {
+            let at = record.as_ref()?.at;
+            (at >= from).then(|| (at, *store, key.clone()))
+        });
+        let Some((_, store, key)) = own.chain(stored).min() else { return Ok(None) };
+        let missing =
+            || StoreError::Corrupt { place: "requests", what: "one that has a place in the order is gone".into() };
+        let record = self.request(store, &key)?.ok_or_else(missing)?;
+        Ok(Some((store, key, record)))
+    }
+
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
         self.write(store, at, &tuple.key, Some(&tuple.qualifiers))
     }
@@ -116,6 +143,26 @@ impl StateBatch for RocksBatch<'_> {
         self.order.note(at);
         let family = self.generation.handle(Family::Changelog);
         self.batch.put_cf(family, keys::change_key(store, at), codec::encode_change(change)?);
+        Ok(())
+    }
+
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError> {
+        self.order.note(record.at);
+        self.forget_request(store, key)?;
+        let order = keys::request_order_key(record.at, store, key);
+        self.batch.put_cf(self.generation.handle(Family::RequestOrder), order, []);
+        let value = record::encode_request(record);
+        self.batch.put_cf(self.generation.handle(Family::Requests), keys::request_key(store, key), value);
+        self.requests.insert((store, key.clone()), Some(record.clone()));
+        Ok(())
+    }
+
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError> {
+        let Some(record) = self.request(store, key)? else { return Ok(()) };
+        let order = keys::request_order_key(record.at, store, key);
+        self.batch.delete_cf(self.generation.handle(Family::RequestOrder), order);
+        self.batch.delete_cf(self.generation.handle(Family::Requests), keys::request_key(store, key));
+        self.requests.insert((store, key.clone()), None);
         Ok(())
     }
 
