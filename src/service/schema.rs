@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Call, Services};
+use super::keyed::{key_reused, keyed};
+use super::{Call, Services, Written};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, limits};
-use crate::raft::{CommandBody, Outcome, Refusal, WriteSchema};
+use crate::model::{Error, ErrorCode, IdempotencyKey, limits};
+use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::{guards, spicedb};
 
 /// How often a change is judged anew because another one came first.
@@ -20,9 +21,25 @@ pub struct SchemaAnswer {
     pub zookie: Zookie,
 }
 
+/// A new schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteSchema {
+    /// All of it.
+    pub text: String,
+    /// What the client calls the change, if it may be sent again.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl From<String> for WriteSchema {
+    fn from(text: String) -> Self {
+        Self { text, key: None }
+    }
+}
+
 impl Services {
     /// Replaces the schema. The zookie names the first state under the new one.
-    pub async fn write_schema(&self, call: Call, text: String) -> Result<Zookie, Error> {
+    pub async fn write_schema(&self, call: Call, new: impl Into<WriteSchema>) -> Result<Written, Error> {
+        let WriteSchema { text, key } = new.into();
         if text.len() > limits::SCHEMA_BYTES {
             let message = format!("the schema takes {} bytes; the limit is {}", text.len(), limits::SCHEMA_BYTES);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -32,6 +49,7 @@ impl Services {
             move || Ok(spicedb::parse(&text)?)
         };
         let new = Arc::new(self.pool.run(call.deadline, parse).await?);
+        let keyed = keyed(key, "schema", &text);
         for _ in 0..ATTEMPTS {
             // Only the latest schema says which tuples there can be; an older one would miss some guards.
             let view = self.view(call, Requirement::FullyConsistent).await?;
@@ -40,16 +58,22 @@ impl Services {
                 let current = schemas.of(call.store, view.as_ref())?;
                 if let Some(refused) = guards::never_allowed(current.schema(), &new).into_iter().next() {
                     let message = format!("the schema was not changed: {}", refused.what);
-                    return Err(in_use(message, refused.details));
+                    return Ok(Err(in_use(message, refused.details)));
                 }
-                Ok((current.revision, guards::orphaning(current.schema(), &new)))
+                Ok(Ok((current.revision, guards::orphaning(current.schema(), &new))))
             };
-            let (replaces, guards) = self.pool.run(call.deadline, judge).await?;
-            let orphan_guards = guards.iter().map(|guard| guard.filter.clone()).collect();
-            let change = WriteSchema { store: call.store, replaces, orphan_guards, text: text.clone() };
-            let applied = self.propose(call, CommandBody::WriteSchema(change)).await?;
+            let (applied, guards) = match self.pool.run(call.deadline, judge).await? {
+                Ok((replaces, guards)) => {
+                    let orphan_guards = guards.iter().map(|guard| guard.filter.clone()).collect();
+                    let (text, request) = (text.clone(), keyed.clone());
+                    let change = raft::WriteSchema { store: call.store, replaces, orphan_guards, text, request };
+                    (self.propose(call, CommandBody::WriteSchema(change)).await?, guards)
+                }
+                Err(refused) => (self.first_try(call, keyed.as_ref(), refused).await?, Vec::new()),
+            };
             match applied.outcome {
-                Outcome::Done => return self.zookie(applied.revision),
+                Outcome::Done => return self.written(&applied),
+                Outcome::Refused(Refusal::KeyReused) => return Err(key_reused()),
                 Outcome::Refused(Refusal::SchemaChanged { .. }) => {}
                 Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
                     let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
@@ -109,7 +133,7 @@ mod tests {
         assert_eq!(services.read_schema(call()).await.expect_err("none").code, ErrorCode::SchemaNotFound);
         let written = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
         let read = services.read_schema(call()).await.expect("written");
-        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written));
+        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written.zookie));
         services.write_schema(call(), String::new()).await.expect("no tuple is in the way");
         assert_eq!(services.read_schema(call()).await.expect_err("removed").code, ErrorCode::SchemaNotFound);
     }

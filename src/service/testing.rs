@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::raft::{
     Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema,
-    WriteTuples,
+    WriteTuples, recall, remember,
 };
 use crate::store::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore};
 
@@ -75,19 +75,34 @@ impl TestNode {
     }
 
     pub(crate) fn apply(&self, body: CommandBody) -> Applied {
-        let before = self.store.view(STORE, self.store.applied()).expect("readable");
         let revision = Revision::new(self.store.applied().index() + 1);
         let mut batch = self.store.batch();
-        let outcome = match body {
-            CommandBody::WriteTuples(write) => write_tuples(before.as_ref(), &mut batch, revision, write),
-            CommandBody::DeleteTuples(delete) => delete_tuples(before.as_ref(), &mut batch, revision, delete),
-            CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
-            CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
-            CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
+        let keyed = body.keyed().map(|(_, request)| request.clone());
+        let remembered = keyed.as_ref().and_then(|request| batch.request(STORE, &request.key).expect("readable"));
+        let applied = match (&keyed, remembered) {
+            (Some(request), Some(record)) => recall(&record, request, revision).expect("readable"),
+            (_, _) => Applied::first(revision, self.first(&mut batch, revision, body)),
         };
+        if let Some(request) = keyed
+            && let Some(record) = remember(&request, (revision, TimestampMs(0)), &applied.outcome)
+            && !applied.repeated
+        {
+            batch.put_request(STORE, &request.key, &record).expect("writes");
+        }
         batch.commit(revision).expect("commits");
         self.mark.send_replace(revision);
-        Applied { revision, outcome }
+        applied
+    }
+
+    fn first(&self, batch: &mut impl StateBatch, at: Revision, body: CommandBody) -> Outcome {
+        let before = self.store.view(STORE, self.store.applied()).expect("readable");
+        match body {
+            CommandBody::WriteTuples(write) => write_tuples(before.as_ref(), batch, at, write),
+            CommandBody::DeleteTuples(delete) => delete_tuples(before.as_ref(), batch, at, delete),
+            CommandBody::WriteSchema(write) => write_schema(before.as_ref(), batch, at, write),
+            CommandBody::ChangeCounter(change) => change_counter(batch, at, change),
+            CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
+        }
     }
 }
 
@@ -292,5 +307,6 @@ pub(crate) fn schema_change(node: &TestNode, text: &str) -> CommandBody {
         replaces: schema_revision(current.as_ref()),
         orphan_guards: Vec::new(),
         text: text.to_owned(),
+        request: None,
     })
 }

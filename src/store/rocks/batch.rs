@@ -1,6 +1,6 @@
 //! Writing: one batch of the engine, with an overlay of what it holds so far for the batch's own reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rocksdb::WriteBatch;
@@ -27,7 +27,9 @@ pub struct RocksBatch<'a> {
     schemas: BTreeMap<StoreId, Revision>,
     counters: BTreeMap<StoreId, Vec<Counter>>,
     /// `None` where one is forgotten.
-    requests: BTreeMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
+    requests: HashMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
+    /// Those of them that are remembered, in their order.
+    request_order: BTreeSet<(Revision, StoreId, IdempotencyKey)>,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
 }
@@ -37,8 +39,8 @@ impl<'a> RocksBatch<'a> {
         let order = WriteOrder::above(generation.applied());
         let (batch, tuples) = (WriteBatch::default(), HashMap::new());
         let (schemas, counters) = (BTreeMap::new(), BTreeMap::new());
-        let requests = BTreeMap::new();
-        Self { generation, batch, tuples, schemas, counters, requests, order, _permit: permit }
+        let (requests, request_order) = (HashMap::new(), BTreeSet::new());
+        Self { generation, batch, tuples, schemas, counters, requests, request_order, order, _permit: permit }
     }
 
     fn write(
@@ -104,11 +106,8 @@ impl StateBatch for RocksBatch<'_> {
     ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
         let touched = |store: StoreId, key: &IdempotencyKey| self.requests.contains_key(&(store, key.clone()));
         let stored = view::oldest_request(&self.generation, from, touched)?;
-        let own = self.requests.iter().filter_map(|((store, key), record)| {
-            let at = record.as_ref()?.at;
-            (at >= from).then(|| (at, *store, key.clone()))
-        });
-        let Some((_, store, key)) = own.chain(stored).min() else { return Ok(None) };
+        let own = self.request_order.iter().find(|(at, ..)| *at >= from).cloned();
+        let Some((_, store, key)) = own.into_iter().chain(stored).min() else { return Ok(None) };
         let missing =
             || StoreError::Corrupt { place: "requests", what: "one that has a place in the order is gone".into() };
         let record = self.request(store, &key)?.ok_or_else(missing)?;
@@ -154,6 +153,7 @@ impl StateBatch for RocksBatch<'_> {
         let value = record::encode_request(record);
         self.batch.put_cf(self.generation.handle(Family::Requests), keys::request_key(store, key), value);
         self.requests.insert((store, key.clone()), Some(record.clone()));
+        self.request_order.insert((record.at, store, key.clone()));
         Ok(())
     }
 
@@ -163,6 +163,7 @@ impl StateBatch for RocksBatch<'_> {
         self.batch.delete_cf(self.generation.handle(Family::RequestOrder), order);
         self.batch.delete_cf(self.generation.handle(Family::Requests), keys::request_key(store, key));
         self.requests.insert((store, key.clone()), None);
+        self.request_order.remove(&(record.at, store, key.clone()));
         Ok(())
     }
 
