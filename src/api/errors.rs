@@ -112,6 +112,8 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::OutcomeUnknown => (Code::DeadlineExceeded, Own("OUTCOME_UNKNOWN")),
         ErrorCode::ResourceExhausted => (Code::ResourceExhausted, Own("RESOURCE_EXHAUSTED")),
         ErrorCode::Internal => (Code::Internal, Own("INTERNAL")),
+        // Not ALREADY_EXISTS: that is how clients hear of a CREATE that came too late, and some take it for success.
+        ErrorCode::IdempotencyKeyReused => (Code::FailedPrecondition, Own("IDEMPOTENCY_KEY_REUSED")),
     }
 }
 

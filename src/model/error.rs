@@ -94,6 +94,8 @@ pub enum ErrorCode {
     ResourceExhausted,
     /// A bug or a failed disk.
     Internal,
+    /// An idempotency key that was used for another request. Nothing was written.
+    IdempotencyKeyReused,
 }
 
 /// An error of the public interface: a code for programs, a message for people that says what to do, and named details.

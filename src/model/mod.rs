@@ -18,7 +18,7 @@ pub use decision::Decision;
 pub use error::{Error, ErrorCode};
 pub use filter::{SubjectFilter, SubjectRelationFilter, TraitFilter, TupleFilter};
 pub use filter_index::FilterIndex;
-pub use name::{CaveatName, CounterName, NameError, ObjectId, RelationName, TypeName};
+pub use name::{CaveatName, CounterName, IdempotencyKey, NameError, ObjectId, RelationName, TypeName};
 pub use reference::{ObjectRef, SubjectRef};
 pub use revision::{Revision, StoreId};
 pub use tuple::{CaveatUse, Qualifiers, TimestampMs, Tuple, TupleKey};

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CounterName, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
+use crate::model::{
+    CounterName, IdempotencyKey, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate,
+};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,30 @@ pub enum CommandBody {
     AdmitNode(NodeAddress),
 }
 
+impl CommandBody {
+    /// The request that this is to be the one effect of, if its client named it; and the store that it changes.
+    #[must_use]
+    pub fn keyed(&self) -> Option<(StoreId, &KeyedRequest)> {
+        let (store, request) = match self {
+            Self::WriteTuples(write) => (write.store, &write.request),
+            Self::DeleteTuples(delete) => (delete.store, &delete.request),
+            Self::WriteSchema(write) => (write.store, &write.request),
+            Self::ChangeCounter(change) => (change.store, &change.request),
+            Self::AdmitNode(_) => return None,
+        };
+        Some((store, request.as_ref()?))
+    }
+}
+
+/// A request that takes effect once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedRequest {
+    /// What its client calls it.
+    pub key: IdempotencyKey,
+    /// Of what its client asked for, and of nothing that the proposer added: it is the same whenever it is asked again.
+    pub digest: [u8; 32],
+}
+
 /// Changes to tuples, all or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteTuples {
@@ -44,6 +70,8 @@ pub struct WriteTuples {
     pub updates: Vec<TupleUpdate>,
     /// The caller's metadata as JSON text; empty for none.
     pub metadata_json: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// Removal by filter.
@@ -61,6 +89,8 @@ pub struct DeleteTuples {
     pub allow_partial: bool,
     /// The caller's metadata as JSON text; empty for none.
     pub metadata_json: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// Replacement of the schema.
@@ -79,6 +109,8 @@ pub struct WriteSchema {
     pub expired_by: TimestampMs,
     /// The new text.
     pub text: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// A change to the relationship counters.
@@ -90,6 +122,8 @@ pub struct ChangeCounter {
     pub name: CounterName,
     /// What it counts from now on; `None` to unregister it.
     pub filter: Option<TupleFilter>,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// Where a node is reached.
@@ -163,4 +197,6 @@ pub enum Refusal {
     },
     /// What was known of the data when the schema change was judged says nothing any more. Judge again.
     JudgementOutdated,
+    /// The key of the request was used for another one.
+    KeyReused,
 }

@@ -20,6 +20,7 @@ mod membership;
 mod network;
 mod propose;
 mod read_index;
+mod repeat;
 mod replica;
 mod snapshot;
 mod state_machine;
@@ -32,13 +33,15 @@ mod types;
 
 pub use clock::wall_clock;
 pub use command::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, WriteSchema,
+    WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
 pub use membership::{request_admission, request_promotion};
 pub use network::PeerServer;
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
+pub use repeat::recall;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};

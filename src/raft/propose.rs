@@ -18,7 +18,6 @@ use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use super::{Command, CommandBody};
-use crate::model::Revision;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -59,7 +58,7 @@ impl Proposer {
             return Ok(Err(ProposeError::Unknown("this node is stopping".into())));
         };
         match written {
-            Ok(response) => Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data })),
+            Ok(response) => Ok(Ok(response.data)),
             // Refused before it was appended.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 let leader = forward.leader_id.zip(forward.leader_node);

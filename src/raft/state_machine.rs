@@ -66,11 +66,11 @@ impl StateMachine {
 
     fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
-        let outcomes = self.applier.apply(&entries).map_err(io::Error::other)?;
+        let applied = self.applier.apply(&entries).map_err(io::Error::other)?;
         self.publish();
-        for (responder, outcome) in responders.into_iter().zip(outcomes) {
+        for (responder, applied) in responders.into_iter().zip(applied) {
             if let Some(responder) = responder {
-                responder.send(outcome);
+                responder.send(applied);
             }
         }
         Ok(())

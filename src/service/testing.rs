@@ -186,5 +186,6 @@ pub(crate) fn schema_change(node: &TestNode, text: &str) -> CommandBody {
         judged_at: current.revision(),
         expired_by: TimestampMs(0),
         text: text.to_owned(),
+        request: None,
     })
 }

@@ -337,13 +337,13 @@ mod tests {
 
     async fn write(services: &Services, text: &str) -> Zookie {
         let updates = vec![update(UpdateKind::Touch, text)];
-        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid")
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid").zookie
     }
 
     #[tokio::test]
     async fn more_transactions_than_are_read_at_once_are_all_told_in_order() {
         let (_, services) = TestNode::start();
-        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid").zookie;
         let count = 2 * TRANSACTIONS_AT_ONCE + 3;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;
@@ -362,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_told_and_can_go_on() {
         let (_, services) = TestNode::start();
-        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid").zookie;
         let count = 2 * MESSAGES_AHEAD;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Counter, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey,
-    TupleUpdate,
+    Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TimestampMs,
+    Tuple, TupleFilter, TupleKey, TupleUpdate,
 };
 
 /// Why a store could not answer. None of them is the caller's fault.
@@ -140,6 +140,10 @@ pub trait ReadView: Send + Sync {
 
     /// The relationship counters that are registered at this revision, in order of their names.
     fn counters(&self) -> Result<Vec<Counter>, StoreError>;
+
+    /// What is remembered of the request under `key`, where it took effect at or below this revision. Forgetting leaves no
+    /// version behind: what is forgotten by now is gone from every view.
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError>;
 }
 
 /// One transaction in the changelog: what happened at one revision, in the order of the request.
@@ -153,6 +157,19 @@ pub struct ChangeRecord {
     pub schema_changed: bool,
     /// The caller's metadata as JSON text; empty for none.
     pub metadata_json: String,
+}
+
+/// What is remembered of a request that took effect, so that its repetition does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// The revision of its effect.
+    pub at: Revision,
+    /// The cluster's time then.
+    pub time: TimestampMs,
+    /// Of what was asked.
+    pub digest: [u8; 32],
+    /// What became of it, as the Raft layer encodes it.
+    pub outcome: Vec<u8>,
 }
 
 /// The single records beside the data, each written in the same batch as what it describes.
@@ -209,6 +226,16 @@ pub trait StateBatch {
     /// The relationship counters, this batch's writes included.
     fn counters(&mut self, store: StoreId) -> Result<Vec<Counter>, StoreError>;
 
+    /// What is remembered of the request under `key`, this batch's writes included.
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError>;
+
+    /// The request of the lowest revision at or above `from` that is remembered in any store, this batch's writes included.
+    /// Whoever knows that there is none below `from` saves a walk over what was forgotten.
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError>;
+
     /// Writes a tuple at `at`.
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError>;
 
@@ -223,6 +250,12 @@ pub trait StateBatch {
 
     /// Appends to the changelog at `at`.
     fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError>;
+
+    /// Remembers a request under `key`, in the place of what was remembered under it.
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError>;
+
+    /// Forgets the request under `key`, if it is remembered.
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError>;
 
     /// Writes a single record.
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError>;

@@ -8,13 +8,15 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::{
-    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter,
+    TupleKey,
 };
 
 use super::bounds::{Retained, WriteOrder};
 use super::writer::{WriterPermit, WriterSlot};
 use super::{
-    ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+    ChangeRecord, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema,
+    SubjectRow, TupleRow,
 };
 
 /// A store that lives and dies with the process. Nothing is ever collected.
@@ -32,6 +34,7 @@ struct State {
     applied: Revision,
     meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
+    requests: BTreeMap<(StoreId, IdempotencyKey), RequestRecord>,
 }
 
 #[derive(Debug, Default)]
@@ -224,6 +227,11 @@ impl ReadView for MemoryView {
         let newest = state.stores.get(&self.store).and_then(|t| t.counters.range(..=self.revision).next_back());
         Ok(newest.map(|(_, counters)| counters.clone()).unwrap_or_default())
     }
+
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let found = read(&self.state).requests.get(&(self.store, key.clone())).cloned();
+        Ok(found.filter(|record| record.at <= self.revision))
+    }
 }
 
 /// The six names in the order that [`ScanOrder`] documents; a subject without a relation sorts first.
@@ -250,6 +258,8 @@ struct Staged {
     schemas: Vec<(StoreId, Revision, Arc<str>)>,
     counters: Vec<(StoreId, Revision, Vec<Counter>)>,
     changes: Vec<(StoreId, Revision, ChangeRecord)>,
+    /// `None` where one is forgotten.
+    requests: BTreeMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
     meta: BTreeMap<MetaKey, Vec<u8>>,
 }
 
@@ -289,6 +299,30 @@ impl StateBatch for MemoryBatch<'_> {
         Ok(stored.cloned().unwrap_or_default())
     }
 
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let place = (store, key.clone());
+        match self.staged.requests.get(&place) {
+            Some(own) => Ok(own.clone()),
+            None => Ok(read(self.state).requests.get(&place).cloned()),
+        }
+    }
+
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
+        let mut remembered = read(self.state).requests.clone();
+        for (place, own) in &self.staged.requests {
+            match own {
+                Some(record) => drop(remembered.insert(place.clone(), record.clone())),
+                None => drop(remembered.remove(place)),
+            }
+        }
+        let there = remembered.into_iter().filter(|(_, record)| record.at >= from);
+        let oldest = there.min_by(|(a, first), (b, second)| (first.at, a).cmp(&(second.at, b)));
+        Ok(oldest.map(|((store, key), record)| (store, key, record)))
+    }
+
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
         self.order.note(at);
         self.staged.tuples.push((store, at, tuple.key.clone(), Some(tuple.qualifiers.clone())));
@@ -319,6 +353,17 @@ impl StateBatch for MemoryBatch<'_> {
         Ok(())
     }
 
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError> {
+        self.order.note(record.at);
+        self.staged.requests.insert((store, key.clone()), Some(record.clone()));
+        Ok(())
+    }
+
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError> {
+        self.staged.requests.insert((store, key.clone()), None);
+        Ok(())
+    }
+
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
         self.staged.meta.insert(key, value.to_vec());
         Ok(())
@@ -338,6 +383,12 @@ impl StateBatch for MemoryBatch<'_> {
         }
         for (store, at, change) in self.staged.changes {
             state.stores.entry(store).or_default().changes.insert(at, change);
+        }
+        for (place, record) in self.staged.requests {
+            match record {
+                Some(record) => drop(state.requests.insert(place, record)),
+                None => drop(state.requests.remove(&place)),
+            }
         }
         state.meta.extend(self.staged.meta);
         state.applied = applied;

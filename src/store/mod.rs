@@ -14,7 +14,8 @@ mod suite;
 mod writer;
 
 pub use contract::{
-    ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+    ChangeRecord, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema,
+    SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
 pub use rocks::{CheckpointInfo, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{call, convert, long_call};
 use crate::api::errors::to_status;
+use crate::api::idempotency::{answer, idempotency_key, refuse_key};
 use crate::model::Error;
 use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
@@ -39,6 +40,7 @@ impl Permissions {
         metadata: &MetadataMap,
         messages: impl Stream<Item = Result<ImportBulkRelationshipsRequest, Status>> + Send,
     ) -> Result<ImportBulkRelationshipsResponse, Status> {
+        refuse_key(metadata)?;
         let batches = messages.map(convert::to_import);
         let num_loaded = self.services.import_tuples(long_call(metadata), batches).await.map_err(to_status)?;
         Ok(ImportBulkRelationshipsResponse { num_loaded })
@@ -65,9 +67,10 @@ impl PermissionsService for Permissions {
         request: Request<WriteRelationshipsRequest>,
     ) -> Result<Response<WriteRelationshipsResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let write = convert::to_write(request.into_inner()).map_err(to_status)?;
-        let zookie = self.services.write_tuples(call, write).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_write(zookie)))
+        let key = idempotency_key(request.metadata())?;
+        let write = convert::to_write(request.into_inner(), key).map_err(to_status)?;
+        let written = self.services.write_tuples(call, write).await.map_err(to_status)?;
+        Ok(answer(convert::from_write(written.zookie), written.replayed))
     }
 
     async fn delete_relationships(
@@ -75,9 +78,10 @@ impl PermissionsService for Permissions {
         request: Request<DeleteRelationshipsRequest>,
     ) -> Result<Response<DeleteRelationshipsResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let delete = convert::to_delete(request.into_inner()).map_err(to_status)?;
-        let answer = self.services.delete_tuples(call, delete).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_delete(answer)))
+        let key = idempotency_key(request.metadata())?;
+        let delete = convert::to_delete(request.into_inner(), key).map_err(to_status)?;
+        let deleted = self.services.delete_tuples(call, delete).await.map_err(to_status)?;
+        Ok(answer(convert::from_delete(deleted), deleted.replayed))
     }
 
     async fn check_permission(

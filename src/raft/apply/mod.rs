@@ -6,6 +6,7 @@
 mod applier;
 mod counters;
 mod judge;
+mod requests;
 mod state;
 #[cfg(test)]
 mod tests;

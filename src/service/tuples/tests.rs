@@ -33,6 +33,7 @@ fn delete_all() -> DeleteTuples {
         limit: 0,
         allow_partial: false,
         metadata_json: String::new(),
+        key: None,
     }
 }
 
@@ -141,7 +142,7 @@ async fn a_failed_precondition_says_which_one() {
 #[tokio::test]
 async fn an_empty_write_names_the_present_state() {
     let (node, services) = with_schema().await;
-    let zookie = services.write_tuples(call(), WriteTuples::default()).await.expect("allowed");
+    let zookie = services.write_tuples(call(), WriteTuples::default()).await.expect("allowed").zookie;
     assert_eq!(zookie.revision, node.applied());
 }
 

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
 use crate::model::{
-    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter,
-    TupleKey,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple,
+    TupleFilter, TupleKey,
 };
 
-use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
+use super::super::{ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
 use super::generation::{Database, Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::options::Family;
@@ -156,6 +156,35 @@ pub(super) fn newest_counters(
     Ok(newest_version(generation, Family::Counters, store, revision, read)?.unwrap_or_default())
 }
 
+/// What is remembered of a request.
+pub(super) fn remembered(
+    generation: &Generation,
+    store: StoreId,
+    key: &IdempotencyKey,
+) -> Result<Option<RequestRecord>, StoreError> {
+    let family = generation.handle(Family::Requests);
+    let value = generation.db().get_pinned_cf(family, keys::request_key(store, key)).map_err(engine)?;
+    value.map(|value| record::decode_request(&value)).transpose()
+}
+
+/// The first request in their order at or above `from` of which `skip` does not say that it is to be left out.
+pub(super) fn oldest_request(
+    generation: &Generation,
+    from: Revision,
+    skip: impl Fn(StoreId, &IdempotencyKey) -> bool,
+) -> Result<Option<(Revision, StoreId, IdempotencyKey)>, StoreError> {
+    let mut iterator = generation.db().raw_iterator_cf(generation.handle(Family::RequestOrder));
+    iterator.seek(keys::request_order_start(from));
+    while let Some(key) = iterator.key() {
+        let (at, store, key) = keys::decode_request_order_key(key)?;
+        if !skip(store, &key) {
+            return Ok(Some((at, store, key)));
+        }
+        iterator.next();
+    }
+    iterator.status().map_err(engine).map(|()| None)
+}
+
 impl ReadView for RocksView {
     fn revision(&self) -> Revision {
         self.pin.revision()
@@ -221,6 +250,11 @@ impl ReadView for RocksView {
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         newest_counters(&self.generation, self.store, self.pin.revision())
+    }
+
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let found = remembered(&self.generation, self.store, key)?;
+        Ok(found.filter(|record| record.at <= self.pin.revision()))
     }
 }
 

@@ -10,11 +10,11 @@ mod writes;
 use std::ops::ControlFlow;
 
 use crate::model::{
-    Counter, CounterName, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter, SubjectRef,
-    SubjectRelationFilter, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    Counter, CounterName, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter,
+    SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
 };
 
-use super::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore, SubjectRow, TupleRow};
+use super::{ChangeRecord, MemoryStore, ReadView, RequestRecord, StateBatch, StateStore, SubjectRow, TupleRow};
 
 pub(super) const STORE: StoreId = StoreId::DEFAULT;
 
@@ -38,6 +38,7 @@ pub(super) fn conforms<S: StateStore, G>(make: impl Fn() -> (S, G)) {
         ("a batch reads itself", writes::batch_reads_itself),
         ("an abandoned batch leaves nothing", writes::abandoned_batch),
         ("meta is replaced", writes::meta_is_replaced),
+        ("requests are remembered until they are forgotten", writes::requests_are_remembered),
         ("visitors may stop and ask again", views::visitors_stop_and_ask_again),
         ("many versions of one tuple", views::many_versions),
         ("qualifiers are kept", views::qualifiers_are_kept),
@@ -169,6 +170,13 @@ pub(super) fn change(op_id: u128, texts: &[&str]) -> ChangeRecord {
 pub(super) fn counter(name: &str) -> Counter {
     let filter = TupleFilter { subject: Some(user_subjects()), ..TupleFilter::default() };
     Counter { name: CounterName::new(name).unwrap(), filter }
+}
+
+/// The key of number `n`, and what is remembered of a request that took effect at `at`.
+pub(super) fn request(n: u8, at: u64) -> (IdempotencyKey, RequestRecord) {
+    let record =
+        RequestRecord { at: rev(at), time: TimestampMs(1000 * at), digest: [n; 32], outcome: vec![n; usize::from(n)] };
+    (IdempotencyKey::new(&format!("request {n}")).unwrap(), record)
 }
 
 pub(super) fn user_subjects() -> SubjectFilter {
