@@ -29,6 +29,11 @@ pub enum CommandBody {
     ChangeCounter(ChangeCounter),
     /// Reserve a node id that was never used before, for a node at these addresses.
     AdmitNode(NodeAddress),
+    /// Let go of the history below a revision.
+    AdvanceWatermark {
+        /// The oldest revision that stays readable.
+        oldest: Revision,
+    },
 }
 
 /// Changes to tuples, all or nothing.

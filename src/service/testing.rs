@@ -84,6 +84,10 @@ impl TestNode {
             CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
             CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
             CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
+            CommandBody::AdvanceWatermark { oldest } => {
+                batch.expire_below(oldest.min(before.revision()));
+                Outcome::Done
+            }
         };
         batch.commit(revision).expect("commits");
         self.mark.send_replace(revision);

@@ -17,4 +17,4 @@ pub use contract::{
     ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
-pub use rocks::{CheckpointInfo, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};
+pub use rocks::{CheckpointInfo, Collector, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};

@@ -148,10 +148,10 @@ fn the_same_batches_leave_the_same_bytes() {
 fn the_oldest_reader_is_known() {
     let (store, _dir) = fresh();
     write(&store, 4, &["doc:a#viewer@user:x"]);
-    assert_eq!(store.oldest_in_use(), None);
+    assert_eq!(store.generation().pins().oldest(), None);
     let views = (store.view(STORE, rev(4)).unwrap(), store.view(STORE, rev(2)).unwrap());
-    assert_eq!(store.oldest_in_use(), Some(rev(2)));
+    assert_eq!(store.generation().pins().oldest(), Some(rev(2)));
     drop(views);
-    assert_eq!(store.oldest_in_use(), None);
+    assert_eq!(store.generation().pins().oldest(), None);
     store.batch().commit(rev(5)).unwrap();
 }
