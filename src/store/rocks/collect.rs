@@ -39,9 +39,9 @@ use super::record;
 use super::view::{self, Span};
 
 /// Updates of the changelog after which a step ends. One record is never divided.
-const STEP_UPDATES: usize = 4096;
+const STEP_UPDATES: usize = if cfg!(test) { 6 } else { 4096 };
 /// Tuples whose versions go in one batch of the engine.
-const BATCH_TUPLES: usize = 1024;
+const BATCH_TUPLES: usize = if cfg!(test) { 3 } else { 1024 };
 /// Removed records after which the engine is told to give their space back.
 const RECLAIM_AFTER: u64 = 50_000;
 

@@ -1,6 +1,8 @@
-//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, and checkpoints.
+//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, checkpoints, and the
+//! collection of history.
 
 mod checkpoints;
+mod collection;
 mod crashes;
 
 use std::fs;
@@ -90,6 +92,12 @@ fn the_durable_store_conforms() {
 #[should_panic(expected = "a second writer")]
 fn two_batches_are_refused() {
     suite::refuses_two_batches(&fresh().0);
+}
+
+#[test]
+#[should_panic(expected = "nothing below 6 is kept")]
+fn expiring_the_latest_is_refused() {
+    suite::refuses_to_expire_the_latest(&fresh().0);
 }
 
 #[test]
