@@ -18,7 +18,7 @@ use crate::raft::types::{Entry, LogId};
 use crate::raft::{
     ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
 };
-use crate::store::{ChangeRecord, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
+use crate::store::{ChangeRecord, Collector, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
 
 const STORE: StoreId = StoreId::DEFAULT;
 
@@ -59,9 +59,15 @@ fn delete(resource: u8, limit: u64, allow_partial: bool) -> CommandBody {
     CommandBody::DeleteTuples(DeleteTuples { store: STORE, preconditions, filter, limit, allow_partial, metadata_json })
 }
 
+/// A change that was judged where nothing is yet, so that apply judges all of it.
 fn schema(replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
+    judged(0, 0, replaces, orphan_guards)
+}
+
+fn judged(at: u64, expired_by: u64, replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
     let (replaces, text) = (replaces.map(Revision::new), "definition user {}".to_owned());
-    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, text })
+    let (judged_at, expired_by) = (Revision::new(at), TimestampMs(expired_by));
+    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, judged_at, expired_by, text })
 }
 
 /// Everything a reader could see, and everything replicated beside it.
@@ -70,6 +76,7 @@ struct Dump {
     tuples: Vec<TupleRow>,
     changes: Vec<(Revision, ChangeRecord)>,
     record: Option<Vec<u8>>,
+    oldest: Revision,
     counters: Vec<Counter>,
 }
 
@@ -85,9 +92,9 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         changes.push((revision, change));
         ControlFlow::Continue(())
     };
-    store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
+    store.changes(STORE, store.oldest(), store.applied(), take).unwrap();
     let counters = view.counters().unwrap();
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters }
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), oldest: store.oldest(), counters }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -153,27 +160,64 @@ fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
     assert_eq!(outcomes, [Outcome::Done, refused(0), Outcome::Done, Outcome::Done, refused(1)]);
 }
 
+/// A touch of a tuple of document 1 that expires.
+fn expiring(subject: u8, at: u64) -> CommandBody {
+    let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
+    let tuple = Tuple { key: key(1, subject), qualifiers };
+    let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
+    CommandBody::WriteTuples(WriteTuples { updates: vec![TupleUpdate { kind: UpdateKind::Touch, tuple }], ..empty })
+}
+
+/// An entry with a leader's time.
+fn when(proposed_at: u64, index: u64, body: CommandBody) -> Entry {
+    let mut entry = entry(index, body);
+    if let EntryPayload::Normal(command) = &mut entry.payload {
+        command.proposed_at = TimestampMs(proposed_at);
+    }
+    entry
+}
+
+#[test]
+fn what_has_expired_goes_last_and_keeps_no_limited_removal_from_the_rest() {
+    use UpdateKind::Touch;
+    /// Limit, whether a part is enough, and what becomes of it.
+    type Case = (u64, bool, Outcome);
+    let deleted = |count, partial| Outcome::Deleted { count, partial };
+    let cases: [Case; 8] = [
+        (1, false, Outcome::Refused(Refusal::TooManyDeletes { limit: 1 })),
+        (2, false, deleted(2, true)),
+        (3, false, deleted(3, true)),
+        (4, false, deleted(4, false)),
+        (9, false, deleted(4, false)),
+        (1, true, deleted(1, true)),
+        (3, true, deleted(3, true)),
+        (4, true, deleted(4, false)),
+    ];
+    for (limit, allow_partial, expected) in cases {
+        let log = [
+            when(10, 1, schema(None, vec![])),
+            when(10, 2, expiring(1, 20)),
+            when(10, 3, expiring(2, 20)),
+            when(10, 4, write(1, vec![], vec![(Touch, key(1, 3)), (Touch, key(1, 4))])),
+            when(30, 5, delete(1, limit, allow_partial)),
+        ];
+        let store = Arc::new(MemoryStore::new());
+        assert_eq!(apply(&store, &log, log.len())[4], expected, "{limit} {allow_partial}");
+        if !allow_partial && limit == 2 {
+            let left: Vec<_> = dump(&*store).tuples.into_iter().map(|row| row.tuple.key).collect();
+            assert_eq!(left, [key(1, 1), key(1, 2)], "those that still say something are gone");
+        }
+    }
+}
+
 #[test]
 fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create() {
     use PreconditionKind::{MustMatch, MustNotMatch};
     let condition = |kind| Precondition { kind, filter: on_document(1) };
-    let expiring = |at| {
-        let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
-        let updates = vec![TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple { key: key(1, 1), qualifiers } }];
-        let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
-        CommandBody::WriteTuples(WriteTuples { updates, ..empty })
-    };
-    let when = |proposed_at: u64, index: u64, body| {
-        let mut entry = entry(index, body);
-        if let EntryPayload::Normal(command) = &mut entry.payload {
-            command.proposed_at = TimestampMs(proposed_at);
-        }
-        entry
-    };
     let touch = || vec![(UpdateKind::Touch, key(2, 1))];
     let log = [
         when(10, 1, schema(None, vec![])),
-        when(10, 2, expiring(20)),
+        when(10, 2, expiring(1, 20)),
         when(19, 3, write(1, vec![condition(MustMatch)], touch())),
         when(19, 4, schema(Some(1), vec![on_document(1)])),
         // The time of the entry itself counts, and what it brought stays when a later leader's clock is behind.
@@ -241,6 +285,29 @@ fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
     assert_eq!(outcomes, expected);
 }
 
+#[test]
+fn of_the_data_apply_looks_only_at_what_came_after_the_judgement() {
+    use UpdateKind::{Delete, Touch};
+    let guards = || vec![on_document(2), on_document(1)];
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        write(1, vec![], vec![(Touch, key(1, 1)), (Touch, key(2, 1)), (Touch, key(3, 1))]),
+        write(1, vec![], vec![(Delete, key(2, 1))]),
+        // Written and deleted again since: not in the way. What was there before is for the proposer to see.
+        judged(2, 0, Some(1), guards()),
+        write(4, vec![], vec![(Touch, key(1, 2)), (Touch, key(2, 2)), (Touch, key(3, 2))]),
+        judged(4, 0, Some(4), guards()),
+        // A judgement about what is not there yet, and one that waits for a time that has not come.
+        judged(7, 0, Some(4), guards()),
+        judged(7, 9999, Some(4), guards()),
+        judged(8, 0, Some(4), guards()),
+    ]);
+    let (refused, outdated) = (|r| Outcome::Refused(r), Outcome::Refused(Refusal::JudgementOutdated));
+    assert_eq!(outcomes[3], Outcome::Done);
+    assert_eq!(outcomes[5], refused(Refusal::WouldOrphan { position: 0, example: key(2, 2) }));
+    assert_eq!(outcomes[6..], [outdated.clone(), outdated, Outcome::Done]);
+}
+
 fn count(name: &str, documents: Option<u8>) -> CommandBody {
     let name = CounterName::new(name).unwrap();
     CommandBody::ChangeCounter(ChangeCounter { store: STORE, name, filter: documents.map(on_document) })
@@ -278,6 +345,55 @@ fn node_ids_are_never_handed_out_twice() {
     assert_eq!(outcomes, [2, 3, 4].map(|node_id| Outcome::Admitted { node_id }));
 }
 
+fn watermark(oldest: u64) -> CommandBody {
+    CommandBody::AdvanceWatermark { oldest: Revision::new(oldest) }
+}
+
+#[test]
+fn a_watermark_only_rises_and_leaves_the_state_before_it() {
+    let store = Arc::new(MemoryStore::new());
+    let mut applier = Applier::open(Arc::clone(&store)).unwrap();
+    let mut oldest = Vec::new();
+    for (index, asked) in [(1, 0), (2, 9), (3, 1), (4, u64::MAX), (5, 4), (6, 2)] {
+        assert_eq!(applier.apply(&[entry(index, watermark(asked))]).unwrap(), [Outcome::Done]);
+        oldest.push(store.oldest().index());
+    }
+    assert_eq!(oldest, [0, 1, 1, 3, 4, 4]);
+}
+
+/// A node that collects applies what comes like one that does not: with the watermark where it is, nothing that apply reads
+/// is ever touched.
+#[test]
+fn collection_is_no_part_of_apply() {
+    use UpdateKind::{Create, Delete, Touch};
+    let must = |kind, document| Precondition { kind, filter: on_document(document) };
+    let mut bodies = vec![schema(None, vec![])];
+    for round in 0..8u64 {
+        bodies.push(write(1, vec![], vec![(Touch, key(1, 1)), (Delete, key(1, 2)), (Create, key(3, 3))]));
+        bodies.push(watermark(round * 4));
+        bodies.push(write(
+            1,
+            vec![must(PreconditionKind::MustMatch, 1)],
+            vec![(Delete, key(1, 1)), (Touch, key(1, 2))],
+        ));
+        bodies.push(delete(3, 5, false));
+    }
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let memory = Arc::new(MemoryStore::new());
+    let expected = apply(&memory, &log, 3);
+    let (_dir, durable) = rocks();
+    let (mut applier, mut collector) =
+        (Applier::open(Arc::clone(&durable)).unwrap(), Collector::new(Arc::clone(&durable)));
+    let mut outcomes = Vec::new();
+    for entry in &log {
+        outcomes.extend(applier.apply(std::slice::from_ref(entry)).unwrap());
+        while collector.step().unwrap() {}
+    }
+    assert_eq!(outcomes, expected);
+    assert_eq!(dump(&*memory), dump(&*durable));
+    assert!(!durable.changed_within(Revision::ZERO, durable.oldest()).unwrap(), "it was collected");
+}
+
 #[test]
 fn cluster_time_never_goes_back() {
     let store = Arc::new(MemoryStore::new());
@@ -305,6 +421,7 @@ fn any_body() -> impl Strategy<Value = CommandBody> {
             .prop_map(|(replaces, guards)| schema(replaces, guards)),
         1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
+        2 => (0..60u64).prop_map(watermark),
     ]
 }
 
