@@ -1,7 +1,7 @@
 //! The task that lets history go: every node notes how far it is, the one that leads proposes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -12,6 +12,9 @@ use crate::raft::leader::LeaderWatch;
 use crate::raft::propose::Proposer;
 use crate::raft::{AppliedMark, CommandBody};
 use crate::store::{RocksStore, StateStore, StoreError};
+
+/// How long one proposal is waited for before the next: a leader without a majority must not pile them up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the task works with.
 pub(in crate::raft) struct Advance {
@@ -45,16 +48,17 @@ impl Advance {
         }
     }
 
-    /// Whether there is anything to let go of: an idle cluster must not fill its log with watermarks.
+    /// Whether there is enough to let go of: an idle cluster must not fill its log with watermarks.
     fn worthwhile(&self, oldest: Revision) -> Result<bool, StoreError> {
         let current = self.store.oldest();
-        Ok(oldest > current && self.store.changed_within(current, oldest)?)
+        let enough = oldest.index().saturating_sub(current.index()) >= self.options.at_a_time();
+        Ok(enough && self.store.changed_within(current, oldest)?)
     }
 
     async fn propose(&self, oldest: Revision) {
         let body = CommandBody::AdvanceWatermark { oldest };
         // Not proposed, or proposed and of unknown outcome: the next time does as well.
-        match tokio::time::timeout(self.options.note_every(), self.proposer.propose_here(rand::random(), body)).await {
+        match tokio::time::timeout(PATIENCE, self.proposer.propose_here(rand::random(), body)).await {
             Ok(Ok(Ok(_))) => tracing::info!(%oldest, "history below this revision is no longer readable"),
             Ok(Ok(Err(error))) => tracing::info!(%error, %oldest, "history was not let go of"),
             Ok(Err(_)) => tracing::debug!(%oldest, "history was not let go of: the leader changed"),

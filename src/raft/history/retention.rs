@@ -24,6 +24,12 @@ pub struct HistoryOptions {
 }
 
 impl HistoryOptions {
+    /// So many states at least go at a time. A watermark is an entry of the log as well, and counts among the newest: if each
+    /// let go of one state, an idle cluster would go on until nothing but watermarks were left.
+    pub(super) fn at_a_time(&self) -> u64 {
+        (self.retain_entries / u64::from(NOTES)).max(1)
+    }
+
     /// The time between two notes.
     pub(in crate::raft) fn note_every(&self) -> Duration {
         (self.retain / NOTES).clamp(NOTE_EVERY.0, NOTE_EVERY.1)

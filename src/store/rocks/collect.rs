@@ -43,7 +43,7 @@ const STEP_UPDATES: usize = if cfg!(test) { 6 } else { 4096 };
 /// Tuples whose versions go in one batch of the engine.
 const BATCH_TUPLES: usize = if cfg!(test) { 3 } else { 1024 };
 /// Removed records after which the engine is told to give their space back.
-const RECLAIM_AFTER: u64 = 50_000;
+const RECLAIM_AFTER: u64 = 20_000;
 
 /// Collects the history of one store, step by step.
 pub struct Collector {
