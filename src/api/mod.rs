@@ -8,6 +8,7 @@ mod authzed;
 mod deadline;
 mod errors;
 mod gateway;
+mod raised;
 mod request_id;
 mod response_meta;
 mod server;

@@ -1,9 +1,13 @@
 //! What the log replicates. A command carries everything that apply needs, so that apply reads no clock and no
 //! configuration and compiles no schema.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CounterName, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
+use crate::model::{
+    CounterName, Floor, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate, TypeName,
+};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,8 @@ pub enum CommandBody {
     ChangeCounter(ChangeCounter),
     /// Reserve a node id that was never used before, for a node at these addresses.
     AdmitNode(NodeAddress),
+    /// Replace the floors.
+    SetFloors(SetFloors),
 }
 
 /// Changes to tuples, all or nothing.
@@ -85,6 +91,17 @@ pub struct ChangeCounter {
     pub name: CounterName,
     /// What it counts from now on; `None` to unregister it.
     pub filter: Option<TupleFilter>,
+}
+
+/// Replacement of the floors of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFloors {
+    /// The store to change.
+    pub store: StoreId,
+    /// The version that the change was made from; zero for none. Apply refuses when another is in force.
+    pub replaces: Revision,
+    /// The new floors, by type.
+    pub floors: BTreeMap<TypeName, Floor>,
 }
 
 /// Where a node is reached.
@@ -155,5 +172,10 @@ pub enum Refusal {
         position: u32,
         /// One of the tuples in the way.
         example: TupleKey,
+    },
+    /// The floors in force are not the ones that the change was made from. Read them, and make it again.
+    FloorsChanged {
+        /// The version in force.
+        current: Revision,
     },
 }

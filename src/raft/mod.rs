@@ -28,9 +28,11 @@ mod status;
 mod storage_suite;
 mod types;
 
+pub use apply::FloorTable;
 pub use clock::wall_clock;
 pub use command::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, SetFloors, WriteSchema,
+    WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
 pub use membership::{request_admission, request_promotion};

@@ -11,6 +11,7 @@ use openraft::storage::RaftLogStorage;
 use openraft::{Config, SnapshotPolicy};
 use tokio::sync::watch;
 
+use super::apply::FloorTable;
 use super::codec;
 use super::contract::{Applied, Propose};
 use super::leader::LeaderWatch;
@@ -108,6 +109,7 @@ pub struct Replica {
     proposer: Arc<Proposer>,
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
+    floors: watch::Receiver<Arc<FloorTable>>,
     counters: Arc<LogCounters>,
 }
 
@@ -136,7 +138,7 @@ impl Replica {
         let snapshots = Arc::new(snapshots);
         let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }));
         let machine = StateMachine::open(Arc::clone(&store), Arc::clone(&snapshots))?;
-        let applied = machine.watch();
+        let (applied, floors) = (machine.watch(), machine.watch_floors());
         let counters = log.counters();
         cover_state(&log, &machine, &store, &snapshots).await?;
         let config = raft_config(&options)?;
@@ -151,7 +153,7 @@ impl Replica {
         let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader);
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters }))
+        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -192,6 +194,12 @@ impl Replica {
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<AppliedMark> {
         self.applied.clone()
+    }
+
+    /// Follows the floors that this node has applied. Never behind [`Replica::applied`].
+    #[must_use]
+    pub fn floors(&self) -> watch::Receiver<Arc<FloorTable>> {
+        self.floors.clone()
     }
 
     /// What this node knows of itself and the cluster.

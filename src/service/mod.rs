@@ -11,6 +11,9 @@ mod consistency_request;
 mod counters;
 mod cursor;
 mod evaluate;
+mod floors;
+#[cfg(test)]
+mod floors_tests;
 mod lookup;
 mod reflection;
 mod sandbox;
@@ -24,6 +27,7 @@ pub(crate) mod testing;
 mod tuples;
 mod watch;
 
+pub use crate::consistency::Raised;
 pub use crate::engine::{
     CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
     FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
@@ -34,6 +38,7 @@ pub use cluster::{
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
+pub use floors::FloorsAnswer;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
 pub use reflection::{ComputableQuestion, ReflectionAnswer};
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
@@ -42,6 +47,7 @@ pub use schema_plan::{Obstacle, SchemaPlan};
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
 pub use tuples::{
-    DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
+    DeleteAnswer, DeleteTuples, ExportPage, ExportStream, ExportTuples, ReadTuples, TupleStream, TupleWithCursor,
+    WriteTuples,
 };
 pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

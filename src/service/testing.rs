@@ -13,16 +13,18 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
-    TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Counter, Error, ErrorCode, Floors, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId,
+    SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
 };
 use crate::raft::{
-    Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema,
+    Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, SetFloors, WriteSchema,
     WriteTuples,
 };
 use crate::store::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore};
 
 pub(crate) const LINEAGE: u64 = 0x51;
+/// The age up to which the node answers without asking.
+pub(crate) const CEILING: Duration = Duration::from_secs(10);
 const STORE: StoreId = StoreId::DEFAULT;
 
 /// The schema that most tests use.
@@ -40,6 +42,12 @@ pub(crate) struct TestNode {
     store: MemoryStore,
     /// Follows what is applied.
     mark: watch::Sender<Revision>,
+    /// In force at the end.
+    pub(crate) floors: Mutex<Arc<Floors>>,
+    /// Every view that was asked for, in order.
+    pub(crate) asked: Mutex<Vec<Requirement>>,
+    /// Commands of others: each view lets one of them in first.
+    pub(crate) meanwhile: Mutex<VecDeque<CommandBody>>,
     /// One proposal at a time.
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
@@ -84,6 +92,7 @@ impl TestNode {
             CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
             CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
             CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
+            CommandBody::SetFloors(set) => set_floors(&mut self.floors.lock(), revision, set),
         };
         batch.commit(revision).expect("commits");
         self.mark.send_replace(revision);
@@ -187,6 +196,14 @@ fn change_counter(batch: &mut impl StateBatch, at: Revision, change: ChangeCount
     Outcome::Done
 }
 
+fn set_floors(floors: &mut Arc<Floors>, at: Revision, set: SetFloors) -> Outcome {
+    if floors.version != set.replaces {
+        return Outcome::Refused(Refusal::FloorsChanged { current: floors.version });
+    }
+    *floors = Arc::new(Floors { version: at, by_type: set.floors });
+    Outcome::Done
+}
+
 impl Propose for TestNode {
     fn propose(&self, body: CommandBody, _: Instant) -> BoxFuture<'_, Result<Applied, ProposeError>> {
         async move {
@@ -210,6 +227,10 @@ impl ViewSource for TestNode {
         requirement: Requirement,
         _: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
+        self.asked.lock().push(requirement);
+        if let Some(other) = self.meanwhile.lock().pop_front() {
+            self.apply(other);
+        }
         let applied = self.applied();
         let revision = match requirement {
             Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
@@ -223,6 +244,14 @@ impl ViewSource for TestNode {
             }
         };
         async move { Ok(self.store.view(store, revision?)?) }.boxed()
+    }
+
+    fn floors(&self, _: StoreId) -> Arc<Floors> {
+        Arc::clone(&self.floors.lock())
+    }
+
+    fn ceiling(&self) -> Duration {
+        CEILING
     }
 
     fn lineage(&self) -> u64 {

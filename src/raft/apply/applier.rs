@@ -9,7 +9,7 @@ use std::sync::Arc;
 use openraft::EntryPayload;
 
 use super::state::AppliedState;
-use super::{counters, judge};
+use super::{FloorTable, counters, floors, judge};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleKey, TupleUpdate, UpdateKind};
 use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
@@ -30,13 +30,14 @@ struct Stamp {
 pub(in crate::raft) struct Applier<S> {
     store: Arc<S>,
     state: AppliedState,
+    floors: Arc<FloorTable>,
 }
 
 impl<S: StateStore> Applier<S> {
     /// Takes up where `store` stands.
     pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
-        let state = read_state(&*store)?;
-        Ok(Self { store, state })
+        let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
+        Ok(Self { store, state, floors })
     }
 
     /// Where the log stands in this store.
@@ -44,9 +45,15 @@ impl<S: StateStore> Applier<S> {
         &self.state
     }
 
+    /// The floors in force. Another one after each change.
+    pub(in crate::raft) fn floors(&self) -> &Arc<FloorTable> {
+        &self.floors
+    }
+
     /// Reads the state anew, after the store's content was replaced.
     pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
         self.state = read_state(&*self.store)?;
+        self.floors = Arc::new(FloorTable::read(&*self.store)?);
         Ok(())
     }
 
@@ -111,6 +118,7 @@ impl<S: StateStore> Applier<S> {
                 self.state.next_node_id += 1;
                 Ok(Outcome::Admitted { node_id })
             }
+            CommandBody::SetFloors(set) => floors::set(batch, &mut self.floors, stamp.at, set),
         }
     }
 }
@@ -127,7 +135,7 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) => false,
+        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) | CommandBody::SetFloors(_) => false,
     }
 }
 

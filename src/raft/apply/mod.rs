@@ -5,10 +5,12 @@
 
 mod applier;
 mod counters;
+mod floors;
 mod judge;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub(super) use applier::Applier;
+pub use floors::FloorTable;
 pub(super) use state::AppliedState;

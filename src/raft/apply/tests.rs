@@ -9,14 +9,15 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier};
+use super::{AppliedState, Applier, FloorTable};
 use crate::model::{
-    Counter, CounterName, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId,
-    SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,
+    Counter, CounterName, Floor, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision,
+    StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
 };
 use crate::raft::types::{Entry, LogId};
 use crate::raft::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, SetFloors, WriteSchema,
+    WriteTuples,
 };
 use crate::store::{ChangeRecord, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
 
@@ -71,6 +72,7 @@ struct Dump {
     changes: Vec<(Revision, ChangeRecord)>,
     record: Option<Vec<u8>>,
     counters: Vec<Counter>,
+    floors: FloorTable,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -87,7 +89,8 @@ fn dump<S: StateStore>(store: &S) -> Dump {
     };
     store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
     let counters = view.counters().unwrap();
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters }
+    let floors = FloorTable::read(store).unwrap();
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters, floors }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -271,6 +274,34 @@ fn counters_are_registered_once_and_up_to_a_bound() {
     assert_eq!(view.counters().unwrap().len(), 2, "what was at an earlier revision stays readable");
 }
 
+fn floor(store: StoreId, replaces: u64, type_name: &str) -> CommandBody {
+    let floors = [(TypeName::new(type_name).unwrap(), Floor::FullyConsistent)].into();
+    CommandBody::SetFloors(SetFloors { store, replaces: Revision::new(replaces), floors })
+}
+
+#[test]
+fn floors_replace_only_those_that_they_were_made_from() {
+    let other = StoreId::new(7);
+    let bodies =
+        [floor(STORE, 0, "a"), floor(STORE, 0, "b"), floor(other, 0, "c"), floor(STORE, 1, "d"), floor(STORE, 1, "e")];
+    let changed = |current| Outcome::Refused(Refusal::FloorsChanged { current: Revision::new(current) });
+    let expected = [Outcome::Done, changed(1), Outcome::Done, Outcome::Done, changed(4)];
+    assert_eq!(outcomes(bodies.to_vec()), expected);
+
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let (_dir, store) = rocks();
+    let mut applier = Applier::open(Arc::clone(&store)).unwrap();
+    applier.apply(&log).unwrap();
+    let of = |store| {
+        let floors = applier.floors().of(store);
+        (floors.version.index(), floors.by_type.keys().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!((of(STORE), of(other)), ((4, vec!["d".to_owned()]), (3, vec!["c".to_owned()])));
+    assert_eq!(of(StoreId::new(9)), (0, vec![]));
+    let again = Applier::open(store).unwrap();
+    assert_eq!(again.floors(), applier.floors(), "the store has what is in memory");
+}
+
 #[test]
 fn node_ids_are_never_handed_out_twice() {
     let admit = || CommandBody::AdmitNode(NodeAddress::default());
@@ -305,6 +336,7 @@ fn any_body() -> impl Strategy<Value = CommandBody> {
             .prop_map(|(replaces, guards)| schema(replaces, guards)),
         1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
+        1 => (0..4u64).prop_map(|replaces| floor(STORE, replaces, "payment")),
     ]
 }
 

@@ -49,6 +49,7 @@ pub(super) enum MetaRecord {
     Applied = 2,
     Identity = 3,
     Cluster = 4,
+    Floors = 5,
 }
 
 impl MetaRecord {
