@@ -390,16 +390,16 @@ mod tests {
 
     #[test]
     fn an_answer_about_several_types_meets_the_strictest_floor() {
-        let [a, b, c] = ["a", "b", "c"].map(|text| TypeName::new(text).unwrap());
+        let [a, b, c] = ["aaa", "bbb", "ccc"].map(|text| TypeName::new(text).unwrap());
         let by_type = [(a.clone(), Floor::MaxStaleness(seconds(5))), (b.clone(), Floor::FullyConsistent)];
         let floors = Floors { version: Revision::new(1), by_type: by_type.into() };
         let raised = |scope: Scope<'_>| {
             let found = Demand::raised(&floors, &scope, Requirement::MinimizeLatency, None, CEILING).unwrap();
             found.raised.map(|raised| raised.to_string())
         };
-        assert_eq!(raised(Scope::Types(vec![&c, &a])).as_deref(), Some("max_staleness=5s (a)"));
-        assert_eq!(raised(Scope::Types(vec![&a, &b])).as_deref(), Some("fully_consistent (b)"));
-        assert_eq!(raised(Scope::Everything).as_deref(), Some("fully_consistent (b)"));
+        assert_eq!(raised(Scope::Types(vec![&c, &a])).as_deref(), Some("max_staleness=5s (aaa)"));
+        assert_eq!(raised(Scope::Types(vec![&a, &b])).as_deref(), Some("fully_consistent (bbb)"));
+        assert_eq!(raised(Scope::Everything).as_deref(), Some("fully_consistent (bbb)"));
         assert_eq!(raised(Scope::Types(vec![])), None);
         assert_eq!(raised(Scope::Type(&c)), None);
     }

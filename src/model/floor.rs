@@ -84,7 +84,7 @@ mod tests {
     fn the_strictest_of_the_types_that_are_asked_for_counts() {
         let name = |text: &str| TypeName::new(text).unwrap();
         let within = |ms| Floor::MaxStaleness(Duration::from_millis(ms));
-        let by_type = [("a", within(50)), ("b", Floor::FullyConsistent), ("c", within(5)), ("d", within(5))];
+        let by_type = [("aaa", within(50)), ("bbb", Floor::FullyConsistent), ("ccc", within(5)), ("ddd", within(5))];
         let by_type = by_type.map(|(text, floor)| (name(text), floor)).into();
         let floors = Floors { version: Revision::new(1), by_type };
         let strictest = |types: &[&str]| {
@@ -92,11 +92,11 @@ mod tests {
             floors.strictest(&types).map(|(floor, by)| (floor, by.to_string()))
         };
         assert_eq!(strictest(&[]), None);
-        assert_eq!(strictest(&["x"]), None);
-        assert_eq!(strictest(&["x", "a"]), Some((within(50), "a".to_owned())));
-        assert_eq!(strictest(&["a", "d", "c"]), Some((within(5), "d".to_owned())));
-        assert_eq!(strictest(&["a", "c", "b"]), Some((Floor::FullyConsistent, "b".to_owned())));
-        assert_eq!(floors.strictest_of_all(), Some((Floor::FullyConsistent, name("b"))));
+        assert_eq!(strictest(&["xxx"]), None);
+        assert_eq!(strictest(&["xxx", "aaa"]), Some((within(50), "aaa".to_owned())));
+        assert_eq!(strictest(&["aaa", "ddd", "ccc"]), Some((within(5), "ddd".to_owned())));
+        assert_eq!(strictest(&["aaa", "ccc", "bbb"]), Some((Floor::FullyConsistent, "bbb".to_owned())));
+        assert_eq!(floors.strictest_of_all(), Some((Floor::FullyConsistent, name("bbb"))));
         assert_eq!(Floors::default().strictest_of_all(), None);
     }
 

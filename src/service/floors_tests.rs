@@ -214,17 +214,17 @@ async fn floors_are_changed_from_the_version_in_force_and_are_bounded() {
     let (_, services) = TestNode::start();
     let none = services.read_floors(call()).await.expect("readable").floors;
     assert_eq!((none.version, none.by_type.len()), (Revision::ZERO, 0));
-    let first = services.set_floors(call(), Revision::ZERO, floors(&[("a", within(1))])).await.expect("the first");
+    let first = services.set_floors(call(), Revision::ZERO, floors(&[("aaa", within(1))])).await.expect("the first");
     let stale = services.set_floors(call(), Revision::ZERO, floors(&[])).await.expect_err("changed meanwhile");
     assert_eq!(stale.code, ErrorCode::Conflict);
     assert_eq!(stale.details, [("current_version", first.revision.to_string())]);
     let found = services.read_floors(call()).await.expect("readable");
-    assert_eq!((found.floors.version, &found.floors.by_type), (first.revision, &floors(&[("a", within(1))])));
+    assert_eq!((found.floors.version, &found.floors.by_type), (first.revision, &floors(&[("aaa", within(1))])));
     assert!(found.zookie.revision >= first.revision);
 
     let many = (0..=limits::FLOORS_PER_STORE).map(|n| (name(&format!("type_{n}")), within(1))).collect();
-    let long = floors(&[("a", Floor::MaxStaleness(Duration::from_millis(limits::FLOOR_STALENESS_MS + 1)))]);
-    for refused in [many, long, floors(&[("a", within(0))])] {
+    let long = floors(&[("aaa", Floor::MaxStaleness(Duration::from_millis(limits::FLOOR_STALENESS_MS + 1)))]);
+    for refused in [many, long, floors(&[("aaa", within(0))])] {
         let error = services.set_floors(call(), first.revision, refused).await.expect_err("out of bounds");
         assert_eq!(error.code, ErrorCode::InvalidArgument);
     }

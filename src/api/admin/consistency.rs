@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn floors_survive_the_way_there_and_back() {
         let within = |ms| Floor::MaxStaleness(Duration::from_millis(ms));
-        let floors = [("a", Floor::FullyConsistent), ("b", within(5000)), ("c", within(1))];
+        let floors = [("aaa", Floor::FullyConsistent), ("bbb", within(5000)), ("ccc", within(1))];
         let floors: BTreeMap<_, _> = floors.map(|(name, floor)| (TypeName::new(name).expect("valid"), floor)).into();
         let messages: Vec<_> = floors.iter().map(|(name, floor)| from_floor(name, *floor)).collect();
         assert_eq!(to_floors(messages), Ok(floors));
@@ -127,11 +127,11 @@ mod tests {
         let refused = [
             vec![floor("", full)],
             vec![floor("A b", full)],
-            vec![floor("a", None)],
-            vec![floor("a", Some(Least::FullyConsistent(false)))],
-            vec![floor("a", lasting(-1, 0))],
-            vec![floor("a", lasting(0, 1))],
-            vec![floor("a", full), floor("a", lasting(1, 0))],
+            vec![floor("aaa", None)],
+            vec![floor("aaa", Some(Least::FullyConsistent(false)))],
+            vec![floor("aaa", lasting(-1, 0))],
+            vec![floor("aaa", lasting(0, 1))],
+            vec![floor("aaa", full), floor("aaa", lasting(1, 0))],
         ];
         for floors in refused {
             let text = format!("{floors:?}");

@@ -282,8 +282,13 @@ fn floor(store: StoreId, replaces: u64, type_name: &str) -> CommandBody {
 #[test]
 fn floors_replace_only_those_that_they_were_made_from() {
     let other = StoreId::new(7);
-    let bodies =
-        [floor(STORE, 0, "a"), floor(STORE, 0, "b"), floor(other, 0, "c"), floor(STORE, 1, "d"), floor(STORE, 1, "e")];
+    let bodies = [
+        floor(STORE, 0, "aaa"),
+        floor(STORE, 0, "bbb"),
+        floor(other, 0, "ccc"),
+        floor(STORE, 1, "ddd"),
+        floor(STORE, 1, "eee"),
+    ];
     let changed = |current| Outcome::Refused(Refusal::FloorsChanged { current: Revision::new(current) });
     let expected = [Outcome::Done, changed(1), Outcome::Done, Outcome::Done, changed(4)];
     assert_eq!(outcomes(bodies.to_vec()), expected);
@@ -296,7 +301,7 @@ fn floors_replace_only_those_that_they_were_made_from() {
         let floors = applier.floors().of(store);
         (floors.version.index(), floors.by_type.keys().map(ToString::to_string).collect::<Vec<_>>())
     };
-    assert_eq!((of(STORE), of(other)), ((4, vec!["d".to_owned()]), (3, vec!["c".to_owned()])));
+    assert_eq!((of(STORE), of(other)), ((4, vec!["ddd".to_owned()]), (3, vec!["ccc".to_owned()])));
     assert_eq!(of(StoreId::new(9)), (0, vec![]));
     let again = Applier::open(store).unwrap();
     assert_eq!(again.floors(), applier.floors(), "the store has what is in memory");
