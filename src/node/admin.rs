@@ -123,7 +123,12 @@ async fn join(node: &Node, peers: &[String], join_as: JoinAs, reports: &Reports)
     }
     report(replica, reports, JoinStage::Admitted);
     let (address, voter) = (node.address().clone(), join_as == JoinAs::Voter);
-    let promotion = raft::request_promotion(replica, peers, address, voter, Instant::now() + JOINING);
+    let promotion = async {
+        raft::request_promotion(replica, peers, address, voter, Instant::now() + JOINING).await?;
+        // The leader counts a few thousand entries behind as caught up.
+        node.caught_up().await;
+        Ok::<_, String>(())
+    };
     tokio::pin!(promotion);
     loop {
         match tokio::time::timeout(REPORT, &mut promotion).await {

@@ -11,6 +11,7 @@ mod cli;
 mod conformance;
 mod dev;
 mod durability;
+mod floors;
 mod forwarding;
 mod gateway;
 mod group_commit;

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn what_does_not_decode_has_an_exit_code_for_each_reason() {
         let good = Zookie { lineage: 7, shard: 0, revision: Revision::new(9) }.encode();
-        let damaged = format!("{}A{}", &good[..8], &good[9..]);
+        let damaged = format!("{}B{}", &good[..8], &good[9..]);
         for (token, exit) in
             [("GhUKEzE2", Exit::NotAZookie), (damaged.as_str(), Exit::DamagedZookie), ("AgAAAAAA", Exit::NewerZookie)]
         {

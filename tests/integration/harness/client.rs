@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 
 use super::text::{object_reference, relationship_text, subject_reference};
 use super::wire::authzed::check_permission_response::Permissionship;
+use super::wire::authzed::experimental_service_client::ExperimentalServiceClient;
 use super::wire::authzed::permissions_service_client::PermissionsServiceClient;
 use super::wire::authzed::schema_service_client::SchemaServiceClient;
 use super::wire::authzed::watch_service_client::WatchServiceClient;
@@ -51,6 +52,7 @@ pub(crate) struct Client {
     pub(crate) watches: WatchServiceClient<Transport>,
     pub(crate) admin: ClusterServiceClient<Transport>,
     pub(crate) consistency: ConsistencyServiceClient<Transport>,
+    pub(crate) experimental: ExperimentalServiceClient<Transport>,
 }
 
 /// What a check said, and at which index.
@@ -79,7 +81,8 @@ impl Client {
             schemas: SchemaServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             watches: WatchServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             admin: ClusterServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            consistency: ConsistencyServiceClient::with_interceptor(channel, bearer),
+            consistency: ConsistencyServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            experimental: ExperimentalServiceClient::with_interceptor(channel, bearer),
         }
     }
 
