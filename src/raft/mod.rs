@@ -26,6 +26,8 @@ mod state_machine;
 mod status;
 #[cfg(test)]
 mod storage_suite;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use apply::FloorTable;
@@ -42,3 +44,5 @@ pub use read_index::ReadIndex;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
+#[cfg(test)]
+pub(crate) use testing::{apply_alone, floors_of};

@@ -15,6 +15,7 @@ mod floors;
 #[cfg(test)]
 mod floors_tests;
 mod lookup;
+mod orphans;
 mod reflection;
 mod sandbox;
 mod schema;

@@ -25,7 +25,7 @@ impl FloorTable {
     }
 
     /// The floors that `store` holds.
-    pub(super) fn read<S: StateStore>(store: &S) -> Result<Self, StoreError> {
+    pub(in crate::raft) fn read<S: StateStore>(store: &S) -> Result<Self, StoreError> {
         let Some(record) = store.meta(MetaKey::Floors)? else { return Ok(Self::default()) };
         let by_store =
             codec::decode(&record).map_err(|e| StoreError::Corrupt { place: "floors", what: e.to_string() })?;
