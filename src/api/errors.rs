@@ -86,6 +86,8 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::ForeignZookie => (Code::FailedPrecondition, Own("FOREIGN_ZOOKIE")),
         ErrorCode::ZookieFromFuture => (Code::OutOfRange, Own("ZOOKIE_FROM_FUTURE")),
         ErrorCode::RevisionExpired => (Code::OutOfRange, Own("REVISION_EXPIRED")),
+        // Not UNAVAILABLE: no other node answers it either.
+        ErrorCode::BelowFloor => (Code::FailedPrecondition, Own("BELOW_FLOOR")),
         ErrorCode::Unsupported => (Code::Unimplemented, Own("UNSUPPORTED")),
         ErrorCode::MetadataTooLarge => (Code::InvalidArgument, Authzed(R::TransactionMetadataTooLarge)),
         ErrorCode::UnknownDefinition => (Code::FailedPrecondition, Authzed(R::UnknownDefinition)),

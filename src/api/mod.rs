@@ -9,6 +9,7 @@ mod deadline;
 mod errors;
 mod gateway;
 mod idempotency;
+mod raised;
 mod request_id;
 mod response_meta;
 mod server;

@@ -17,6 +17,7 @@ use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
+use crate::wire::quorate::v1::consistency_service_client::ConsistencyServiceClient;
 use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClient;
 
 /// For a call whose command knows no better.
@@ -105,6 +106,10 @@ impl Session {
     pub(super) fn schema_plans(self) -> SchemaPlanServiceClient<Stamped> {
         SchemaPlanServiceClient::with_interceptor(self.channel, self.stamp)
             .max_decoding_message_size(limits::MESSAGE_BYTES)
+    }
+
+    pub(super) fn consistency(self) -> ConsistencyServiceClient<Stamped> {
+        ConsistencyServiceClient::with_interceptor(self.channel, self.stamp)
     }
 
     pub(super) fn cluster(self) -> ClusterServiceClient<Stamped> {
@@ -219,7 +224,8 @@ fn parse_endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// `500ms`, `10s`, `2m`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     const RULE: &str = "write it with a unit: 500ms, 10s, 2m";
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(RULE)?;
     let count: u64 = text[..digits].parse().map_err(|_| RULE)?;

@@ -10,6 +10,7 @@ mod connection;
 mod consistency;
 mod dev;
 mod failure;
+mod floor;
 #[cfg(test)]
 mod fuzz;
 mod lines;
@@ -20,5 +21,6 @@ mod relationship;
 mod schema;
 mod serve;
 mod validate;
+mod zookie;
 
 pub use args::{Cli, run};

@@ -11,8 +11,8 @@ use tokio::time::MissedTickBehavior;
 use super::contract::ViewSource;
 use super::freshness::Freshness;
 use super::requirement::Requirement;
-use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
-use crate::raft::{AppliedMark, ReadIndex, Replica};
+use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
+use crate::raft::{AppliedMark, FloorTable, ReadIndex, Replica};
 use crate::store::{ReadView, RocksStore, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
@@ -25,6 +25,7 @@ const CATCH_UP_TRY: Duration = Duration::from_secs(10);
 pub struct ReplicaViews {
     store: Arc<RocksStore>,
     applied: watch::Receiver<AppliedMark>,
+    floors: watch::Receiver<Arc<FloorTable>>,
     read_index: ReadIndex,
     lineage: u64,
     freshness: Freshness,
@@ -48,6 +49,7 @@ impl ReplicaViews {
         Self {
             store: Arc::clone(replica.store()),
             applied: replica.applied(),
+            floors: replica.floors(),
             read_index: replica.read_index().clone(),
             lineage: replica.lineage(),
             freshness: Freshness::default(),
@@ -169,6 +171,14 @@ impl ViewSource for ReplicaViews {
             Ok(self.store.view(store, revision)?)
         }
         .boxed()
+    }
+
+    fn floors(&self, store: StoreId) -> Arc<Floors> {
+        Arc::clone(self.floors.borrow().of(store))
+    }
+
+    fn ceiling(&self) -> Duration {
+        self.ceiling
     }
 
     fn lineage(&self) -> u64 {

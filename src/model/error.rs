@@ -46,6 +46,8 @@ pub enum ErrorCode {
     ZookieFromFuture,
     /// A zookie older than the retained history.
     RevisionExpired,
+    /// A request that asks for less than the floor of its type, and cannot be raised to it.
+    BelowFloor,
     /// A feature that this version does not have.
     Unsupported,
     /// Transaction metadata that is too large.

@@ -8,6 +8,10 @@ pub const RELATION_NAME_BYTES: usize = 64;
 pub const COUNTER_NAME_BYTES: usize = 64;
 /// Relationship counters of one store. They are kept as one record, which each registration writes anew.
 pub const COUNTERS_PER_STORE: usize = 1000;
+/// Object types of one store that have a floor. They are kept as one record, which each change writes anew.
+pub const FLOORS_PER_STORE: usize = 1000;
+/// Longest time that a floor may allow, in milliseconds: a day.
+pub const FLOOR_STALENESS_MS: u64 = 86_400_000;
 /// Longest name of a caveat, in bytes.
 pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest object id, in bytes.

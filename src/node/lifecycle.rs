@@ -58,6 +58,12 @@ impl Node {
         self.replica.get()
     }
 
+    /// Waits until the node has caught up with its cluster.
+    pub(super) async fn caught_up(&self) {
+        // The sender lives as long as the node, so there is no error to hear of.
+        let _ = self.services.readiness().wait_for(|ready| *ready).await;
+    }
+
     /// The right to change what the node is; `None` while somebody else does.
     pub(super) fn transition(&self) -> Option<MutexGuard<'_, ()>> {
         self.transition.try_lock().ok()

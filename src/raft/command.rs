@@ -1,10 +1,13 @@
 //! What the log replicates. A command carries everything that apply needs, so that apply reads no clock and no
 //! configuration and compiles no schema.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CounterName, IdempotencyKey, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate,
+    CounterName, Floor, IdempotencyKey, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey,
+    TupleUpdate, TypeName,
 };
 
 /// One entry of the log.
@@ -36,6 +39,8 @@ pub enum CommandBody {
         /// The oldest revision that stays readable.
         oldest: Revision,
     },
+    /// Replace the floors.
+    SetFloors(SetFloors),
 }
 
 impl CommandBody {
@@ -47,7 +52,7 @@ impl CommandBody {
             Self::DeleteTuples(delete) => (delete.store, &delete.request),
             Self::WriteSchema(write) => (write.store, &write.request),
             Self::ChangeCounter(change) => (change.store, &change.request),
-            Self::AdmitNode(_) | Self::AdvanceWatermark { .. } => return None,
+            Self::AdmitNode(_) | Self::AdvanceWatermark { .. } | Self::SetFloors(_) => return None,
         };
         Some((store, request.as_ref()?))
     }
@@ -131,6 +136,17 @@ pub struct ChangeCounter {
     pub request: Option<KeyedRequest>,
 }
 
+/// Replacement of the floors of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFloors {
+    /// The store to change.
+    pub store: StoreId,
+    /// The version that the change was made from; zero for none. Apply refuses when another is in force.
+    pub replaces: Revision,
+    /// The new floors, by type.
+    pub floors: BTreeMap<TypeName, Floor>,
+}
+
 /// Where a node is reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct NodeAddress {
@@ -199,6 +215,11 @@ pub enum Refusal {
         position: u32,
         /// One of the tuples in the way.
         example: TupleKey,
+    },
+    /// The floors in force are not the ones that the change was made from. Read them, and make it again.
+    FloorsChanged {
+        /// The version in force.
+        current: Revision,
     },
     /// What was known of the data when the schema change was judged says nothing any more. Judge again.
     JudgementOutdated,

@@ -32,10 +32,11 @@ mod storage_suite;
 mod testing;
 mod types;
 
+pub use apply::FloorTable;
 pub use clock::wall_clock;
 pub use command::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, WriteSchema,
-    WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
+    WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
 pub use history::HistoryOptions;
@@ -48,4 +49,4 @@ pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
 #[cfg(test)]
-pub(crate) use testing::apply_alone;
+pub(crate) use testing::{apply_alone, floors_of};

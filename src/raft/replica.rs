@@ -12,6 +12,7 @@ use openraft::{Config, SnapshotPolicy};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::apply::FloorTable;
 use super::codec;
 use super::contract::{Applied, Propose};
 use super::history::{self, Advance, HistoryOptions};
@@ -112,6 +113,7 @@ pub struct Replica {
     proposer: Arc<Proposer>,
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
+    floors: watch::Receiver<Arc<FloorTable>>,
     counters: Arc<LogCounters>,
     /// Ends what runs beside the replica.
     stopping: CancellationToken,
@@ -142,7 +144,7 @@ impl Replica {
         let snapshots = Arc::new(snapshots);
         let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }));
         let machine = StateMachine::open(Arc::clone(&store), Arc::clone(&snapshots))?;
-        let applied = machine.watch();
+        let (applied, floors) = (machine.watch(), machine.watch_floors());
         let counters = log.counters();
         cover_state(&log, &machine, &store, &snapshots).await?;
         let config = raft_config(&options)?;
@@ -169,7 +171,7 @@ impl Replica {
         let collection = history::collect(Arc::clone(&store), options.history.note_every());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
         tokio::spawn(stopping.clone().run_until_cancelled_owned(collection));
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters, stopping }))
+        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, stopping }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -210,6 +212,12 @@ impl Replica {
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<AppliedMark> {
         self.applied.clone()
+    }
+
+    /// Follows the floors that this node has applied. Never behind [`Replica::applied`].
+    #[must_use]
+    pub fn floors(&self) -> watch::Receiver<Arc<FloorTable>> {
+        self.floors.clone()
     }
 
     /// What this node knows of itself and the cluster.

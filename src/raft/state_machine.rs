@@ -7,7 +7,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::apply::{AppliedState, Applier};
+use super::apply::{AppliedState, Applier, FloorTable};
 use super::blocking;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
@@ -40,6 +40,7 @@ pub struct StateMachine {
     applier: Applier<RocksStore>,
     snapshots: Arc<SnapshotFolder>,
     applied: watch::Sender<AppliedMark>,
+    floors: watch::Sender<Arc<FloorTable>>,
 }
 
 impl StateMachine {
@@ -47,12 +48,18 @@ impl StateMachine {
     pub(super) fn open(store: Arc<RocksStore>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
         let applier = Applier::open(Arc::clone(&store))?;
         let mark = AppliedMark::of(applier.state());
-        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark) })
+        let floors = watch::Sender::new(Arc::clone(applier.floors()));
+        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors })
     }
 
     /// Follows what is applied.
     pub(super) fn watch(&self) -> watch::Receiver<AppliedMark> {
         self.applied.subscribe()
+    }
+
+    /// Follows the floors in force. Never behind what [`StateMachine::watch`] says to be applied.
+    pub(super) fn watch_floors(&self) -> watch::Receiver<Arc<FloorTable>> {
+        self.floors.subscribe()
     }
 
     /// The last applied entry.
@@ -61,6 +68,15 @@ impl StateMachine {
     }
 
     fn publish(&self) {
+        // Floors first: whoever reads at an index must find every floor that was set up to it.
+        let floors = self.applier.floors();
+        self.floors.send_if_modified(|known| {
+            let changed = !Arc::ptr_eq(known, floors);
+            if changed {
+                *known = Arc::clone(floors);
+            }
+            changed
+        });
         self.applied.send_replace(AppliedMark::of(self.applier.state()));
     }
 

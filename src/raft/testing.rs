@@ -6,10 +6,10 @@ use openraft::EntryPayload;
 use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 
-use super::apply::Applier;
+use super::apply::{Applier, FloorTable};
 use super::types::{Entry, LogId};
 use super::{Applied, Command, CommandBody};
-use crate::model::TimestampMs;
+use crate::model::{Floors, StoreId, TimestampMs};
 use crate::store::StateStore;
 
 /// Applies `body` to `store` as the next entry of a log, as every node would.
@@ -20,4 +20,10 @@ pub(crate) fn apply_alone<S: StateStore>(store: &Arc<S>, proposed_at: TimestampM
     let mut applier = Applier::open(Arc::clone(store)).expect("readable");
     let mut applied = applier.apply(&[Entry { log_id, payload: EntryPayload::Normal(command) }]).expect("writable");
     applied.pop().expect("one for each entry")
+}
+
+/// The floors of `id` that are in force in `store`.
+pub(crate) fn floors_of<S: StateStore>(store: &Arc<S>, id: StoreId) -> Arc<Floors> {
+    let table = FloorTable::read(&**store).expect("readable");
+    Arc::clone(table.of(id))
 }

@@ -36,6 +36,7 @@ impl fmt::Display for Command {
             CommandBody::ChangeCounter(_) => "change counter",
             CommandBody::AdmitNode(_) => "admit node",
             CommandBody::AdvanceWatermark { .. } => "advance the watermark",
+            CommandBody::SetFloors(_) => "set floors",
         };
         write!(f, "{kind} (operation {:032x})", self.op_id)
     }

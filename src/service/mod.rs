@@ -11,6 +11,9 @@ mod consistency_request;
 mod counters;
 mod cursor;
 mod evaluate;
+mod floors;
+#[cfg(test)]
+mod floors_tests;
 mod keyed;
 mod lookup;
 mod orphans;
@@ -26,16 +29,18 @@ pub(crate) mod testing;
 mod tuples;
 mod watch;
 
+pub use crate::consistency::Raised;
 pub use crate::engine::{
     CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
     FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;
+pub use floors::FloorsAnswer;
 pub use keyed::Written;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
 pub use reflection::{ComputableQuestion, ReflectionAnswer};
@@ -45,6 +50,7 @@ pub use schema_plan::{Obstacle, SchemaPlan};
 pub use services::{Call, ServiceLimits, Services};
 pub use staleness::StalenessBound;
 pub use tuples::{
-    DeleteAnswer, DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleStream, TupleWithCursor, WriteTuples,
+    DeleteAnswer, DeleteTuples, ExportPage, ExportStream, ExportTuples, ReadTuples, TupleStream, TupleWithCursor,
+    WriteTuples,
 };
 pub use watch::{Watch, WatchEvent, WatchKinds, WatchStart, WatchStream};

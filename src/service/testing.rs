@@ -13,13 +13,15 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleKey,
+    Error, ErrorCode, Floors, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleKey,
     TupleUpdate, UpdateKind,
 };
-use crate::raft::{Applied, CommandBody, Propose, ProposeError, WriteSchema, apply_alone, wall_clock};
+use crate::raft::{Applied, CommandBody, Propose, ProposeError, WriteSchema, apply_alone, floors_of, wall_clock};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore};
 
 pub(crate) const LINEAGE: u64 = 0x51;
+/// The age up to which the node answers without asking.
+pub(crate) const CEILING: Duration = Duration::from_secs(10);
 const STORE: StoreId = StoreId::DEFAULT;
 
 /// The schema that most tests use.
@@ -37,6 +39,10 @@ pub(crate) struct TestNode {
     store: Arc<MemoryStore>,
     /// Follows what is applied.
     mark: watch::Sender<Revision>,
+    /// Every view that was asked for, in order.
+    pub(crate) asked: Mutex<Vec<Requirement>>,
+    /// Commands of others: each view lets one of them in first.
+    pub(crate) meanwhile: Mutex<VecDeque<CommandBody>>,
     /// One proposal at a time.
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
@@ -102,6 +108,10 @@ impl ViewSource for TestNode {
         requirement: Requirement,
         _: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
+        self.asked.lock().push(requirement);
+        if let Some(other) = self.meanwhile.lock().pop_front() {
+            self.apply(other);
+        }
         let applied = self.applied();
         let revision = match requirement {
             Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
@@ -115,6 +125,14 @@ impl ViewSource for TestNode {
             }
         };
         async move { Ok(self.store.view(store, revision?)?) }.boxed()
+    }
+
+    fn floors(&self, store: StoreId) -> Arc<Floors> {
+        floors_of(&self.store, store)
+    }
+
+    fn ceiling(&self) -> Duration {
+        CEILING
     }
 
     fn lineage(&self) -> u64 {

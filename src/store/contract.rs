@@ -183,6 +183,8 @@ pub enum MetaKey {
     Identity,
     /// Counters and settings of the cluster that are replicated.
     Cluster,
+    /// The floors of all stores, as the Raft layer encodes them.
+    Floors,
 }
 
 /// A durable state that one writer extends and many readers see.

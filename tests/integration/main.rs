@@ -12,6 +12,7 @@ mod conformance;
 mod cost;
 mod dev;
 mod durability;
+mod floors;
 mod forwarding;
 mod gateway;
 mod group_commit;

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{call, convert, long_call};
 use crate::api::errors::to_status;
 use crate::api::idempotency::{answer, idempotency_key, refuse_key};
+use crate::api::raised::respond;
 use crate::model::Error;
 use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
@@ -58,8 +59,8 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let read = convert::to_read(request.into_inner()).map_err(to_status)?;
         let answer = self.services.read_tuples(call, read).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.pages, move |row| convert::from_read(zookie, row))))
+        let (zookie, rows) = (answer.zookie, answer.pages);
+        Ok(respond(one_by_one(rows, move |row| convert::from_read(zookie, row)), answer.raised.as_ref()))
     }
 
     async fn write_relationships(
@@ -93,7 +94,8 @@ impl PermissionsService for Permissions {
         let explain = convert::to_explain(request.with_tracing);
         let (consistency, question) = convert::to_check(request).map_err(to_status)?;
         let answer = self.services.check(call, &consistency, question, explain).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_check(answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_check(answer), raised.as_ref()))
     }
 
     async fn expand_permission_tree(
@@ -103,7 +105,8 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let (consistency, resource, permission) = convert::to_expand(request.into_inner()).map_err(to_status)?;
         let answer = self.services.expand(call, &consistency, resource, permission).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_expand(answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_expand(answer), raised.as_ref()))
     }
 
     type LookupResourcesStream = BoxStream<'static, Result<LookupResourcesResponse, Status>>;
@@ -115,8 +118,9 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let lookup = convert::to_lookup_resources(request.into_inner()).map_err(to_status)?;
         let answer = self.services.lookup_resources(call, lookup).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_resources(zookie, found))))
+        let (zookie, found) = (answer.zookie, answer.batches);
+        let results = one_by_one(found, move |found| convert::from_lookup_resources(zookie, found));
+        Ok(respond(results, answer.raised.as_ref()))
     }
 
     type LookupSubjectsStream = BoxStream<'static, Result<LookupSubjectsResponse, Status>>;
@@ -128,8 +132,9 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let lookup = convert::to_lookup_subjects(request.into_inner()).map_err(to_status)?;
         let answer = self.services.lookup_subjects(call, lookup).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_subjects(zookie, found))))
+        let (zookie, found) = (answer.zookie, answer.batches);
+        let results = one_by_one(found, move |found| convert::from_lookup_subjects(zookie, found));
+        Ok(respond(results, answer.raised.as_ref()))
     }
 
     async fn import_bulk_relationships(
@@ -148,9 +153,9 @@ impl PermissionsService for Permissions {
     ) -> Result<Response<Self::ExportBulkRelationshipsStream>, Status> {
         let call = call(&self.services, request.metadata());
         let export = convert::to_export(request.into_inner()).map_err(to_status)?;
-        let pages = self.services.export_tuples(call, export).await.map_err(to_status)?;
-        let responses = ReceiverStream::new(pages).map(|page| page.map(convert::from_export).map_err(to_status));
-        Ok(Response::new(responses.boxed()))
+        let answer = self.services.export_tuples(call, export).await.map_err(to_status)?;
+        let responses = ReceiverStream::new(answer.pages).map(|page| page.map(convert::from_export).map_err(to_status));
+        Ok(respond(responses.boxed(), answer.raised.as_ref()))
     }
 
     async fn check_bulk_permissions(
@@ -163,7 +168,8 @@ impl PermissionsService for Permissions {
         let (consistency, questions) =
             convert::to_bulk_check(request.consistency, &request.items).map_err(to_status)?;
         let answer = self.services.check_bulk(call, &consistency, questions, explain).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_bulk_check(request.items, answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_bulk_check(request.items, answer), raised.as_ref()))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use openraft::EntryPayload;
 
 use super::state::AppliedState;
-use super::{counters, judge, requests};
+use super::{FloorTable, counters, floors, judge, requests};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
 use crate::raft::repeat;
 use crate::raft::types::{Entry, StoredMembership};
@@ -31,13 +31,14 @@ pub(super) struct Stamp {
 pub(in crate::raft) struct Applier<S> {
     store: Arc<S>,
     state: AppliedState,
+    floors: Arc<FloorTable>,
 }
 
 impl<S: StateStore> Applier<S> {
     /// Takes up where `store` stands.
     pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
-        let state = read_state(&*store)?;
-        Ok(Self { store, state })
+        let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
+        Ok(Self { store, state, floors })
     }
 
     /// Where the log stands in this store.
@@ -45,9 +46,15 @@ impl<S: StateStore> Applier<S> {
         &self.state
     }
 
+    /// The floors in force. Another one after each change.
+    pub(in crate::raft) fn floors(&self) -> &Arc<FloorTable> {
+        &self.floors
+    }
+
     /// Reads the state anew, after the store's content was replaced.
     pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
         self.state = read_state(&*self.store)?;
+        self.floors = Arc::new(FloorTable::read(&*self.store)?);
         Ok(())
     }
 
@@ -139,6 +146,7 @@ impl<S: StateStore> Applier<S> {
                 batch.expire_below((*oldest).min(Revision::new(stamp.at.index().saturating_sub(1))));
                 Ok(Outcome::Done)
             }
+            CommandBody::SetFloors(set) => floors::set(batch, &mut self.floors, stamp.at, set),
         }
     }
 }
@@ -155,7 +163,10 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } => false,
+        CommandBody::ChangeCounter(_)
+        | CommandBody::AdmitNode(_)
+        | CommandBody::AdvanceWatermark { .. }
+        | CommandBody::SetFloors(_) => false,
     }
 }
 

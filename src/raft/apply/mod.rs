@@ -5,6 +5,7 @@
 
 mod applier;
 mod counters;
+mod floors;
 mod judge;
 mod requests;
 mod state;
@@ -12,4 +13,5 @@ mod state;
 mod tests;
 
 pub(super) use applier::Applier;
+pub use floors::FloorTable;
 pub(super) use state::AppliedState;

@@ -11,14 +11,15 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier};
+use super::{AppliedState, Applier, FloorTable};
 use crate::model::{
-    Counter, CounterName, IdempotencyKey, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName,
-    Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,
+    Counter, CounterName, Floor, IdempotencyKey, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName,
+    Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    limits,
 };
 use crate::raft::types::{Entry, LogId};
 use crate::raft::{
-    Applied, ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal,
+    Applied, ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
     WriteSchema, WriteTuples,
 };
 use crate::store::{
@@ -102,6 +103,7 @@ struct Dump {
     oldest: Revision,
     counters: Vec<Counter>,
     requests: Vec<(IdempotencyKey, RequestRecord)>,
+    floors: FloorTable,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -123,7 +125,16 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         from = Revision::new(record.at.index() + 1);
         requests.push((key, record));
     }
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), oldest: store.oldest(), counters, requests }
+    let floors = FloorTable::read(store).unwrap();
+    Dump {
+        tuples,
+        changes,
+        record: store.meta(MetaKey::Applied).unwrap(),
+        oldest: store.oldest(),
+        counters,
+        requests,
+        floors,
+    }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -371,6 +382,39 @@ fn counters_are_registered_once_and_up_to_a_bound() {
     assert_eq!(view.counters().unwrap().len(), 2, "what was at an earlier revision stays readable");
 }
 
+fn floor(store: StoreId, replaces: u64, type_name: &str) -> CommandBody {
+    let floors = [(TypeName::new(type_name).unwrap(), Floor::FullyConsistent)].into();
+    CommandBody::SetFloors(SetFloors { store, replaces: Revision::new(replaces), floors })
+}
+
+#[test]
+fn floors_replace_only_those_that_they_were_made_from() {
+    let other = StoreId::new(7);
+    let bodies = [
+        floor(STORE, 0, "aaa"),
+        floor(STORE, 0, "bbb"),
+        floor(other, 0, "ccc"),
+        floor(STORE, 1, "ddd"),
+        floor(STORE, 1, "eee"),
+    ];
+    let changed = |current| Outcome::Refused(Refusal::FloorsChanged { current: Revision::new(current) });
+    let expected = [Outcome::Done, changed(1), Outcome::Done, Outcome::Done, changed(4)];
+    assert_eq!(outcomes(bodies.to_vec()), expected);
+
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let (_dir, store) = rocks();
+    let mut applier = Applier::open(Arc::clone(&store)).unwrap();
+    applier.apply(&log).unwrap();
+    let of = |store| {
+        let floors = applier.floors().of(store);
+        (floors.version.index(), floors.by_type.keys().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!((of(STORE), of(other)), ((4, vec!["ddd".to_owned()]), (3, vec!["ccc".to_owned()])));
+    assert_eq!(of(StoreId::new(9)), (0, vec![]));
+    let again = Applier::open(store).unwrap();
+    assert_eq!(again.floors(), applier.floors(), "the store has what is in memory");
+}
+
 #[test]
 fn node_ids_are_never_handed_out_twice() {
     let admit = || CommandBody::AdmitNode(NodeAddress::default());
@@ -450,7 +494,7 @@ fn keyed(mut body: CommandBody, number: u8) -> CommandBody {
         CommandBody::DeleteTuples(delete) => delete.request = named,
         CommandBody::WriteSchema(write) => write.request = named,
         CommandBody::ChangeCounter(change) => change.request = named,
-        CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } => {}
+        CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } | CommandBody::SetFloors(_) => {}
     }
     body
 }
@@ -478,6 +522,7 @@ fn unkeyed_body() -> impl Strategy<Value = CommandBody> {
         1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
         2 => (0..60u64).prop_map(watermark),
+        1 => (0..4u64).prop_map(|replaces| floor(STORE, replaces, "payment")),
     ]
 }
 

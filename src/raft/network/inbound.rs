@@ -153,10 +153,10 @@ impl PeerService for PeerServer {
     async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Promote)?;
-        let PromoteRequest { node_id, address } = decode(&envelope.payload)?;
+        let PromoteRequest { node_id, address, voter } = decode(&envelope.payload)?;
         let replica = Arc::clone(replica);
         // In a task of its own: a joining node that hangs up must not leave a membership change half done.
-        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address).await });
+        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address, voter).await });
         Ok(reply(&promoted.await.map_err(stopped)?))
     }
 }

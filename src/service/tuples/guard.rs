@@ -96,7 +96,8 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
         | Refusal::JudgementOutdated
         | Refusal::CounterExists
         | Refusal::UnknownCounter
-        | Refusal::TooManyCounters { .. } => Error::new(
+        | Refusal::TooManyCounters { .. }
+        | Refusal::FloorsChanged { .. } => Error::new(
             ErrorCode::Internal,
             format!("a write was refused for a reason that cannot concern it: {refusal:?}"),
         ),

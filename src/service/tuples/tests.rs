@@ -280,7 +280,7 @@ async fn what_has_expired_is_not_read_and_stands_in_the_way_of_a_create() {
 }
 
 async fn export(services: &Services, request: ExportTuples) -> Result<Vec<ExportPage>, Error> {
-    let mut stream = services.export_tuples(call(), request).await?;
+    let mut stream = services.export_tuples(call(), request).await?.pages;
     let mut pages = Vec::new();
     while let Some(page) = stream.recv().await {
         pages.push(page?);

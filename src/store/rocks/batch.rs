@@ -68,6 +68,7 @@ pub(super) fn meta_record(key: MetaKey) -> MetaRecord {
         MetaKey::Applied => MetaRecord::Applied,
         MetaKey::Identity => MetaRecord::Identity,
         MetaKey::Cluster => MetaRecord::Cluster,
+        MetaKey::Floors => MetaRecord::Floors,
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) enum MetaRecord {
     Identity = 3,
     Cluster = 4,
     OldestRevision = 5,
+    Floors = 6,
 }
 
 impl MetaRecord {
