@@ -4,6 +4,7 @@ mod import;
 mod read;
 mod retry;
 mod summary;
+mod window;
 mod write;
 
 use clap::Subcommand;
