@@ -19,6 +19,7 @@ mod reference;
 mod relationship;
 mod schema;
 mod serve;
+mod text_file;
 mod validate;
 
 pub use args::{Cli, run};
