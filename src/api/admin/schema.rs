@@ -45,7 +45,9 @@ fn from_plan(plan: SchemaPlan) -> wire::PlanSchemaResponse {
 
 fn from_planned(change: SchemaChange) -> wire::PlannedChange {
     let subject_type = match &change {
-        SchemaChange::SubjectTypeAdded(_, allowed) | SchemaChange::SubjectTypeRemoved(_, allowed) => allowed.to_string(),
+        SchemaChange::SubjectTypeAdded(_, allowed) | SchemaChange::SubjectTypeRemoved(_, allowed) => {
+            allowed.to_string()
+        }
         SchemaChange::DefinitionAdded(_)
         | SchemaChange::DefinitionRemoved(_)
         | SchemaChange::DefinitionCommentChanged(_)

@@ -104,10 +104,8 @@ mod tests {
             parent_definition_name: "doc".to_owned(),
             ..Default::default()
         };
-        let changed = || ReflectionRelationSubjectTypeChange {
-            relation: Some(relation.clone()),
-            changed_subject_type: None,
-        };
+        let changed =
+            || ReflectionRelationSubjectTypeChange { relation: Some(relation.clone()), changed_subject_type: None };
         let parameter = ReflectionCaveatParameter {
             name: "num".to_owned(),
             r#type: "uint".to_owned(),

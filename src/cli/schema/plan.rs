@@ -33,7 +33,9 @@ impl Plan {
         let PlanSchemaResponse { obstacles, incomplete, .. } = &self.0;
         match (obstacles.len(), incomplete) {
             (0, false) => None,
-            (0, true) => Some(Failure::new(MORE).hint("writing it looks at all of it, and refuses what stands in the way")),
+            (0, true) => {
+                Some(Failure::new(MORE).hint("writing it looks at all of it, and refuses what stands in the way"))
+            }
             (1, _) => Some(Failure::new("the schema cannot be written: something stands in the way")),
             (count, _) => Some(Failure::new(format!("the schema cannot be written: {count} things stand in the way"))),
         }
