@@ -43,6 +43,15 @@ fn delivery(status: &Status) -> Delivery {
     Delivery::Lost
 }
 
+/// Something other than the public API of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WrongServer {
+    /// It speaks gRPC, and serves other calls: the port for the other nodes does.
+    OtherCalls,
+    /// It does not speak gRPC: the JSON gateway does not.
+    OtherProtocol,
+}
+
 /// A call that failed on every node that could be asked.
 #[derive(Debug)]
 pub(super) struct CallError {
@@ -78,10 +87,42 @@ impl CallError {
     pub(super) fn another_may_answer(&self) -> bool {
         match (self.delivery, self.effect) {
             (Delivery::NotSent, _) => true,
-            // A server that says UNAVAILABLE did nothing: that is its contract.
-            (Delivery::Answered, _) => self.status.code() == Code::Unavailable,
+            // A server that says UNAVAILABLE did nothing: that is its contract. Nor did one that serves no such call.
+            (Delivery::Answered, effect) => {
+                self.status.code() == Code::Unavailable
+                    || match self.wrong_server() {
+                        Some(WrongServer::OtherCalls) => true,
+                        Some(WrongServer::OtherProtocol) => effect == Effect::Read,
+                        None => false,
+                    }
+            }
             (Delivery::Lost, Effect::Read) => !self.timed_out(),
             (Delivery::Lost, Effect::Write) => false,
+        }
+    }
+
+    /// Whether there was no connection to send the call on.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.delivery == Delivery::NotSent
+    }
+
+    /// The same error, of a call that could be sent to none of `endpoints`.
+    #[must_use]
+    pub(super) fn of_all(self, endpoints: &[&str]) -> Self {
+        Self { endpoint: endpoints.join(", "), ..self }
+    }
+
+    /// What answers there, if it looks like something other than the public API of a node.
+    fn wrong_server(&self) -> Option<WrongServer> {
+        if self.delivery != Delivery::Answered || self.reason().is_some() {
+            return None;
+        }
+        // What the client makes of bytes that are no gRPC message, such as the first one of a page or of JSON.
+        const NOT_GRPC: [&str; 2] = ["invalid compression flag", "invalid content-type"];
+        match self.status.code() {
+            Code::Unimplemented => Some(WrongServer::OtherCalls),
+            _ if NOT_GRPC.iter().any(|sign| self.status.message().contains(sign)) => Some(WrongServer::OtherProtocol),
+            _ => None,
         }
     }
 
@@ -147,6 +188,11 @@ impl From<CallError> for Failure {
         };
         if error.outcome_unknown() {
             return Self::unknown(message).hint(UNKNOWN_HINT);
+        }
+        if error.wrong_server().is_some() {
+            return Self::new(format!("{endpoint} does not answer as a node does for its clients: {message}")).hint(
+                "name the client address of a node, which is neither that for the other nodes nor that of the JSON gateway",
+            );
         }
         let failure = Self::new(message);
         match hint(error.status.code(), reason.as_deref()) {
@@ -235,6 +281,24 @@ mod tests {
             (answered(Effect::Write, Code::AlreadyExists, None), false),
         ] {
             assert_eq!(error.another_may_answer(), elsewhere, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_something_else_is_named_as_one() {
+        let not_grpc = "protocol error: received message with invalid compression flag: 123";
+        let status = || Status::new(Code::Internal, not_grpc);
+        for (error, elsewhere, wrong) in [
+            (answered(Effect::Write, Code::Unimplemented, None), true, true),
+            (answered(Effect::Read, Code::Unimplemented, Some("UNSUPPORTED")), false, false),
+            (CallError::new(Effect::Read, "a:1", status()), true, true),
+            // Whatever garbled the answer, the write before it may have been made.
+            (CallError::new(Effect::Write, "a:1", status()), false, true),
+            (answered(Effect::Read, Code::Internal, None), false, false),
+        ] {
+            assert_eq!(error.another_may_answer(), elsewhere, "{error:?}");
+            let failure = Failure::from(error);
+            assert_eq!(failure.message().starts_with("a:1 does not answer as a node"), wrong, "{failure:?}");
         }
     }
 

@@ -170,8 +170,8 @@ impl Connection {
         Answer: Future<Output = Result<Response<T>, Status>>,
     {
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut offset = 0;
-        loop {
+        let (mut unsent, mut answered) = (Vec::new(), None);
+        for offset in 0..self.nodes.len() {
             let at = (first + offset) % self.nodes.len();
             let (endpoint, session) = &self.nodes[at];
             match call(session.clone()).await {
@@ -181,13 +181,24 @@ impl Connection {
                 }
                 Err(status) => {
                     let error = CallError::new(effect, endpoint, status);
-                    offset += 1;
-                    if offset >= self.nodes.len() || !error.another_may_answer() {
+                    if !error.another_may_answer() {
                         return Err(error);
+                    }
+                    if error.is_unsent() {
+                        unsent.push((endpoint.as_str(), error));
+                    } else {
+                        answered = Some(error);
                     }
                 }
             }
         }
+        // A node that answered knows more than one that could not be reached.
+        if let Some(error) = answered {
+            return Err(error);
+        }
+        let (endpoints, errors): (Vec<&str>, Vec<CallError>) = unsent.into_iter().unzip();
+        let last = errors.into_iter().last().expect("there is a node, and every one that did not answer left an error");
+        Err(last.of_all(&endpoints))
     }
 
     /// A call that only reads.

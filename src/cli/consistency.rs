@@ -22,7 +22,7 @@ pub(super) struct ConsistencyArgs {
 enum Mode {
     /// Sees every write acknowledged before now
     Full,
-    /// Whatever the node has
+    /// What the node has, if that is not older than it allows (10 s, unless it is configured otherwise)
     Minimize,
     /// At the zookie or later
     Fresh,

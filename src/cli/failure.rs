@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use super::output::note;
 use crate::config::ConfigError;
 
 /// The exit codes, as the help documents them.
@@ -99,27 +100,14 @@ impl Failure {
 
     /// Tells the person on standard error.
     pub(super) fn report(&self) {
-        if self.exit == Exit::Done {
-            return;
-        }
         let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let (red, bold, plain) = if coloured { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
         // The message may repeat what a server sent: keep it on its line, and keep control codes out of the terminal.
         let line: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        eprintln!("{red}error:{plain} {line}");
+        note(format_args!("{red}error:{plain} {line}"));
         if let Some(hint) = &self.hint {
-            eprintln!("{bold}hint:{plain} {hint}");
+            note(format_args!("{bold}hint:{plain} {hint}"));
         }
-    }
-}
-
-impl From<io::Error> for Failure {
-    /// Of standard output: whoever reads it may stop (`quorate relationship read | head`), and that is no failure.
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { exit: Exit::Done, ..Self::new("") };
-        }
-        Self::new(format!("cannot write to standard output: {error}"))
     }
 }
 

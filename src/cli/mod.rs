@@ -20,6 +20,7 @@ mod reference;
 mod relationship;
 mod schema;
 mod serve;
+mod text_file;
 mod validate;
 mod zookie;
 

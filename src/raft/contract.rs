@@ -40,7 +40,10 @@ pub enum ProposeError {
     #[error("nothing was written: too many writes are waiting; slow down and try again")]
     Overloaded,
     /// It is larger than a log entry may be. It surely did not enter the log.
-    #[error("nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it")]
+    #[error(
+        "nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it (a schema: remove fewer things at once, since what each \
+             must not orphan counts)"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
