@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::call_error::{CallError, Effect};
 use super::failure::Failure;
+use super::write_key::WriteKey;
 use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
@@ -112,10 +113,11 @@ impl Session {
     }
 }
 
-/// Puts the key and the deadline on a request.
+/// Puts the cluster's key, the write's key and the deadline on a request.
 #[derive(Clone)]
 pub(super) struct Stamp {
     authorization: Option<MetadataValue<Ascii>>,
+    idempotency_key: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
@@ -123,6 +125,9 @@ impl Interceptor for Stamp {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.authorization {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(value) = &self.idempotency_key {
+            request.metadata_mut().insert("quorate-idempotency-key", value.clone());
         }
         request.set_timeout(self.timeout);
         Ok(request)
@@ -142,7 +147,7 @@ impl Connection {
                 Some(value)
             }
         };
-        let stamp = Stamp { authorization, timeout };
+        let stamp = Stamp { authorization, idempotency_key: None, timeout };
         let mut nodes = Vec::new();
         for endpoint in endpoints {
             let channel = Endpoint::from_shared(format!("http://{endpoint}"))
@@ -158,7 +163,8 @@ impl Connection {
         Ok(Self { nodes, preferred: AtomicUsize::new(0) })
     }
 
-    /// Makes a call: on the preferred node, then on the others in order for as long as it surely had no effect.
+    /// Makes a call: on the preferred node, then on the others in order for as long as it surely had no effect, or can have no
+    /// second one.
     pub(super) async fn call<T, F, Answer>(&self, effect: Effect, call: F) -> Result<T, CallError>
     where
         F: Fn(Session) -> Answer,
@@ -166,6 +172,7 @@ impl Connection {
     {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut offset = 0;
+        let mut unknown = None;
         loop {
             let at = (first + offset) % self.nodes.len();
             let (endpoint, session) = &self.nodes[at];
@@ -178,7 +185,11 @@ impl Connection {
                     let error = CallError::new(effect, endpoint, status);
                     offset += 1;
                     if offset >= self.nodes.len() || !error.another_may_answer() {
-                        return Err(error);
+                        // What one node may have done, another's refusal does not undo.
+                        return Err(unknown.unwrap_or(error));
+                    }
+                    if error.outcome_unknown() {
+                        unknown.get_or_insert(error);
                     }
                 }
             }
@@ -201,6 +212,20 @@ impl Connection {
         Answer: Future<Output = Result<Response<T>, Status>>,
     {
         self.call(Effect::Write, call).await
+    }
+
+    /// A call that writes under a key.
+    pub(super) async fn write_once<T, F, Answer>(&self, key: &WriteKey, call: F) -> Result<T, CallError>
+    where
+        F: Fn(Session) -> Answer,
+        Answer: Future<Output = Result<Response<T>, Status>>,
+    {
+        let value = key.to_metadata();
+        let keyed = |mut node: Session| {
+            node.stamp.idempotency_key = Some(value.clone());
+            call(node)
+        };
+        self.call(Effect::KeyedWrite, keyed).await
     }
 }
 

@@ -20,5 +20,6 @@ mod relationship;
 mod schema;
 mod serve;
 mod validate;
+mod write_key;
 
 pub use args::{Cli, run};

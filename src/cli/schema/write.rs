@@ -8,6 +8,7 @@ use super::{plan, source};
 use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
+use crate::cli::write_key::KeyArgs;
 use crate::wire::authzed::v1::WriteSchemaRequest;
 
 const EXAMPLES: &str = "\
@@ -25,6 +26,8 @@ pub(super) struct WriteArgs {
     /// Only show what would change; fail if something stands in the way
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    key: KeyArgs,
     /// File with the schema, with its imports; - is standard input
     file: PathBuf,
 }
@@ -38,13 +41,14 @@ pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs) -> Result<
         return refusal.map_or(Ok(Exit::Done), |message| Err(Failure::new(message)));
     }
     let cluster = connection.open(DEFAULT_TIMEOUT)?;
+    let key = args.key.key();
     let answer = cluster
-        .write(|node| {
+        .write_once(&key, |node| {
             let request = WriteSchemaRequest { schema: source.text.clone() };
             async move { node.schema().write_schema(request).await }
         })
         .await
-        .map_err(|error| source.locate(error.into()))?;
+        .map_err(|error| source.locate(key.explain(error)))?;
     let zookie = answer.written_at.unwrap_or_default().token;
     if connection.json {
         print_line(json!({ "zookie": zookie }))?;
