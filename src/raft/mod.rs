@@ -27,6 +27,8 @@ mod state_machine;
 mod status;
 #[cfg(test)]
 mod storage_suite;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use clock::wall_clock;
@@ -39,7 +41,9 @@ pub use membership::{request_admission, request_promotion};
 pub use network::PeerServer;
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
-pub use repeat::{recall, remember};
+pub use repeat::recall;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
+#[cfg(test)]
+pub(crate) use testing::apply_alone;

@@ -8,7 +8,7 @@ use crate::store::{RequestRecord, StoreError};
 /// What to remember of a `request` that came to `outcome` at this revision and time of the cluster; nothing where it had no
 /// effect.
 #[must_use]
-pub fn remember(
+pub(super) fn remember(
     request: &KeyedRequest,
     (at, time): (Revision, TimestampMs),
     outcome: &Outcome,

@@ -13,6 +13,7 @@ mod cursor;
 mod evaluate;
 mod keyed;
 mod lookup;
+mod orphans;
 mod reflection;
 mod sandbox;
 mod schema;
