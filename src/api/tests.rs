@@ -66,6 +66,7 @@ impl ClusterAdmin for TestAdmin {
             last_log: Revision::ZERO,
             committed: Revision::ZERO,
             applied: Revision::ZERO,
+            oldest: Revision::ZERO,
             snapshot: Revision::ZERO,
             purged: Revision::ZERO,
             state_hash: String::new(),

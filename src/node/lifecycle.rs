@@ -8,7 +8,9 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use super::identity::{DataDir, Identity, IdentityError, Origin};
 use crate::config::NodeConfig;
 use crate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
-use crate::raft::{Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions};
+use crate::raft::{
+    HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions,
+};
 use crate::service::Services;
 use crate::store::StoreOptions;
 
@@ -79,7 +81,7 @@ impl Node {
     }
 
     async fn start(&self, identity: Identity) -> Result<(), LifecycleError> {
-        let raft = &self.config.raft;
+        let (raft, history) = (&self.config.raft, &self.config.history);
         let options = ReplicaOptions {
             dir: self.data.path().to_owned(),
             membership: identity.membership,
@@ -91,6 +93,10 @@ impl Node {
             snapshot_after_entries: raft.snapshot_after_entries,
             keep_entries: raft.keep_entries,
             waiting_writes: self.config.limits.waiting_writes,
+            history: HistoryOptions {
+                retain: Duration::from_millis(history.retain_ms),
+                retain_entries: history.retain_entries,
+            },
             store: self.store_options(),
         };
         let replica = Replica::open(options).await?;

@@ -31,6 +31,11 @@ pub enum CommandBody {
     ChangeCounter(ChangeCounter),
     /// Reserve a node id that was never used before, for a node at these addresses.
     AdmitNode(NodeAddress),
+    /// Let go of the history below a revision.
+    AdvanceWatermark {
+        /// The oldest revision that stays readable.
+        oldest: Revision,
+    },
 }
 
 impl CommandBody {
@@ -42,7 +47,7 @@ impl CommandBody {
             Self::DeleteTuples(delete) => (delete.store, &delete.request),
             Self::WriteSchema(write) => (write.store, &write.request),
             Self::ChangeCounter(change) => (change.store, &change.request),
-            Self::AdmitNode(_) => return None,
+            Self::AdmitNode(_) | Self::AdvanceWatermark { .. } => return None,
         };
         Some((store, request.as_ref()?))
     }

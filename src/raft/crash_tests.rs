@@ -21,7 +21,7 @@ use super::apply::Applier;
 use super::log::LogStore;
 use super::snapshot::SnapshotFolder;
 use super::types::{Entry, LogId, TypeConfig, Vote};
-use super::{Command, CommandBody, Membership, NodeAddress, Replica, ReplicaOptions};
+use super::{Command, CommandBody, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions};
 use crate::model::TimestampMs;
 use crate::store::{RocksStore, StateStore, StoreOptions};
 
@@ -130,6 +130,7 @@ fn options(dir: &TempDir) -> ReplicaOptions {
         snapshot_after_entries: 1000,
         keep_entries: 0,
         waiting_writes: 16,
+        history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
         store: StoreOptions::default(),
     }
 }

@@ -14,6 +14,7 @@ mod contract;
 mod crash_tests;
 #[cfg(test)]
 mod fuzz;
+mod history;
 mod leader;
 mod log;
 mod membership;
@@ -37,6 +38,7 @@ pub use command::{
     WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
+pub use history::HistoryOptions;
 pub use membership::{request_admission, request_promotion};
 pub use network::PeerServer;
 pub use propose::Proposer;

@@ -10,9 +10,11 @@ use openraft::metrics::RaftMetrics;
 use openraft::storage::RaftLogStorage;
 use openraft::{Config, SnapshotPolicy};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::codec;
 use super::contract::{Applied, Propose};
+use super::history::{self, Advance, HistoryOptions};
 use super::leader::LeaderWatch;
 use super::log::{LogCounters, LogError, LogStore};
 use super::network::{Admitted, Network, PeerIdentity, Peers, Rejection};
@@ -62,6 +64,8 @@ pub struct ReplicaOptions {
     pub keep_entries: u64,
     /// Writes that may be under way at once.
     pub waiting_writes: usize,
+    /// How much history is kept.
+    pub history: HistoryOptions,
     /// The state store's options.
     pub store: StoreOptions,
 }
@@ -109,6 +113,8 @@ pub struct Replica {
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
     counters: Arc<LogCounters>,
+    /// Ends what runs beside the replica.
+    stopping: CancellationToken,
 }
 
 impl Replica {
@@ -150,8 +156,20 @@ impl Replica {
         tokio::spawn(leader.clone().log_changes(node_id));
         let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
         let proposer = Arc::new(proposer);
-        let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader);
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters }))
+        let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader.clone());
+        let stopping = CancellationToken::new();
+        let advance = Advance {
+            options: options.history,
+            node_id,
+            store: Arc::clone(&store),
+            applied: applied.clone(),
+            leader,
+            proposer: Arc::clone(&proposer),
+        };
+        let collection = history::collect(Arc::clone(&store), options.history.note_every());
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(collection));
+        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters, stopping }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -201,7 +219,8 @@ impl Replica {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let entries = self.counters.entries.load(Ordering::Relaxed);
         let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
-        ReplicaStatus::new(self.lineage(), &metrics, *self.applied.borrow(), entries, fsyncs)
+        let oldest = self.store.oldest();
+        ReplicaStatus::new(self.lineage(), &metrics, (oldest, *self.applied.borrow()), entries, fsyncs)
     }
 
     /// Makes a snapshot of what is applied now, and purges the log that it covers.
@@ -246,6 +265,7 @@ impl Replica {
 
     /// Stops taking part. Everything acknowledged is on disk already.
     pub async fn shutdown(&self) {
+        self.stopping.cancel();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the replica did not stop cleanly");
         }

@@ -35,6 +35,7 @@ impl fmt::Display for Command {
             CommandBody::WriteSchema(_) => "write schema",
             CommandBody::ChangeCounter(_) => "change counter",
             CommandBody::AdmitNode(_) => "admit node",
+            CommandBody::AdvanceWatermark { .. } => "advance the watermark",
         };
         write!(f, "{kind} (operation {:032x})", self.op_id)
     }

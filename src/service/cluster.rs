@@ -90,6 +90,8 @@ pub struct ClusterStatus {
     pub committed: Revision,
     /// How much of it is applied.
     pub applied: Revision,
+    /// The oldest revision that can still be read on it.
+    pub oldest: Revision,
     /// What the last snapshot covers.
     pub snapshot: Revision,
     /// What was removed from the log.

@@ -4,6 +4,8 @@
 //! - A view at revision `r` shows exactly the effects of batches written at revisions ≤ `r`, whatever is written later.
 //! - A batch is atomic: after a crash all of it is there or none of it.
 //! - Everything of one store id is invisible to every other.
+//! - What is older than `oldest` is refused, whether it is still there or not: that is decided by what was committed, and not
+//!   by how far anybody has come with removing it.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -256,6 +258,9 @@ pub trait StateBatch {
 
     /// Forgets the request under `key`, if it is remembered.
     fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError>;
+
+    /// Lets go of every revision below `oldest`: from the commit on they are [`StoreError::Expired`]. Never takes one back.
+    fn expire_below(&mut self, oldest: Revision);
 
     /// Writes a single record.
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError>;

@@ -19,7 +19,7 @@ use super::{
     SubjectRow, TupleRow,
 };
 
-/// A store that lives and dies with the process. Nothing is ever collected.
+/// A store that lives and dies with the process. What has expired is refused, and kept all the same.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Arc<RwLock<State>>,
@@ -32,6 +32,7 @@ type Versions = BTreeMap<Revision, Option<Qualifiers>>;
 #[derive(Debug, Default)]
 struct State {
     applied: Revision,
+    oldest: Revision,
     meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
     requests: BTreeMap<(StoreId, IdempotencyKey), RequestRecord>,
@@ -43,6 +44,12 @@ struct Tenant {
     schemas: BTreeMap<Revision, Arc<str>>,
     counters: BTreeMap<Revision, Vec<Counter>>,
     changes: BTreeMap<Revision, ChangeRecord>,
+}
+
+impl State {
+    fn retained(&self) -> Retained {
+        Retained { oldest: self.oldest, applied: self.applied }
+    }
 }
 
 impl Tenant {
@@ -94,11 +101,11 @@ impl StateStore for MemoryStore {
     }
 
     fn oldest(&self) -> Revision {
-        Revision::ZERO
+        self.read().oldest
     }
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
-        Retained { oldest: self.oldest(), applied: self.applied() }.check(revision)?;
+        self.read().retained().check(revision)?;
         Ok(Arc::new(MemoryView { state: Arc::clone(&self.state), store, revision }))
     }
 
@@ -109,10 +116,10 @@ impl StateStore for MemoryStore {
         through: Revision,
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let retained = Retained { oldest: self.oldest(), applied: self.applied() };
-        retained.check(through)?;
-        retained.check(after)?;
-        let records: Vec<(Revision, ChangeRecord)> = match self.read().stores.get(&store) {
+        let state = self.read();
+        state.retained().check(through)?;
+        state.retained().check(after)?;
+        let records: Vec<(Revision, ChangeRecord)> = match state.stores.get(&store) {
             None => return Ok(()),
             Some(tenant) => tenant
                 .changes
@@ -121,6 +128,7 @@ impl StateStore for MemoryStore {
                 .map(|(at, change)| (*at, change.clone()))
                 .collect(),
         };
+        drop(state);
         for (at, change) in records {
             if visit(at, change).is_break() {
                 break;
@@ -131,7 +139,7 @@ impl StateStore for MemoryStore {
 
     fn batch(&self) -> MemoryBatch<'_> {
         let permit = self.writer.take();
-        let order = WriteOrder::above(self.applied());
+        let order = WriteOrder::above(self.read().retained());
         MemoryBatch { state: &self.state, staged: Staged::default(), order, _permit: permit }
     }
 }
@@ -364,13 +372,17 @@ impl StateBatch for MemoryBatch<'_> {
         Ok(())
     }
 
+    fn expire_below(&mut self, oldest: Revision) {
+        self.order.expire_below(oldest);
+    }
+
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
         self.staged.meta.insert(key, value.to_vec());
         Ok(())
     }
 
     fn commit(self, applied: Revision) -> Result<(), StoreError> {
-        self.order.finish(applied);
+        let retained = self.order.finish(applied);
         let mut state = write(self.state);
         for (store, at, key, what) in self.staged.tuples {
             state.stores.entry(store).or_default().write(key, at, what);
@@ -391,7 +403,7 @@ impl StateBatch for MemoryBatch<'_> {
             }
         }
         state.meta.extend(self.staged.meta);
-        state.applied = applied;
+        (state.oldest, state.applied) = (retained.oldest, retained.applied);
         Ok(())
     }
 }

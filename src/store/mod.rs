@@ -18,4 +18,4 @@ pub use contract::{
     SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
-pub use rocks::{CheckpointInfo, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};
+pub use rocks::{CheckpointInfo, Collector, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};

@@ -15,6 +15,7 @@ mod durability;
 mod forwarding;
 mod gateway;
 mod group_commit;
+mod history;
 mod identity;
 mod import;
 mod main_job;

@@ -112,6 +112,7 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
         applied_index: status.applied.index(),
         snapshot_index: status.snapshot.index(),
         purged_index: status.purged.index(),
+        oldest_index: status.oldest.index(),
         state_hash: status.state_hash,
         members: status.members.into_iter().map(from_member).collect(),
         log_entries_appended: status.log_entries_appended,
@@ -143,6 +144,7 @@ mod tests {
             last_log: Revision::new(5),
             committed: Revision::new(6),
             applied: Revision::new(7),
+            oldest: Revision::new(12),
             snapshot: Revision::new(8),
             purged: Revision::new(9),
             state_hash: "hash".to_owned(),
@@ -154,7 +156,7 @@ mod tests {
         assert_eq!(found.state(), wire::status_response::State::Leader);
         assert_eq!((found.node_id, found.term, found.leader_id), (2, 3, 4));
         assert_eq!((found.last_log_index, found.committed_index, found.applied_index), (5, 6, 7));
-        assert_eq!((found.snapshot_index, found.purged_index), (8, 9));
+        assert_eq!((found.snapshot_index, found.purged_index, found.oldest_index), (8, 9, 12));
         assert_eq!((found.log_entries_appended, found.log_fsyncs), (10, 11));
         assert_eq!((found.lineage.as_str(), found.state_hash.as_str()), ("00000000000000ab", "hash"));
         assert_eq!(found.members[0].matched_index, Some(14));

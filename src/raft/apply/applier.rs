@@ -134,6 +134,11 @@ impl<S: StateStore> Applier<S> {
                 self.state.next_node_id += 1;
                 Ok(Outcome::Admitted { node_id })
             }
+            CommandBody::AdvanceWatermark { oldest } => {
+                // The state right before this entry is the newest that there surely is.
+                batch.expire_below((*oldest).min(Revision::new(stamp.at.index().saturating_sub(1))));
+                Ok(Outcome::Done)
+            }
         }
     }
 }
@@ -150,7 +155,7 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) => false,
+        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } => false,
     }
 }
 

@@ -22,7 +22,8 @@ use crate::raft::{
     WriteSchema, WriteTuples,
 };
 use crate::store::{
-    ChangeRecord, MemoryStore, MetaKey, RequestRecord, RocksStore, StateBatch, StateStore, StoreOptions, TupleRow,
+    ChangeRecord, Collector, MemoryStore, MetaKey, RequestRecord, RocksStore, StateBatch, StateStore, StoreOptions,
+    TupleRow,
 };
 
 const STORE: StoreId = StoreId::DEFAULT;
@@ -98,6 +99,7 @@ struct Dump {
     tuples: Vec<TupleRow>,
     changes: Vec<(Revision, ChangeRecord)>,
     record: Option<Vec<u8>>,
+    oldest: Revision,
     counters: Vec<Counter>,
     requests: Vec<(IdempotencyKey, RequestRecord)>,
 }
@@ -114,14 +116,14 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         changes.push((revision, change));
         ControlFlow::Continue(())
     };
-    store.changes(STORE, Revision::ZERO, store.applied(), take).unwrap();
+    store.changes(STORE, store.oldest(), store.applied(), take).unwrap();
     let counters = view.counters().unwrap();
     let (mut requests, mut batch, mut from) = (Vec::new(), store.batch(), Revision::ZERO);
     while let Some((_, key, record)) = batch.oldest_request(from).unwrap() {
         from = Revision::new(record.at.index() + 1);
         requests.push((key, record));
     }
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), counters, requests }
+    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), oldest: store.oldest(), counters, requests }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
@@ -376,6 +378,56 @@ fn node_ids_are_never_handed_out_twice() {
     assert_eq!(outcomes, [2, 3, 4].map(|node_id| Outcome::Admitted { node_id }));
 }
 
+fn watermark(oldest: u64) -> CommandBody {
+    CommandBody::AdvanceWatermark { oldest: Revision::new(oldest) }
+}
+
+#[test]
+fn a_watermark_only_rises_and_leaves_the_state_before_it() {
+    let store = Arc::new(MemoryStore::new());
+    let mut applier = Applier::open(Arc::clone(&store)).unwrap();
+    let mut oldest = Vec::new();
+    for (index, asked) in [(1, 0), (2, 9), (3, 1), (4, u64::MAX), (5, 4), (6, 2)] {
+        let applied = applier.apply(&[entry(index, watermark(asked))]).unwrap();
+        assert_eq!(applied, [Applied::first(Revision::new(index), Outcome::Done)]);
+        oldest.push(store.oldest().index());
+    }
+    assert_eq!(oldest, [0, 1, 1, 3, 4, 4]);
+}
+
+/// A node that collects applies what comes like one that does not: with the watermark where it is, nothing that apply reads
+/// is ever touched.
+#[test]
+fn collection_is_no_part_of_apply() {
+    use UpdateKind::{Create, Delete, Touch};
+    let must = |kind, document| Precondition { kind, filter: on_document(document) };
+    let mut bodies = vec![schema(None, vec![])];
+    for round in 0..8u64 {
+        bodies.push(write(1, vec![], vec![(Touch, key(1, 1)), (Delete, key(1, 2)), (Create, key(3, 3))]));
+        bodies.push(watermark(round * 4));
+        bodies.push(write(
+            1,
+            vec![must(PreconditionKind::MustMatch, 1)],
+            vec![(Delete, key(1, 1)), (Touch, key(1, 2))],
+        ));
+        bodies.push(delete(3, 5, false));
+    }
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let memory = Arc::new(MemoryStore::new());
+    let expected = apply(&memory, &log, 3);
+    let (_dir, durable) = rocks();
+    let (mut applier, mut collector) =
+        (Applier::open(Arc::clone(&durable)).unwrap(), Collector::new(Arc::clone(&durable)));
+    let mut outcomes = Vec::new();
+    for entry in &log {
+        outcomes.extend(applier.apply(std::slice::from_ref(entry)).unwrap());
+        while collector.step().unwrap() {}
+    }
+    assert_eq!(outcomes, expected);
+    assert_eq!(dump(&*memory), dump(&*durable));
+    assert!(!durable.changed_within(Revision::ZERO, durable.oldest()).unwrap(), "it was collected");
+}
+
 #[test]
 fn cluster_time_never_goes_back() {
     let store = Arc::new(MemoryStore::new());
@@ -398,7 +450,7 @@ fn keyed(mut body: CommandBody, number: u8) -> CommandBody {
         CommandBody::DeleteTuples(delete) => delete.request = named,
         CommandBody::WriteSchema(write) => write.request = named,
         CommandBody::ChangeCounter(change) => change.request = named,
-        CommandBody::AdmitNode(_) => {}
+        CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } => {}
     }
     body
 }
@@ -425,6 +477,7 @@ fn unkeyed_body() -> impl Strategy<Value = CommandBody> {
             .prop_map(|(replaces, guards)| schema(replaces, guards)),
         1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
+        2 => (0..60u64).prop_map(watermark),
     ]
 }
 

@@ -36,7 +36,7 @@ pub struct RocksBatch<'a> {
 
 impl<'a> RocksBatch<'a> {
     pub(super) fn new(generation: Arc<Generation>, permit: WriterPermit<'a>) -> Self {
-        let order = WriteOrder::above(generation.applied());
+        let order = WriteOrder::above(generation.retained());
         let (batch, tuples) = (WriteBatch::default(), HashMap::new());
         let (schemas, counters) = (BTreeMap::new(), BTreeMap::new());
         let (requests, request_order) = (HashMap::new(), BTreeSet::new());
@@ -167,17 +167,24 @@ impl StateBatch for RocksBatch<'_> {
         Ok(())
     }
 
+    fn expire_below(&mut self, oldest: Revision) {
+        self.order.expire_below(oldest);
+    }
+
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
         self.batch.put_cf(self.generation.handle(Family::Meta), meta_record(key).key(), value);
         Ok(())
     }
 
     fn commit(mut self, applied: Revision) -> Result<(), StoreError> {
-        self.order.finish(applied);
+        let retained = self.order.finish(applied);
         let meta = self.generation.handle(Family::Meta);
         self.batch.put_cf(meta, MetaRecord::AppliedRevision.key(), record::encode_revision(applied));
+        if retained.oldest != self.generation.retained().oldest {
+            self.batch.put_cf(meta, MetaRecord::OldestRevision.key(), record::encode_revision(retained.oldest));
+        }
         self.generation.db().write(self.batch).map_err(engine)?;
-        self.generation.publish(applied);
+        self.generation.publish(retained);
         Ok(())
     }
 }

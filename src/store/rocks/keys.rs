@@ -53,6 +53,7 @@ pub(super) enum MetaRecord {
     Applied = 2,
     Identity = 3,
     Cluster = 4,
+    OldestRevision = 5,
 }
 
 impl MetaRecord {
@@ -240,7 +241,12 @@ pub(super) fn version_key(store: StoreId, at: Revision) -> Vec<u8> {
 
 /// The revision in such a key.
 pub(super) fn decode_version_key(place: &'static str, key: &[u8]) -> Result<Revision, StoreError> {
-    decode_plain(place, key).map(|index| Revision::new(!index))
+    split_version_key(place, key).map(|(_, at)| at)
+}
+
+/// Store and revision in such a key.
+pub(super) fn split_version_key(place: &'static str, key: &[u8]) -> Result<(StoreId, Revision), StoreError> {
+    decode_plain(place, key).map(|(store, index)| (store, Revision::new(!index)))
 }
 
 /// The key of a changelog record.
@@ -250,7 +256,7 @@ pub(super) fn change_key(store: StoreId, at: Revision) -> Vec<u8> {
 
 /// The revision in a changelog record's key.
 pub(super) fn decode_change_key(key: &[u8]) -> Result<Revision, StoreError> {
-    decode_plain("changelog", key).map(Revision::new)
+    split_change_key(key).map(|(_, at)| at)
 }
 
 /// The key of what is remembered of a request.
@@ -280,10 +286,17 @@ pub(super) fn decode_request_order_key(bytes: &[u8]) -> Result<(Revision, StoreI
     parse().ok_or_else(corrupt)
 }
 
-fn decode_plain(place: &'static str, key: &[u8]) -> Result<u64, StoreError> {
-    match key.split_last_chunk::<INDEX_BYTES>() {
-        Some((store, index)) if store.len() == STORE_BYTES => Ok(u64::from_be_bytes(*index)),
-        Some(_) | None => Err(StoreError::Corrupt { place, what: format!("a key of {} bytes", key.len()) }),
+/// Store and revision in a changelog record's key.
+pub(super) fn split_change_key(key: &[u8]) -> Result<(StoreId, Revision), StoreError> {
+    decode_plain("changelog", key).map(|(store, index)| (store, Revision::new(index)))
+}
+
+fn decode_plain(place: &'static str, key: &[u8]) -> Result<(StoreId, u64), StoreError> {
+    let parts =
+        key.split_first_chunk::<STORE_BYTES>().map(|(store, index)| (store, <[u8; INDEX_BYTES]>::try_from(index)));
+    match parts {
+        Some((store, Ok(index))) => Ok((StoreId::new(u32::from_be_bytes(*store)), u64::from_be_bytes(index))),
+        Some((_, Err(_))) | None => Err(StoreError::Corrupt { place, what: format!("a key of {} bytes", key.len()) }),
     }
 }
 

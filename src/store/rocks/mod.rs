@@ -2,6 +2,7 @@
 
 mod batch;
 mod checkpoint;
+mod collect;
 mod files;
 #[cfg(test)]
 mod fuzz;
@@ -19,5 +20,6 @@ mod view;
 
 pub use batch::RocksBatch;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
+pub use collect::Collector;
 pub use options::StoreOptions;
 pub use store::RocksStore;

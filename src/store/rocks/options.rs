@@ -16,6 +16,13 @@ use rocksdb::{
 use super::super::{ScanOrder, StoreError};
 use super::keys;
 
+/// A table file of tuples in which so many of so many entries in a row are deletions is compacted, so that collected history
+/// gives its space back and readers need not step over what is gone.
+const DELETIONS: usize = 512;
+const AMONG_ENTRIES: usize = 2048;
+/// The same for a file as a whole.
+const DELETED_PART: f64 = 0.5;
+
 /// What an operator may tune.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
@@ -103,6 +110,7 @@ impl Family {
                     Some(keys::has_group),
                 ));
                 options.set_memtable_prefix_bloom_ratio(0.05);
+                options.add_compact_on_deletion_collector_factory(AMONG_ENTRIES, DELETIONS, DELETED_PART);
             }
             // Nearly every key that is looked up is new.
             Self::Requests => table.set_bloom_filter(10.0, false),

@@ -13,6 +13,7 @@ use super::super::writer::WriterSlot;
 use super::super::{ChangeRecord, MetaKey, ReadView, StateStore, StoreError, codec};
 use super::batch::{RocksBatch, meta_record};
 use super::checkpoint::{self, CheckpointInfo};
+use super::collect;
 use super::generation::{Generation, engine, read_meta};
 use super::keys;
 use super::layout::{DataFolder, GenerationId};
@@ -57,9 +58,9 @@ impl RocksStore {
         Ok(applied)
     }
 
-    /// The oldest revision that a view of the live state shows; what is below may be collected.
-    pub fn oldest_in_use(&self) -> Option<Revision> {
-        self.generation().pins().oldest()
+    /// Whether anything was changed, in any store, at a revision in `(after, through]` that the changelog still names.
+    pub fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
+        collect::changed_within(&self.generation(), after, through)
     }
 
     /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links.
@@ -101,8 +102,10 @@ impl StateStore for RocksStore {
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
         let generation = self.generation();
+        // Pinned first and judged then, against the collector: see `collect`.
+        let view = RocksView::new(Arc::clone(&generation), store, revision);
         generation.retained().check(revision)?;
-        Ok(Arc::new(RocksView::new(generation, store, revision)))
+        Ok(Arc::new(view))
     }
 
     fn changes(
@@ -113,6 +116,8 @@ impl StateStore for RocksStore {
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let generation = self.generation();
+        // As for a view: the records after `after` are safe as long as somebody reads there.
+        let _pin = generation.pins().pin(after);
         let retained = generation.retained();
         retained.check(through)?;
         retained.check(after)?;

@@ -5,8 +5,8 @@
 //!    every version ≤ `r` is there before the view is.
 //! 2. A batch writes only above the applied revision that it began at (asserted in `bounds`), so nothing ≤ `r` is ever
 //!    written again. What is written later is > `r`, and is passed over.
-//! 3. Versions are removed by nobody but a collector of history, which leaves alone what a pin asks for, and an installed
-//!    snapshot replaces the whole database: a view keeps the one it began with.
+//! 3. Versions are removed by nobody but the collector of history, which leaves alone what a pin asks for (see `collect`),
+//!    and an installed snapshot replaces the whole database: a view keeps the one it began with.
 //!
 //! So each call may open an iterator of its own, at whatever moment, and still see the same tuples.
 
@@ -37,7 +37,7 @@ type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFl
 
 /// Whether the keys asked for lie in one group of the bloom filter, or in several.
 #[derive(Clone, Copy)]
-enum Span {
+pub(super) enum Span {
     OneGroup,
     Any,
 }
@@ -101,7 +101,8 @@ impl RocksView {
     }
 }
 
-fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
+/// An iterator over what begins with `within`.
+pub(super) fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
     let mut options = ReadOptions::default();
     match span {
         Span::OneGroup => options.set_prefix_same_as_start(true),

@@ -2,6 +2,7 @@
 //!
 //! Each case gets an empty store.
 
+pub(super) mod histories;
 mod scans;
 pub(super) mod twins;
 mod views;
@@ -35,6 +36,7 @@ pub(super) fn conforms<S: StateStore, G>(make: impl Fn() -> (S, G)) {
         ("schemas are versions", writes::schemas_are_versions),
         ("changes come in order", writes::changes_in_order),
         ("revisions are bounded", writes::revisions_are_bounded),
+        ("history expires", writes::history_expires),
         ("a batch reads itself", writes::batch_reads_itself),
         ("an abandoned batch leaves nothing", writes::abandoned_batch),
         ("meta is replaced", writes::meta_is_replaced),
@@ -63,6 +65,13 @@ pub(super) fn refuses_two_batches<S: StateStore>(store: &S) {
     let _second = store.batch();
 }
 
+/// Nothing would be left to read.
+pub(super) fn refuses_to_expire_the_latest<S: StateStore>(store: &S) {
+    let mut batch = store.batch();
+    batch.expire_below(rev(6));
+    batch.commit(rev(5)).unwrap();
+}
+
 /// A write where views may already look is a bug of the caller.
 pub(super) fn refuses_to_rewrite_history<S: StateStore>(store: &S) {
     store.batch().commit(rev(5)).unwrap();
@@ -73,6 +82,12 @@ pub(super) fn refuses_to_rewrite_history<S: StateStore>(store: &S) {
 #[should_panic(expected = "a second writer")]
 fn the_memory_store_refuses_two_batches() {
     refuses_two_batches(&MemoryStore::new());
+}
+
+#[test]
+#[should_panic(expected = "nothing below 6 is kept")]
+fn the_memory_store_refuses_to_expire_the_latest() {
+    refuses_to_expire_the_latest(&MemoryStore::new());
 }
 
 #[test]

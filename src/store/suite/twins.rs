@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::store::{MetaKey, ReadView, RequestRecord, StateBatch, StateStore};
 
-const TENANTS: [StoreId; 2] = [StoreId::DEFAULT, StoreId::new(0xff)];
+pub(super) const TENANTS: [StoreId; 2] = [StoreId::DEFAULT, StoreId::new(0xff)];
 
 /// One write, and how far the revision moves before it.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ enum Write {
 const REQUESTS: u8 = 6;
 
 /// Tuples that are close to one another in every part.
-fn universe() -> Vec<String> {
+pub(super) fn universe() -> Vec<String> {
     let subjects = ["user:a", "user:*", "group:a", "group:a#mem", "group:ab#member", "group:b"];
     let mut tuples = Vec::new();
     for resource in ["doc:a", "doc:ab", "doc:b", "docs:a"] {

@@ -50,6 +50,42 @@ pub(super) fn revisions_are_bounded<S: StateStore>(store: &S) {
     assert_eq!(error.code, ErrorCode::Unavailable);
 }
 
+pub(super) fn history_expires<S: StateStore>(store: &S) {
+    let tuple = "doc:a#viewer@user:x";
+    for at in 1..=6 {
+        write(store, at, &[if at % 2 == 1 { tuple } else { "-doc:a#viewer@user:x" }]);
+    }
+    let before = store.view(STORE, rev(3)).unwrap();
+    let expire = |oldest, at| {
+        let mut batch = store.batch();
+        batch.expire_below(rev(oldest));
+        batch.commit(rev(at)).unwrap();
+    };
+    assert_eq!(store.oldest(), Revision::ZERO);
+    expire(5, 7);
+    expire(2, 8);
+    assert_eq!(store.oldest(), rev(5), "what is gone does not come back");
+    let asked = |result: Result<(), StoreError>| match result {
+        Err(error @ StoreError::Expired { .. }) => Error::from(error).code == ErrorCode::RevisionExpired,
+        Ok(()) | Err(_) => false,
+    };
+    let mut nothing = |_, _| ControlFlow::Continue(());
+    for at in 0..5 {
+        assert!(asked(store.view(STORE, rev(at)).map(|_| ())), "a view at {at}");
+        assert!(asked(store.changes(STORE, rev(at), rev(8), &mut nothing)), "changes after {at}");
+    }
+    for at in 5..=8 {
+        assert_eq!(all(&*store.view(STORE, rev(at)).unwrap()).len(), usize::from(at == 5), "at {at}");
+        store.changes(STORE, rev(at), rev(8), &mut nothing).unwrap();
+    }
+    assert_eq!(all(&*before), [tuple], "what is being read stays");
+    // A batch that is given up lets go of nothing.
+    let mut batch = store.batch();
+    batch.expire_below(rev(8));
+    drop(batch);
+    assert_eq!(store.oldest(), rev(5));
+}
+
 pub(super) fn batch_reads_itself<S: StateStore>(store: &S) {
     write(store, 1, &["doc:a#viewer@user:x", "doc:b#viewer@user:x"]);
     let mut batch = store.batch();
