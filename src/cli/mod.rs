@@ -22,6 +22,7 @@ mod schema;
 mod serve;
 mod text_file;
 mod validate;
+mod write_key;
 mod zookie;
 
 pub use args::{Cli, run};

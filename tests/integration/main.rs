@@ -21,6 +21,7 @@ mod identity;
 mod import;
 mod main_job;
 mod power_cut;
+mod retries;
 mod snapshot;
 mod staleness;
 mod validate;

@@ -309,6 +309,21 @@ def test_counters_count():
     assert gone == (grpc.StatusCode.FAILED_PRECONDITION, "ERROR_REASON_COUNTER_NOT_REGISTERED"), gone
 
 
+def test_a_write_under_a_key_takes_effect_once():
+    create = RelationshipUpdate.Operation.OPERATION_CREATE
+
+    def write(node, who, key):
+        request = WriteRelationshipsRequest(updates=[update(create, "pydoc:once", "reader", who)])
+        return client(node).WriteRelationships(request, metadata=(("quorate-idempotency-key", key),))
+
+    first = write(0, "pyuser:ann", "py-1").written_at
+    assert [write(node, "pyuser:ann", "py-1").written_at for node in (1, 2)] == [first, first]
+    reused = refusal(lambda: write(1, "pyuser:bob", "py-1"))
+    assert reused == (grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_REUSED"), reused
+    fresh = refusal(lambda: write(1, "pyuser:ann", "py-2"))
+    assert fresh == (grpc.StatusCode.ALREADY_EXISTS, "ERROR_REASON_ATTEMPT_TO_RECREATE_RELATIONSHIP"), fresh
+
+
 def test_lookups_and_expand_find_what_checks_allow():
     resources = client(0).LookupResources(
         LookupResourcesRequest(
