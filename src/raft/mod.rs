@@ -14,6 +14,7 @@ mod contract;
 mod crash_tests;
 #[cfg(test)]
 mod fuzz;
+mod identity;
 mod leader;
 mod log;
 mod membership;
@@ -21,6 +22,7 @@ mod network;
 mod propose;
 mod read_index;
 mod replica;
+pub mod simulation;
 mod snapshot;
 mod state_machine;
 mod status;
@@ -28,13 +30,15 @@ mod status;
 mod storage_suite;
 mod types;
 
-pub use clock::wall_clock;
+pub use clock::{SystemClock, WallClock, monotonic, wall_clock};
+pub use codec::CodecError;
 pub use command::{
     ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
+pub use log::{Completion, LogChange, LogDevice, LogError, LogSpace};
 pub use membership::{request_admission, request_promotion};
-pub use network::PeerServer;
+pub use network::{CallError, Connections, PeerServer, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};

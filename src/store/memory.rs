@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{
     Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey,
 };
@@ -20,21 +22,22 @@ use super::{
 /// A store that lives and dies with the process. Nothing is ever collected.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    state: Arc<RwLock<State>>,
-    writer: WriterSlot,
+    /// Views keep the one that they were made of, so that an install does not change what they show.
+    live: RwLock<Arc<RwLock<State>>>,
+    pub(super) writer: WriterSlot,
 }
 
 /// `None` is a tombstone.
 type Versions = BTreeMap<Revision, Option<Qualifiers>>;
 
-#[derive(Debug, Default)]
-struct State {
-    applied: Revision,
-    meta: BTreeMap<MetaKey, Vec<u8>>,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) applied: Revision,
+    pub(super) meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tenant {
     tuples: BTreeMap<(ObjectRef, RelationName), BTreeMap<SubjectRef, Versions>>,
     schemas: BTreeMap<Revision, Arc<str>>,
@@ -66,16 +69,27 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        read(&self.state)
+    /// A store of its own with the same content: what a crash right now would leave of a durable one.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let copy = read(&self.state()).clone();
+        Self { live: RwLock::new(Arc::new(RwLock::new(copy))), writer: WriterSlot::default() }
+    }
+
+    pub(super) fn state(&self) -> Arc<RwLock<State>> {
+        Arc::clone(&read(&self.live))
+    }
+
+    pub(super) fn replace(&self, state: State) {
+        *write(&self.live) = Arc::new(RwLock::new(state));
     }
 }
 
-fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
+pub(super) fn read<T>(state: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     state.read().expect("a writer panicked half way: the state is not to be trusted")
 }
 
-fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
+fn write<T>(state: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     state.write().expect("a writer panicked half way: the state is not to be trusted")
 }
 
@@ -83,11 +97,11 @@ impl StateStore for MemoryStore {
     type Batch<'a> = MemoryBatch<'a>;
 
     fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.read().meta.get(&key).cloned())
+        Ok(read(&self.state()).meta.get(&key).cloned())
     }
 
     fn applied(&self) -> Revision {
-        self.read().applied
+        read(&self.state()).applied
     }
 
     fn oldest(&self) -> Revision {
@@ -96,7 +110,7 @@ impl StateStore for MemoryStore {
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
         Retained { oldest: self.oldest(), applied: self.applied() }.check(revision)?;
-        Ok(Arc::new(MemoryView { state: Arc::clone(&self.state), store, revision }))
+        Ok(Arc::new(MemoryView { state: self.state(), store, revision }))
     }
 
     fn changes(
@@ -109,7 +123,7 @@ impl StateStore for MemoryStore {
         let retained = Retained { oldest: self.oldest(), applied: self.applied() };
         retained.check(through)?;
         retained.check(after)?;
-        let records: Vec<(Revision, ChangeRecord)> = match self.read().stores.get(&store) {
+        let records: Vec<(Revision, ChangeRecord)> = match read(&self.state()).stores.get(&store) {
             None => return Ok(()),
             Some(tenant) => tenant
                 .changes
@@ -129,7 +143,7 @@ impl StateStore for MemoryStore {
     fn batch(&self) -> MemoryBatch<'_> {
         let permit = self.writer.take();
         let order = WriteOrder::above(self.applied());
-        MemoryBatch { state: &self.state, staged: Staged::default(), order, _permit: permit }
+        MemoryBatch { state: self.state(), staged: Staged::default(), order, _permit: permit }
     }
 }
 
@@ -256,7 +270,7 @@ struct Staged {
 /// The open batch of a [`MemoryStore`].
 #[derive(Debug)]
 pub struct MemoryBatch<'a> {
-    state: &'a RwLock<State>,
+    state: Arc<RwLock<State>>,
     staged: Staged,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
@@ -268,14 +282,14 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, _, what)) = own {
             return Ok(what.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let latest = state.stores.get(&store).and_then(|tenant| tenant.versions(key)?.values().next_back());
         Ok(latest.cloned().flatten())
     }
 
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
         let own = self.staged.schemas.iter().rev().find(|(s, _, _)| *s == store).map(|(_, at, _)| *at);
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.schemas.keys().next_back()).copied();
         Ok(own.or(stored))
     }
@@ -284,7 +298,7 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, own)) = self.staged.counters.iter().rev().find(|(s, _, _)| *s == store) {
             return Ok(own.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.counters.values().next_back());
         Ok(stored.cloned().unwrap_or_default())
     }
@@ -326,7 +340,7 @@ impl StateBatch for MemoryBatch<'_> {
 
     fn commit(self, applied: Revision) -> Result<(), StoreError> {
         self.order.finish(applied);
-        let mut state = write(self.state);
+        let mut state = write(&self.state);
         for (store, at, key, what) in self.staged.tuples {
             state.stores.entry(store).or_default().write(key, at, what);
         }

@@ -32,27 +32,30 @@ pub(in crate::raft) struct Applier<S> {
     state: AppliedState,
 }
 
-impl<S: StateStore> Applier<S> {
-    /// Takes up where `store` stands.
-    pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
-        let state = read_state(&*store)?;
-        Ok(Self { store, state })
-    }
+/// Applying, whatever the store.
+pub(in crate::raft) trait Apply: Send + Sync {
+    /// Where the log stands in the store.
+    fn state(&self) -> &AppliedState;
 
-    /// Where the log stands in this store.
-    pub(in crate::raft) fn state(&self) -> &AppliedState {
+    /// Reads the state anew, after the store's content was replaced.
+    fn reload(&mut self) -> Result<(), StoreError>;
+
+    /// Applies consecutive entries; one outcome each, in order. On an error the node must stop: what is in memory is then
+    /// ahead of what is in the store.
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Outcome>, StoreError>;
+}
+
+impl<S: StateStore> Apply for Applier<S> {
+    fn state(&self) -> &AppliedState {
         &self.state
     }
 
-    /// Reads the state anew, after the store's content was replaced.
-    pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
+    fn reload(&mut self) -> Result<(), StoreError> {
         self.state = read_state(&*self.store)?;
         Ok(())
     }
 
-    /// Applies consecutive entries; one outcome each, in order. On an error the node must stop: what is in memory is then
-    /// ahead of what is in the store.
-    pub(in crate::raft) fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Outcome>, StoreError> {
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut rest = entries;
         while !rest.is_empty() {
@@ -62,6 +65,14 @@ impl<S: StateStore> Applier<S> {
             rest = later;
         }
         Ok(outcomes)
+    }
+}
+
+impl<S: StateStore> Applier<S> {
+    /// Takes up where `store` stands.
+    pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
+        let state = read_state(&*store)?;
+        Ok(Self { store, state })
     }
 
     /// Applies entries of which only the first may scan, as one batch.

@@ -10,5 +10,5 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use applier::Applier;
+pub(super) use applier::{Applier, Apply};
 pub(super) use state::AppliedState;

@@ -9,7 +9,7 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier};
+use super::{AppliedState, Applier, Apply};
 use crate::model::{
     Counter, CounterName, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId,
     SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,

@@ -18,6 +18,7 @@ mod tests;
 mod view;
 
 pub use batch::RocksBatch;
+pub(super) use checkpoint::describe;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
 pub use options::StoreOptions;
 pub use store::RocksStore;

@@ -10,7 +10,7 @@ use rocksdb::{Cache, ReadOptions};
 use crate::model::{Revision, StoreId};
 
 use super::super::writer::WriterSlot;
-use super::super::{ChangeRecord, MetaKey, ReadView, StateStore, StoreError, codec};
+use super::super::{ChangeRecord, CheckpointStore, MetaKey, ReadView, StateStore, StoreError, codec};
 use super::batch::{RocksBatch, meta_record};
 use super::checkpoint::{self, CheckpointInfo};
 use super::generation::{Generation, engine, read_meta};
@@ -60,11 +60,6 @@ impl RocksStore {
     /// The oldest revision that a view of the live state shows; what is below may be collected.
     pub fn oldest_in_use(&self) -> Option<Revision> {
         self.generation().pins().oldest()
-    }
-
-    /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links.
-    pub fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
-        checkpoint::create(self.generation().db(), &self.options, into)
     }
 }
 
@@ -137,5 +132,15 @@ impl StateStore for RocksStore {
     fn batch(&self) -> RocksBatch<'_> {
         let permit = self.writer.take();
         RocksBatch::new(self.generation(), permit)
+    }
+}
+
+impl CheckpointStore for RocksStore {
+    fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
+        checkpoint::create(self.generation().db(), &self.options, into)
+    }
+
+    fn install(&self, from: &Path) -> Result<(), StoreError> {
+        self.replace_by(from)
     }
 }
