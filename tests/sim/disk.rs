@@ -1,0 +1,162 @@
+//! The disk under a node's log: what was not synced may be lost in a crash, from the end on.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quorate::raft::{Completion, LogChange, LogDevice, LogSpace};
+use rand::RngExt;
+
+use crate::net::Net;
+
+type Content = BTreeMap<(LogSpace, Vec<u8>), Vec<u8>>;
+
+#[derive(Default)]
+struct State {
+    /// What a reader sees.
+    live: Content,
+    /// What a crash certainly leaves.
+    durable: Content,
+    /// The writes between the two, in order.
+    unsynced: Vec<Vec<LogChange>>,
+    /// So many writes are in `durable`.
+    synced: usize,
+    waiting: Vec<Completion>,
+    syncing: bool,
+}
+
+/// One node's log disk. Outlives the node's crashes.
+pub struct Disk {
+    node: usize,
+    net: Net,
+    state: Arc<Mutex<State>>,
+}
+
+impl Disk {
+    pub fn new(node: usize, net: Net) -> Self {
+        Self { node, net, state: Arc::default() }
+    }
+
+    /// The machine stops: a prefix of the writes survives, all that was synced included.
+    pub fn crash(&self) {
+        let mut state = self.state.lock();
+        let kept = self.net.random(|rng| match rng.random_range(0..3) {
+            0 => 0,
+            1 => state.unsynced.len(),
+            _ => rng.random_range(0..=state.unsynced.len()),
+        });
+        let lost = state.unsynced.len() - kept;
+        let mut content = std::mem::take(&mut state.durable);
+        for changes in state.unsynced.drain(..).take(kept) {
+            change(&mut content, &changes);
+        }
+        *state = State { live: content.clone(), durable: content, ..State::default() };
+        drop(state);
+        self.net.count("unsynced writes lost", lost as u64);
+    }
+
+    /// The bytes of the entry at `index`.
+    pub fn entry(&self, index: u64) -> Option<Vec<u8>> {
+        let state = self.state.lock();
+        let ((space, any), _) = state.live.first_key_value()?;
+        // The keys of the entries differ in their last eight bytes only.
+        let mut key = any.clone();
+        let at = key.len().checked_sub(8)?;
+        key[at..].copy_from_slice(&index.to_be_bytes());
+        state.live.get(&(*space, key)).cloned()
+    }
+}
+
+fn change(content: &mut Content, changes: &[LogChange]) {
+    for one in changes {
+        match one {
+            LogChange::Put { space, key, value } => {
+                content.insert((*space, key.clone()), value.clone());
+            }
+            LogChange::RemoveEntries { from, end } => {
+                let range = (LogSpace::Entries, from.clone())..(LogSpace::Entries, end.clone());
+                let gone: Vec<_> = content.range(range).map(|(key, _)| key.clone()).collect();
+                for key in gone {
+                    content.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+impl LogDevice for Disk {
+    fn write(&self, changes: Vec<LogChange>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        change(&mut state.live, &changes);
+        let put = changes.iter().filter_map(|change| match change {
+            LogChange::Put { space: LogSpace::Entries, value, .. } => Some(value.clone()),
+            LogChange::Put { .. } | LogChange::RemoveEntries { .. } => None,
+        });
+        let put: Vec<Vec<u8>> = put.collect();
+        state.unsynced.push(changes);
+        drop(state);
+        for entry in put {
+            self.net.appended(self.node, &entry, |index| self.entry(index));
+        }
+        Ok(())
+    }
+
+    fn sync(&self, done: Completion) {
+        let mut state = self.state.lock();
+        state.waiting.push(done);
+        if std::mem::replace(&mut state.syncing, true) {
+            return;
+        }
+        let (shared, net, node) = (Arc::clone(&self.state), self.net.clone(), self.node);
+        // Dies with the node's runtime, as the process that waits for the disk does.
+        tokio::spawn(async move {
+            loop {
+                let (batch, covered) = {
+                    let mut state = shared.lock();
+                    if state.waiting.is_empty() {
+                        state.syncing = false;
+                        return;
+                    }
+                    (std::mem::take(&mut state.waiting), state.synced + state.unsynced.len())
+                };
+                tokio::time::sleep(Duration::from_millis(net.sync_time(node))).await;
+                {
+                    let mut state = shared.lock();
+                    let newly = covered - state.synced;
+                    let written: Vec<_> = state.unsynced.drain(..newly).collect();
+                    for changes in &written {
+                        change(&mut state.durable, changes);
+                    }
+                    state.synced = covered;
+                }
+                for done in batch {
+                    done(Ok(()));
+                }
+            }
+        });
+    }
+
+    fn get(&self, space: LogSpace, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.state.lock().live.get(&(space, key.to_vec())).cloned())
+    }
+
+    fn scan(&self, from: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        let state = self.state.lock();
+        for ((_, key), value) in state.live.range((LogSpace::Entries, from.to_vec())..(LogSpace::Entries, end.to_vec()))
+        {
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn last(&self, from: &[u8], end: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let state = self.state.lock();
+        let range = (LogSpace::Entries, from.to_vec())..(LogSpace::Entries, end.to_vec());
+        Ok(state.live.range(range).next_back().map(|(_, value)| value.clone()))
+    }
+}
