@@ -65,7 +65,6 @@ pub enum Did {
 /// One request and what came of it; nothing where no answer came.
 #[derive(Debug, Clone)]
 pub struct Op {
-    pub node: usize,
     pub begun: Moment,
     pub ended: Moment,
     pub answered: bool,
@@ -272,8 +271,8 @@ impl Clients {
 
     fn record(&self, node: usize, begun: Moment, answered: bool, did: Did) {
         let ended = self.net.moment();
-        let op = Op { node, begun, ended, answered, did };
-        self.net.tell(|| format!("{op:?}"));
+        let op = Op { begun, ended, answered, did };
+        self.net.tell(|| format!("node {node}: {op:?}"));
         self.board.lock().history.push(op);
     }
 
@@ -281,7 +280,7 @@ impl Clients {
     pub async fn work(self, writes: f64) {
         self.board.lock().running += 1;
         while !self.board.lock().stop {
-            let pause = self.net.random(|rng| rng.random_range(1..60));
+            let pause = self.net.random(|rng| rng.random_range(1..40));
             tokio::time::sleep(Duration::from_millis(pause)).await;
             if self.net.random(|rng| rng.random_bool(writes)) {
                 self.write().await;

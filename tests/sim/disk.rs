@@ -24,6 +24,8 @@ struct State {
     unsynced: Vec<Vec<LogChange>>,
     /// So many writes are in `durable`.
     synced: usize,
+    /// Entries that were removed since the process began.
+    removed: Content,
     waiting: Vec<Completion>,
     syncing: bool,
 }
@@ -51,26 +53,30 @@ impl Disk {
         let lost = state.unsynced.len() - kept;
         let mut content = std::mem::take(&mut state.durable);
         for changes in state.unsynced.drain(..).take(kept) {
-            change(&mut content, &changes);
+            _ = change(&mut content, &changes);
         }
         *state = State { live: content.clone(), durable: content, ..State::default() };
         drop(state);
         self.net.count("unsynced writes lost", lost as u64);
     }
 
-    /// The bytes of the entry at `index`.
+    /// The bytes of the entry at `index`, even where it was purged meanwhile.
     pub fn entry(&self, index: u64) -> Option<Vec<u8>> {
         let state = self.state.lock();
-        let ((space, any), _) = state.live.first_key_value()?;
+        let entries = state.live.keys().chain(state.removed.keys());
+        let (space, any) = entries.into_iter().find(|(space, _)| *space == LogSpace::Entries)?;
         // The keys of the entries differ in their last eight bytes only.
         let mut key = any.clone();
         let at = key.len().checked_sub(8)?;
         key[at..].copy_from_slice(&index.to_be_bytes());
-        state.live.get(&(*space, key)).cloned()
+        let key = (*space, key);
+        state.live.get(&key).or_else(|| state.removed.get(&key)).cloned()
     }
 }
 
-fn change(content: &mut Content, changes: &[LogChange]) {
+/// Makes the changes, and returns what they removed.
+fn change(content: &mut Content, changes: &[LogChange]) -> Content {
+    let mut removed = Content::new();
     for one in changes {
         match one {
             LogChange::Put { space, key, value } => {
@@ -80,17 +86,20 @@ fn change(content: &mut Content, changes: &[LogChange]) {
                 let range = (LogSpace::Entries, from.clone())..(LogSpace::Entries, end.clone());
                 let gone: Vec<_> = content.range(range).map(|(key, _)| key.clone()).collect();
                 for key in gone {
-                    content.remove(&key);
+                    let value = content.remove(&key).expect("it is in the range");
+                    removed.insert(key, value);
                 }
             }
         }
     }
+    removed
 }
 
 impl LogDevice for Disk {
     fn write(&self, changes: Vec<LogChange>) -> io::Result<()> {
         let mut state = self.state.lock();
-        change(&mut state.live, &changes);
+        let removed = change(&mut state.live, &changes);
+        state.removed.extend(removed);
         let put = changes.iter().filter_map(|change| match change {
             LogChange::Put { space: LogSpace::Entries, value, .. } => Some(value.clone()),
             LogChange::Put { .. } | LogChange::RemoveEntries { .. } => None,
@@ -128,7 +137,7 @@ impl LogDevice for Disk {
                     let newly = covered - state.synced;
                     let written: Vec<_> = state.unsynced.drain(..newly).collect();
                     for changes in &written {
-                        change(&mut state.durable, changes);
+                        _ = change(&mut state.durable, changes);
                     }
                     state.synced = covered;
                 }

@@ -26,6 +26,9 @@ use crate::trace::Trace;
 /// The clients' host; the nodes are 1 and up.
 pub const CLIENTS: usize = 0;
 
+/// How long a dead connection stays unnoticed, as `quorate::raft` sets up its connections.
+const KEEPALIVE_MS: u64 = 4_000;
+
 /// What a client wants of a node.
 pub type Request = Box<dyn FnOnce(Arc<Services>) -> BoxFuture<'static, Result<Answer, Error>> + Send>;
 
@@ -265,6 +268,7 @@ impl Net {
                     inner.streams.remove(stream);
                 }
                 *inner.counters.entry("messages lost").or_default() += 1;
+                inner.notice(from, to, &packet);
                 continue;
             }
             let line = format!("{from} -> {to}: {}", describe(&packet));
@@ -305,6 +309,17 @@ impl Inner {
             _ => self.rng.random_range(1..6),
         };
         self.now + delay
+    }
+
+    /// A caller hears of a lost message when its connection's keepalive does.
+    fn notice(&mut self, from: usize, to: usize, packet: &Packet) {
+        let (caller, call) = match packet {
+            Packet::Peer { call, .. } | Packet::Snapshot { call, .. } => (from, *call),
+            Packet::Answer { call, .. } => (to, *call),
+            Packet::Client { .. } | Packet::Event { .. } => return,
+        };
+        let packet = Packet::Answer { call, answer: Answered::Broken { sent: true } };
+        self.enqueue(self.now + KEEPALIVE_MS, Delivery { from: caller, to: caller, packet });
     }
 
     fn enqueue(&mut self, at: u64, delivery: Delivery) {

@@ -141,7 +141,7 @@ impl Node {
         self.kept.log.crash();
         let state = if power { self.kept.saved.lock().fork() } else { self.kept.state.fork() };
         self.kept.state = Arc::new(state);
-        self.net.observe(|observer| observer.restarted(self.id));
+        self.net.observe(|observer| observer.replaced(self.id));
     }
 
     pub fn boot(&mut self) {
@@ -246,6 +246,7 @@ impl Node {
                     });
                     let reply = peers.take_snapshot(Box::pin(slowly)).await;
                     net.count("snapshots sent", 1);
+                    net.observe(|observer| observer.replaced(me));
                     net.answer(me, to, call, Answered::Peer(outcome(me, reply)));
                 });
             }

@@ -24,8 +24,8 @@ pub struct Observer {
     committed: BTreeMap<u64, Vec<u8>>,
     /// The hash chains that nodes had at an index.
     chains: BTreeMap<u64, [u8; 32]>,
-    /// Up to where each node was looked at.
-    seen: BTreeMap<usize, u64>,
+    /// Up to where each node was looked at; nothing for one whose state was replaced, by a start or a snapshot.
+    seen: BTreeMap<usize, Option<u64>>,
     violations: Vec<Violation>,
 }
 
@@ -34,9 +34,9 @@ impl Observer {
         self.violations.push(Violation { invariant, what });
     }
 
-    /// A node begins anew, with what its disk kept.
-    pub fn restarted(&mut self, node: usize) {
-        self.seen.remove(&node);
+    /// A node's state is not what its log made of the state before.
+    pub fn replaced(&mut self, node: usize) {
+        self.seen.insert(node, None);
     }
 
     /// Looks at a node that has just run.
@@ -45,19 +45,19 @@ impl Observer {
             self.elections.leads(node, status.term);
         }
         let applied = status.applied.revision.index();
-        let seen = self.seen.insert(node, applied).unwrap_or(0);
-        if applied == seen {
+        let seen = self.seen.insert(node, Some(applied));
+        if seen == Some(Some(applied)) {
             return;
         }
-        if applied < seen {
+        if let Some(Some(seen)) = seen.filter(|seen| Some(applied) < *seen) {
             self.violation("state machine safety", format!("node {node} went back from {seen} to {applied}"));
         }
         let chain = *self.chains.entry(applied).or_insert(status.applied.chain);
         if chain != status.applied.chain {
             self.violation("state machine safety", format!("node {node} has another state at {applied}"));
         }
-        for index in seen + 1..=applied {
-            // Purged, or never there: the node got a snapshot.
+        let first = seen.map_or(0, |seen| seen.unwrap_or(applied) + 1);
+        for index in first..=applied {
             let Some(entry) = log.entry(index) else { continue };
             let known = self.committed.entry(index).or_insert_with(|| entry.clone());
             if *known != entry {

@@ -135,7 +135,7 @@ impl World {
         }
         let first = self.clients.block_on(schema).expect("the client does not panic");
         let writes = self.net.random(|rng| rng.random_range(0.2..0.8));
-        let count = self.net.random(|rng| rng.random_range(3..8));
+        let count = self.net.random(|rng| rng.random_range(4..12));
         for _ in 0..count {
             self.clients.spawn(clients.clone().work(writes));
         }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::run;
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 const AT_ONCE: usize = 2;
 /// A run that takes longer than this hangs.
 const LONGEST: Duration = Duration::from_secs(120);
