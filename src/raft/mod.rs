@@ -36,7 +36,7 @@ pub use command::{
     ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
-pub use log::{Completion, LogChange, LogDevice, LogError, LogSpace};
+pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
 pub use membership::{request_admission, request_promotion};
 pub use network::{CallError, Connections, PeerServer, Rpc, Transport};
 pub use propose::Proposer;

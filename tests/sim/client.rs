@@ -212,6 +212,11 @@ impl Clients {
     async fn check(&self, mode: Option<Mode>, key: TupleKey, node: usize) -> Option<(u64, bool)> {
         let (mode, consistency, staleness) = self.demand(mode);
         let tuple = key.to_string();
+        if let Mode::AtLeast(token) | Mode::Exact(token) = mode
+            && self.net.observe(|observer| observer.applied(node)) < token
+        {
+            self.net.count("checks that wait", 1);
+        }
         let item = CheckItem {
             resource: key.resource,
             permission: RelationName::new("view").expect("valid"),
@@ -236,7 +241,7 @@ impl Clients {
             Some(Err(error)) => Err(error.code),
             Some(Ok(Answer::Written(_) | Answer::Watching)) | None => Err(ErrorCode::DeadlineExceeded),
         };
-        self.record(node, begun, answered, Did::Check { mode, tuple, found: found.clone() });
+        self.record(node, begun, answered, Did::Check { mode, tuple, found });
         found.ok()
     }
 

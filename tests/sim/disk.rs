@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use quorate::raft::{Completion, LogChange, LogDevice, LogSpace};
+use quorate::raft::{Completion, EntryVisitor, LogChange, LogDevice, LogSpace};
 use rand::RngExt;
 
 use crate::net::Net;
@@ -152,7 +151,7 @@ impl LogDevice for Disk {
         Ok(self.state.lock().live.get(&(space, key.to_vec())).cloned())
     }
 
-    fn scan(&self, from: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+    fn scan(&self, from: &[u8], end: &[u8], visit: EntryVisitor<'_>) -> io::Result<()> {
         let state = self.state.lock();
         for ((_, key), value) in state.live.range((LogSpace::Entries, from.to_vec())..(LogSpace::Entries, end.to_vec()))
         {

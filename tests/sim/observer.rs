@@ -39,6 +39,11 @@ impl Observer {
         self.seen.insert(node, None);
     }
 
+    /// What a node had applied when it last ran.
+    pub fn applied(&self, node: usize) -> u64 {
+        self.seen.get(&node).copied().flatten().unwrap_or(0)
+    }
+
     /// Looks at a node that has just run.
     pub fn look(&mut self, node: usize, status: &ReplicaStatus, log: &Disk) {
         if status.role == Role::Leader {

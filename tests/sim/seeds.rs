@@ -1,6 +1,6 @@
 //! Which seeds are run: a process for each, two at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -41,6 +41,19 @@ fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, and not a number")))
 }
+
+/// What must have happened in a great many runs, or they prove nothing.
+const NEEDED: [&str; 7] = [
+    "checks that wait",
+    "faults",
+    "messages lost",
+    "snapshots sent",
+    "streams",
+    "transactions",
+    "unsynced writes lost",
+];
+/// So many runs are a great many.
+const MANY: usize = 100;
 
 /// What one process said.
 struct Said {
@@ -112,6 +125,7 @@ fn kept() -> Vec<u64> {
         .expect("the folder of kept seeds is there")
         .map(|entry| entry.expect("readable").path())
         .collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     files.sort();
     let texts = files.iter().map(|path| fs::read_to_string(path).expect("a kept seed is text"));
     let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
@@ -132,13 +146,14 @@ pub fn parent() -> ExitCode {
     let seeds: VecDeque<u64> = kept().into_iter().chain(first..first + more).collect();
     let (count, begun) = (seeds.len(), Instant::now());
     let same = same_twice(&processes, first);
-    let (seeds, failed) = (Mutex::new(seeds), Mutex::new(Vec::new()));
+    let (seeds, failed, totals) = (Mutex::new(seeds), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let Some(seed) = seeds.lock().pop_front() else { return };
                     let said = processes.run(seed, 0, false);
+                    add(&mut totals.lock(), &said.text);
                     if !said.good {
                         println!(
                             "{}",
@@ -152,11 +167,25 @@ pub fn parent() -> ExitCode {
     });
     let failed: Vec<u64> = failed.lock().iter().map(|said| said.seed).collect();
     let took = begun.elapsed().as_secs_f64();
+    let totals = totals.into_inner();
+    println!("{}", totals.iter().map(|(what, sum)| format!("{what}: {sum}")).collect::<Vec<_>>().join(", "));
+    let vacuous = count >= MANY && NEEDED.iter().any(|what| totals.get(*what).copied().unwrap_or(0) == 0);
+    if vacuous {
+        println!("one of {NEEDED:?} never happened, so these runs prove too little");
+    }
     println!("{count} seeds in {took:.1} s ({:.1} a second); failed: {failed:?}", count as f64 / took);
     if !same {
         println!("a seed does not give the same run twice, so failures cannot be repeated");
     }
-    ExitCode::from(u8::from(!(failed.is_empty() && same)))
+    ExitCode::from(u8::from(!failed.is_empty() || !same || vacuous))
+}
+
+/// Adds up the counters that a process printed.
+fn add(totals: &mut BTreeMap<String, u64>, text: &str) {
+    let report = text.lines().next().and_then(|line| line.split_once("; ")).map_or("", |(_, report)| report);
+    for (what, number) in report.split(", ").filter_map(|part| part.split_once(": ")) {
+        *totals.entry(what.to_owned()).or_default() += number.parse().unwrap_or(0);
+    }
 }
 
 /// Whether a seed gives the same trace twice, and another one a different trace.

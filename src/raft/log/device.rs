@@ -9,6 +9,9 @@ use std::ops::ControlFlow;
 /// Called with the outcome of the sync that covers a write. Only sends on a channel: it may run on any thread.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 
+/// Takes the key and the value of an entry.
+pub type EntryVisitor<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// The keyspaces of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogSpace {
@@ -54,7 +57,7 @@ pub trait LogDevice: Send + Sync + 'static {
     fn get(&self, space: LogSpace, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
 
     /// Visits the entries with keys in `from..end` in order, until `visit` breaks.
-    fn scan(&self, from: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()>;
+    fn scan(&self, from: &[u8], end: &[u8], visit: EntryVisitor<'_>) -> io::Result<()>;
 
     /// The value of the last entry with a key in `from..end`.
     fn last(&self, from: &[u8], end: &[u8]) -> io::Result<Option<Vec<u8>>>;

@@ -11,6 +11,6 @@ mod reader;
 mod rocks;
 mod storage;
 
-pub use device::{Completion, LogChange, LogDevice, LogSpace};
+pub use device::{Completion, EntryVisitor, LogChange, LogDevice, LogSpace};
 pub use flusher::LogCounters;
 pub use open::{LogError, LogStore};

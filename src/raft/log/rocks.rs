@@ -1,7 +1,6 @@
 //! The log's device on RocksDB.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use rocksdb::{
     BlockBasedOptions, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options, ReadOptions, WriteBatch,
 };
 
-use super::device::{Completion, LogChange, LogDevice, LogSpace};
+use super::device::{Completion, EntryVisitor, LogChange, LogDevice, LogSpace};
 use super::flusher::{Flusher, LogCounters};
 use super::keys;
 use super::open::LogError;
@@ -68,7 +67,7 @@ impl LogDevice for RocksDevice {
         self.db.get_cf(&self.family(space), key).map_err(io::Error::other)
     }
 
-    fn scan(&self, from: &[u8], end: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+    fn scan(&self, from: &[u8], end: &[u8], visit: EntryVisitor<'_>) -> io::Result<()> {
         let mut entries = self.entries(from, end);
         entries.seek_to_first();
         while let Some((key, value)) = entries.item() {
