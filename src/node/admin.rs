@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
-use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
+use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
 };
@@ -107,9 +107,11 @@ type Reports = mpsc::Sender<Result<JoinProgress, Error>>;
 async fn join(node: &Node, peers: &[String], join_as: JoinAs, reports: &Reports) -> Result<(), Error> {
     let Some(_transition) = node.transition() else { return Err(busy()) };
     if node.replica().is_none() {
-        let membership = raft::request_admission(peers, node.address().clone()).await.map_err(|why| {
-            Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
-        })?;
+        let membership = raft::request_admission(Arc::new(Connections::default()), peers, node.address().clone())
+            .await
+            .map_err(|why| {
+                Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
+            })?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;
     }
     let replica = node.replica().expect("the node is a member by now");

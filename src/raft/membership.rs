@@ -5,12 +5,16 @@
 //! where they are done already.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
 
-use super::network::{AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc};
+use super::clock::monotonic;
+use super::network::{
+    AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc, Transport,
+};
 use super::replica::{Membership, Replica};
 use super::types::TypeConfig;
 use super::{NodeAddress, codec};
@@ -21,9 +25,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
-pub async fn request_admission(addresses: &[String], address: NodeAddress) -> Result<Membership, String> {
+pub async fn request_admission(
+    transport: Arc<dyn Transport>,
+    addresses: &[String],
+    address: NodeAddress,
+) -> Result<Membership, String> {
     // Who asks belongs to no cluster yet.
-    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 });
+    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 }, transport);
     let mut failures = Vec::new();
     for member in addresses {
         let payload = codec::encode(&AdmitRequest { address: address.clone() });
@@ -60,7 +68,7 @@ pub async fn request_promotion(
         let (to, member) = leader.take().unwrap_or_else(|| (0, addresses[asked % addresses.len()].clone()));
         asked += 1;
         let payload = codec::encode(&PromoteRequest { node_id, address: address.clone(), voter });
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(monotonic());
         let called = replica.peers().call(Rpc::Promote, &member, to, Kind::Promote, payload, left).await;
         let failure = match called {
             Ok(reply) => match codec::decode::<Result<(), Rejection>>(&reply) {
@@ -77,7 +85,7 @@ pub async fn request_promotion(
             Err(error @ CallError::Refused { .. }) => return Err(error.to_string()),
             Err(error @ (CallError::NotSent { .. } | CallError::Lost { .. })) => error.to_string(),
         };
-        if Instant::now() + PAUSE >= deadline {
+        if monotonic() + PAUSE >= deadline {
             return Err(failure);
         }
         tokio::time::sleep(PAUSE).await;

@@ -7,12 +7,12 @@ use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::apply::{AppliedState, Applier, FloorTable};
+use super::apply::{AppliedState, Applier, Apply, FloorTable};
 use super::blocking;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::model::{Revision, TimestampMs};
-use crate::store::{RocksStore, StoreError};
+use crate::store::{CheckpointStore, StoreError};
 
 /// Entries applied in one batch at the most: bounds the memory of a batch, and how long readers wait for the first.
 const BATCH_ENTRIES: usize = 512;
@@ -36,8 +36,8 @@ impl AppliedMark {
 
 /// The state machine of one node.
 pub struct StateMachine {
-    store: Arc<RocksStore>,
-    applier: Applier<RocksStore>,
+    store: Arc<dyn CheckpointStore>,
+    applier: Box<dyn Apply>,
     snapshots: Arc<SnapshotFolder>,
     applied: watch::Sender<AppliedMark>,
     floors: watch::Sender<Arc<FloorTable>>,
@@ -45,8 +45,8 @@ pub struct StateMachine {
 
 impl StateMachine {
     /// Takes up where `store` stands.
-    pub(super) fn open(store: Arc<RocksStore>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
-        let applier = Applier::open(Arc::clone(&store))?;
+    pub(super) fn open<S: CheckpointStore>(store: Arc<S>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
+        let applier = Box::new(Applier::open(Arc::clone(&store))?);
         let mark = AppliedMark::of(applier.state());
         let floors = watch::Sender::new(Arc::clone(applier.floors()));
         Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors })
@@ -130,7 +130,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let files = snapshots.adopt(kept, snapshot)?;
             store.install(files.path()).map_err(io::Error::other)
         };
-        tokio::task::spawn_blocking(install).await??;
+        blocking::aside(install).await?;
         self.applier.reload().map_err(io::Error::other)?;
         let installed = self.applier.state().last;
         if installed != meta.last_log_id {
@@ -149,7 +149,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
 /// Makes a snapshot beside the running state: the checkpoint is consistent by itself, whatever is applied meanwhile.
 pub struct Builder {
-    store: Arc<RocksStore>,
+    store: Arc<dyn CheckpointStore>,
     snapshots: Arc<SnapshotFolder>,
 }
 
@@ -158,7 +158,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let (store, snapshots) = (Arc::clone(&self.store), Arc::clone(&self.snapshots));
-        let snapshot = tokio::task::spawn_blocking(move || snapshots.build(&store)).await??;
+        let snapshot = blocking::aside(move || snapshots.build(&*store)).await?;
         tracing::info!(last = ?snapshot.meta.last_log_id, "built a snapshot");
         Ok(snapshot)
     }

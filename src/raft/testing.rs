@@ -6,7 +6,7 @@ use openraft::EntryPayload;
 use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 
-use super::apply::{Applier, FloorTable};
+use super::apply::{Applier, Apply, FloorTable};
 use super::types::{Entry, LogId};
 use super::{Applied, Command, CommandBody};
 use crate::model::{Floors, StoreId, TimestampMs};

@@ -20,7 +20,8 @@ use crate::store::ReadView;
 /// Bounds of a node that an operator can set.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
-    /// Evaluations that run at the same time.
+    /// Evaluations that run at the same time. For 0, each runs on the thread that asks for it: where one thread decides the
+    /// order of everything, as in a simulation.
     pub concurrent_evaluations: usize,
     /// How long one request may take where the client sets no deadline, and one page of a long read always.
     pub request_timeout: Duration,

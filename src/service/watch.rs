@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -20,6 +20,7 @@ use crate::model::{
     Error, ErrorCode, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
     limits,
 };
+use crate::raft::monotonic;
 use crate::store::{ChangeRecord, ReadView};
 
 /// Messages that wait for the reader.
@@ -225,7 +226,7 @@ impl Watcher {
         loop {
             let (source, store) = (Arc::clone(&self.changes), self.store);
             let read = move || source.changes(store, after, TRANSACTIONS_AT_ONCE);
-            match self.pool.run(Instant::now() + self.read_timeout, read).await {
+            match self.pool.run(monotonic() + self.read_timeout, read).await {
                 Err(error) if error.code == ErrorCode::ResourceExhausted => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -266,7 +267,7 @@ impl Watcher {
             loop {
                 let (view, filter) = (Arc::clone(&view), filter.clone());
                 let page = move || page_of(view.as_ref(), &filter, after.as_ref());
-                let tuples = self.pool.run(Instant::now() + self.read_timeout, page).await.map_err(Some)?;
+                let tuples = self.pool.run(monotonic() + self.read_timeout, page).await.map_err(Some)?;
                 let Some(last) = tuples.last() else { break };
                 after = Some(last.key.clone());
                 let complete = tuples.len() < TUPLES_AT_ONCE;

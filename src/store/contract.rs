@@ -8,10 +8,12 @@
 //!   by how far anybody has come with removing it.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::CheckpointInfo;
 use crate::model::{
     Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TimestampMs,
     Tuple, TupleFilter, TupleKey, TupleUpdate,
@@ -162,7 +164,7 @@ pub struct ChangeRecord {
 }
 
 /// What is remembered of a request that took effect, so that its repetition does not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// The revision of its effect.
     pub at: Revision,
@@ -175,7 +177,7 @@ pub struct RequestRecord {
 }
 
 /// The single records beside the data, each written in the same batch as what it describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetaKey {
     /// The last applied log id and the membership, as the Raft layer encodes them.
     Applied,
@@ -192,7 +194,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// The batch that this store writes with.
     type Batch<'a>: StateBatch
     where
-        Self: 'a;
+        Self: Sized + 'a;
 
     /// Reads a single record.
     fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError>;
@@ -215,8 +217,27 @@ pub trait StateStore: Send + Sync + 'static {
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
+    /// Whether anything was changed, in any store, at a revision in `(after, through]` that the changelog still names.
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError>;
+
     /// A new batch. There is one writer, so at most one batch at a time.
-    fn batch(&self) -> Self::Batch<'_>;
+    fn batch(&self) -> Self::Batch<'_>
+    where
+        Self: Sized;
+}
+
+/// A store whose whole state travels as files.
+pub trait CheckpointStore: StateStore {
+    /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links. It is complete and
+    /// durable when it appears.
+    fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError>;
+
+    /// Replaces everything by the checkpoint in `from`, whose files stay where they are. Views made before keep what they
+    /// show.
+    ///
+    /// The files must have passed [`verify_checkpoint`](super::verify_checkpoint). A checkpoint older than the applied state
+    /// is refused: what was readable must not vanish.
+    fn install(&self, from: &Path) -> Result<(), StoreError>;
 }
 
 /// Changes that become visible and durable together. Reads through a batch see its own writes.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{
     Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter,
     TupleKey,
@@ -22,23 +24,24 @@ use super::{
 /// A store that lives and dies with the process. What has expired is refused, and kept all the same.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    state: Arc<RwLock<State>>,
-    writer: WriterSlot,
+    /// Views keep the one that they were made of, so that an install does not change what they show.
+    live: RwLock<Arc<RwLock<State>>>,
+    pub(super) writer: WriterSlot,
 }
 
 /// `None` is a tombstone.
 type Versions = BTreeMap<Revision, Option<Qualifiers>>;
 
-#[derive(Debug, Default)]
-struct State {
-    applied: Revision,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) applied: Revision,
     oldest: Revision,
-    meta: BTreeMap<MetaKey, Vec<u8>>,
+    pub(super) meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
     requests: BTreeMap<(StoreId, IdempotencyKey), RequestRecord>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tenant {
     tuples: BTreeMap<(ObjectRef, RelationName), BTreeMap<SubjectRef, Versions>>,
     schemas: BTreeMap<Revision, Arc<str>>,
@@ -76,16 +79,27 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        read(&self.state)
+    /// A store of its own with the same content: what a crash right now would leave of a durable one.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let copy = read(&self.state()).clone();
+        Self { live: RwLock::new(Arc::new(RwLock::new(copy))), writer: WriterSlot::default() }
+    }
+
+    pub(super) fn state(&self) -> Arc<RwLock<State>> {
+        Arc::clone(&read(&self.live))
+    }
+
+    pub(super) fn replace(&self, state: State) {
+        *write(&self.live) = Arc::new(RwLock::new(state));
     }
 }
 
-fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
+pub(super) fn read<T>(state: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     state.read().expect("a writer panicked half way: the state is not to be trusted")
 }
 
-fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
+fn write<T>(state: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     state.write().expect("a writer panicked half way: the state is not to be trusted")
 }
 
@@ -93,20 +107,20 @@ impl StateStore for MemoryStore {
     type Batch<'a> = MemoryBatch<'a>;
 
     fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.read().meta.get(&key).cloned())
+        Ok(read(&self.state()).meta.get(&key).cloned())
     }
 
     fn applied(&self) -> Revision {
-        self.read().applied
+        read(&self.state()).applied
     }
 
     fn oldest(&self) -> Revision {
-        self.read().oldest
+        read(&self.state()).oldest
     }
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
-        self.read().retained().check(revision)?;
-        Ok(Arc::new(MemoryView { state: Arc::clone(&self.state), store, revision }))
+        read(&self.state()).retained().check(revision)?;
+        Ok(Arc::new(MemoryView { state: self.state(), store, revision }))
     }
 
     fn changes(
@@ -116,7 +130,8 @@ impl StateStore for MemoryStore {
         through: Revision,
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let state = self.read();
+        let state = self.state();
+        let state = read(&state);
         state.retained().check(through)?;
         state.retained().check(after)?;
         let records: Vec<(Revision, ChangeRecord)> = match state.stores.get(&store) {
@@ -137,10 +152,15 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
+        let within = |at: &Revision| *at > after && *at <= through;
+        Ok(read(&self.state()).stores.values().any(|tenant| tenant.changes.keys().any(within)))
+    }
+
     fn batch(&self) -> MemoryBatch<'_> {
         let permit = self.writer.take();
-        let order = WriteOrder::above(self.read().retained());
-        MemoryBatch { state: &self.state, staged: Staged::default(), order, _permit: permit }
+        let order = WriteOrder::above(read(&self.state()).retained());
+        MemoryBatch { state: self.state(), staged: Staged::default(), order, _permit: permit }
     }
 }
 
@@ -274,7 +294,7 @@ struct Staged {
 /// The open batch of a [`MemoryStore`].
 #[derive(Debug)]
 pub struct MemoryBatch<'a> {
-    state: &'a RwLock<State>,
+    state: Arc<RwLock<State>>,
     staged: Staged,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
@@ -286,14 +306,14 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, _, what)) = own {
             return Ok(what.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let latest = state.stores.get(&store).and_then(|tenant| tenant.versions(key)?.values().next_back());
         Ok(latest.cloned().flatten())
     }
 
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
         let own = self.staged.schemas.iter().rev().find(|(s, _, _)| *s == store).map(|(_, at, _)| *at);
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.schemas.keys().next_back()).copied();
         Ok(own.or(stored))
     }
@@ -302,7 +322,7 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, own)) = self.staged.counters.iter().rev().find(|(s, _, _)| *s == store) {
             return Ok(own.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.counters.values().next_back());
         Ok(stored.cloned().unwrap_or_default())
     }
@@ -311,7 +331,7 @@ impl StateBatch for MemoryBatch<'_> {
         let place = (store, key.clone());
         match self.staged.requests.get(&place) {
             Some(own) => Ok(own.clone()),
-            None => Ok(read(self.state).requests.get(&place).cloned()),
+            None => Ok(read(&self.state).requests.get(&place).cloned()),
         }
     }
 
@@ -319,7 +339,7 @@ impl StateBatch for MemoryBatch<'_> {
         &mut self,
         from: Revision,
     ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
-        let mut remembered = read(self.state).requests.clone();
+        let mut remembered = read(&self.state).requests.clone();
         for (place, own) in &self.staged.requests {
             match own {
                 Some(record) => drop(remembered.insert(place.clone(), record.clone())),
@@ -383,7 +403,7 @@ impl StateBatch for MemoryBatch<'_> {
 
     fn commit(self, applied: Revision) -> Result<(), StoreError> {
         let retained = self.order.finish(applied);
-        let mut state = write(self.state);
+        let mut state = write(&self.state);
         for (store, at, key, what) in self.staged.tuples {
             state.stores.entry(store).or_default().write(key, at, what);
         }

@@ -34,33 +34,38 @@ pub(in crate::raft) struct Applier<S> {
     floors: Arc<FloorTable>,
 }
 
-impl<S: StateStore> Applier<S> {
-    /// Takes up where `store` stands.
-    pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
-        let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
-        Ok(Self { store, state, floors })
-    }
+/// Applying, whatever the store.
+pub(in crate::raft) trait Apply: Send + Sync {
+    /// Where the log stands in the store.
+    fn state(&self) -> &AppliedState;
 
-    /// Where the log stands in this store.
-    pub(in crate::raft) fn state(&self) -> &AppliedState {
+    /// The floors in force. Another one after each change.
+    fn floors(&self) -> &Arc<FloorTable>;
+
+    /// Reads the state anew, after the store's content was replaced.
+    fn reload(&mut self) -> Result<(), StoreError>;
+
+    /// Applies consecutive entries; one answer each, in order. On an error the node must stop: what is in memory is then
+    /// ahead of what is in the store.
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError>;
+}
+
+impl<S: StateStore> Apply for Applier<S> {
+    fn state(&self) -> &AppliedState {
         &self.state
     }
 
-    /// The floors in force. Another one after each change.
-    pub(in crate::raft) fn floors(&self) -> &Arc<FloorTable> {
+    fn floors(&self) -> &Arc<FloorTable> {
         &self.floors
     }
 
-    /// Reads the state anew, after the store's content was replaced.
-    pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
+    fn reload(&mut self) -> Result<(), StoreError> {
         self.state = read_state(&*self.store)?;
         self.floors = Arc::new(FloorTable::read(&*self.store)?);
         Ok(())
     }
 
-    /// Applies consecutive entries; one answer each, in order. On an error the node must stop: what is in memory is then
-    /// ahead of what is in the store.
-    pub(in crate::raft) fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError> {
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError> {
         let mut applied = Vec::with_capacity(entries.len());
         let mut rest = entries;
         while !rest.is_empty() {
@@ -70,6 +75,14 @@ impl<S: StateStore> Applier<S> {
             rest = later;
         }
         Ok(applied)
+    }
+}
+
+impl<S: StateStore> Applier<S> {
+    /// Takes up where `store` stands.
+    pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
+        let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
+        Ok(Self { store, state, floors })
     }
 
     /// Applies entries of which only the first may scan, as one batch.

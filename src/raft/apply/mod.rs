@@ -12,6 +12,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use applier::Applier;
+pub(super) use applier::{Applier, Apply};
 pub use floors::FloorTable;
 pub(super) use state::AppliedState;

@@ -11,7 +11,7 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier, FloorTable};
+use super::{AppliedState, Applier, Apply, FloorTable};
 use crate::model::{
     Counter, CounterName, Floor, IdempotencyKey, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName,
     Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
