@@ -12,7 +12,7 @@ use super::contract::ViewSource;
 use super::freshness::Freshness;
 use super::requirement::Requirement;
 use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
-use crate::raft::{AppliedMark, FloorTable, ReadIndex, Replica, monotonic};
+use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, monotonic};
 use crate::store::{ReadView, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
@@ -86,7 +86,7 @@ impl ReplicaViews {
 
     /// Makes sure that this node has applied everything that was acknowledged before the call.
     async fn confirm(&self, deadline: Instant) -> Result<Revision, Error> {
-        let asked = monotonic();
+        let asked = Moment::now();
         let confirmed = self.read_index.get(deadline).await?;
         let revision = self.applied_at_least(confirmed, deadline).await?;
         self.freshness.confirm(asked);

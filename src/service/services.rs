@@ -108,7 +108,8 @@ impl Services {
     }
 
     pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
-        let demand = Demand::unraised(requirement, call.staleness.requirement()?);
+        let ceiling = self.views()?.ceiling();
+        let demand = Demand::unraised(requirement, call.staleness.requirement()?, ceiling);
         self.view_by_steps(call, &demand).await
     }
 
