@@ -3,13 +3,14 @@
 //! after the batch at hand, and never more than a few batches are in memory.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::outlet::{Ended, Outlet};
 use super::schema_cache::ReadySchema;
 use super::tuples::guard;
 use super::{Call, Consistency, Services};
@@ -24,8 +25,6 @@ use crate::store::ReadView;
 
 /// Batches that wait for the reader.
 const BATCHES_AHEAD: usize = 2;
-/// A reader that takes nothing for so long is given up, since its view holds on to old data.
-const STALLED_READER: Duration = Duration::from_secs(60);
 
 /// On which objects of a type does a subject have a permission?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +132,8 @@ impl Services {
             ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, LookupBounds::default())
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let terms = self.stream_terms(call, "go on after the last cursor");
+        let (outlet, batches) = Outlet::new(BATCHES_AHEAD, terms);
         let mut left = if limit == 0 { usize::MAX } else { limit };
         let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView| {
             let Some(mut found) = lookup.next_batch(&ready.plan, view)? else { return Ok(None) };
@@ -147,7 +147,7 @@ impl Services {
             let batch = found.into_iter().map(with_cursor).collect();
             Ok(Some((batch, (left > 0).then_some(lookup))))
         };
-        tokio::spawn(progress.run(sender, lookup, next));
+        tokio::spawn(progress.run(outlet, lookup, next));
         Ok(ResourceStream { zookie, batches })
     }
 
@@ -161,11 +161,11 @@ impl Services {
             SubjectLookup::new(&ready.plan, question, Circumstances { now, context }, LookupBounds::default())
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let (outlet, batches) = Outlet::new(BATCHES_AHEAD, self.stream_terms(call, "ask again"));
         let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView| {
             Ok(lookup.next_batch(&ready.plan, view)?.map(|batch| (batch, Some(lookup))))
         };
-        tokio::spawn(progress.run(sender, lookup, next));
+        tokio::spawn(progress.run(outlet, lookup, next));
         Ok(SubjectStream { zookie, batches })
     }
 
@@ -219,9 +219,18 @@ struct Progress {
 type Batch<T, L> = Option<(Vec<T>, Option<L>)>;
 
 impl Progress {
-    /// Works batch by batch and sends what is found. Ends with the lookup, after an error, or when the reader has gone or
-    /// takes nothing.
-    async fn run<T, L, N>(self, batches: mpsc::Sender<Result<Vec<T>, Error>>, lookup: L, next: N)
+    /// Works batch by batch and sends what is found.
+    async fn run<T, L, N>(self, batches: Outlet<Vec<T>>, lookup: L, next: N)
+    where
+        T: Send + 'static,
+        L: Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+    {
+        let ended = self.look_up(&batches, lookup, next).await;
+        batches.end(ended);
+    }
+
+    async fn look_up<T, L, N>(&self, batches: &Outlet<Vec<T>>, lookup: L, next: N) -> Result<(), Ended>
     where
         T: Send + 'static,
         L: Send + 'static,
@@ -229,28 +238,20 @@ impl Progress {
     {
         let mut under_way = Some((lookup, next));
         while let Some((lookup, mut next)) = under_way.take() {
-            // A batch that finds nothing sends nothing, so it does not show there whether anyone still listens.
-            if batches.is_closed() {
-                return;
-            }
+            let room = batches.room().await?;
             let (view, ready) = (Arc::clone(&self.view), Arc::clone(&self.ready));
             let work = move || {
                 let batch = next(lookup, &ready, view.as_ref())?;
                 Ok(batch.map(|(found, lookup)| (found, lookup.map(|lookup| (lookup, next)))))
             };
-            let found = match self.pool.run(Instant::now() + self.batch_timeout, work).await {
-                Ok(None) => return,
-                Ok(Some((found, left))) => {
-                    under_way = left;
-                    Ok(found)
-                }
-                Err(error) => Err(error),
-            };
-            let is_empty = found.as_ref().is_ok_and(Vec::is_empty);
-            if !is_empty && batches.send_timeout(found, STALLED_READER).await.is_err() {
-                return;
+            let batch = batches.while_read(self.pool.run(batches.step(self.batch_timeout), work)).await?;
+            let Some((found, left)) = batch else { return Ok(()) };
+            if !found.is_empty() {
+                room.send(found);
             }
+            under_way = left;
         }
+        Ok(())
     }
 }
 

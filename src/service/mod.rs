@@ -12,6 +12,7 @@ mod counters;
 mod cursor;
 mod evaluate;
 mod lookup;
+mod outlet;
 mod reflection;
 mod sandbox;
 mod schema;
@@ -19,6 +20,8 @@ mod schema_cache;
 mod schema_plan;
 mod services;
 mod staleness;
+#[cfg(test)]
+mod stream_ends;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;

@@ -9,12 +9,16 @@ use tokio_util::sync::CancellationToken;
 use super::Consistency;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::outlet::Terms;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
+
+/// A reader of a stream that takes nothing for so long is given up.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bounds of a node that an operator can set.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,8 @@ pub struct Call {
     pub store: StoreId,
     /// When its answer is no longer of use.
     pub deadline: Instant,
+    /// When a stream that answers it must have ended; `None` where it may go on for as long as it is read.
+    pub stream_deadline: Option<Instant>,
     /// How old it may be, whatever else it asks for.
     pub staleness: StalenessBound,
 }
@@ -45,6 +51,7 @@ pub struct Services {
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    pub(super) reader_patience: Duration,
     /// A permit for each import under way.
     pub(super) imports: Semaphore,
 }
@@ -67,6 +74,7 @@ impl Services {
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            reader_patience: READER_PATIENCE,
             imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
@@ -93,6 +101,11 @@ impl Services {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.limits.request_timeout
+    }
+
+    /// What holds for a stream that answers `call`; whoever is given up hears the advice.
+    pub(super) fn stream_terms(&self, call: Call, advice: &'static str) -> Terms {
+        Terms { deadline: call.stream_deadline, patience: self.reader_patience, advice }
     }
 
     fn member(&self) -> Result<&Member, Error> {

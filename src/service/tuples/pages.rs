@@ -5,16 +5,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use crate::model::{Error, TimestampMs, Tuple, TupleFilter, TupleKey};
 use crate::service::evaluate::EvaluationPool;
+use crate::service::outlet::{Ended, Outlet};
 use crate::store::ReadView;
 
 /// Pages that wait for the reader.
 pub(super) const PAGES_AHEAD: usize = 2;
-/// A reader that takes nothing for so long is given up, since its view holds on to old data.
-const STALLED_READER: Duration = Duration::from_secs(60);
+/// What a reader can do whose stream ended too early.
+pub(super) const ADVICE: &str = "go on after the last cursor";
 /// A page ends once its names and contexts take more than this, so that it fits into what clients take as one message.
 const PAGE_BYTES: usize = 2 << 20;
 
@@ -46,34 +45,35 @@ struct Page {
 }
 
 impl Pager {
-    /// Reads page by page and sends what `shape` makes of each. Ends after the last page, after an error, or when the reader
-    /// has gone or takes nothing.
-    pub(super) async fn run<T>(
-        self,
-        pages: mpsc::Sender<Result<T, Error>>,
-        mut extent: Extent,
-        shape: impl Fn(Vec<Tuple>) -> T,
-    ) {
-        while extent.limit > 0 {
-            let wanted = extent.limit.min(extent.page_tuples);
-            let page = match self.page(extent.after.take(), wanted).await {
-                Ok(page) => page,
-                Err(error) => {
-                    // The reader may have gone; then nobody asks why.
-                    let _ = pages.send_timeout(Err(error), STALLED_READER).await;
-                    return;
-                }
-            };
-            let Some(last) = page.tuples.last() else { return };
-            extent.after = Some(last.key.clone());
-            extent.limit -= page.tuples.len();
-            if pages.send_timeout(Ok(shape(page.tuples)), STALLED_READER).await.is_err() || !page.more {
-                return;
-            }
-        }
+    /// Reads page by page and sends what `shape` makes of each.
+    pub(super) async fn run<T>(self, pages: Outlet<T>, extent: Extent, shape: impl Fn(Vec<Tuple>) -> T) {
+        let ended = self.read(&pages, extent, shape).await;
+        pages.end(ended);
     }
 
-    async fn page(&self, after: Option<TupleKey>, wanted: usize) -> Result<Page, Error> {
+    async fn read<T>(
+        &self,
+        pages: &Outlet<T>,
+        mut extent: Extent,
+        shape: impl Fn(Vec<Tuple>) -> T,
+    ) -> Result<(), Ended> {
+        while extent.limit > 0 {
+            let room = pages.room().await?;
+            let wanted = extent.limit.min(extent.page_tuples);
+            let page = self.page(pages.step(self.page_timeout), extent.after.take(), wanted);
+            let page = pages.while_read(page).await?;
+            let Some(last) = page.tuples.last() else { return Ok(()) };
+            extent.after = Some(last.key.clone());
+            extent.limit -= page.tuples.len();
+            room.send(shape(page.tuples));
+            if !page.more {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn page(&self, deadline: Instant, after: Option<TupleKey>, wanted: usize) -> Result<Page, Error> {
         let (view, filter, now) = (Arc::clone(&self.view), Arc::clone(&self.filter), self.now);
         let read = move || {
             let (mut tuples, mut more, mut bytes) = (Vec::new(), false, 0);
@@ -88,6 +88,6 @@ impl Pager {
             })?;
             Ok(Page { tuples, more })
         };
-        self.pool.run(Instant::now() + self.page_timeout, read).await
+        self.pool.run(deadline, read).await
     }
 }
