@@ -63,8 +63,11 @@ pub const CURSOR_BYTES: usize = 102_400;
 pub const ZOOKIE_BYTES: usize = 1024;
 /// Largest message of the public API, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Memory that the JSON gateway takes for the bodies of all requests that it reads at one time, and the messages made of them.
+pub const GATEWAY_BODIES_BYTES: usize = 256 << 20;
 /// Largest transaction metadata, in bytes of JSON.
 pub const TRANSACTION_METADATA_BYTES: usize = 65_000;
 
 const _: () = assert!(SCHEMA_BYTES < MESSAGE_BYTES);
+const _: () = assert!(MESSAGE_BYTES < GATEWAY_BODIES_BYTES);
 const _: () = assert!(READ_LIMIT <= DELETES_PER_ENTRY);
