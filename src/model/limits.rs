@@ -63,6 +63,16 @@ pub const CURSOR_BYTES: usize = 102_400;
 pub const ZOOKIE_BYTES: usize = 1024;
 /// Largest message of the public API, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Nodes of an expanded tree that stand below each other. Each is two messages in each other, and clients decode a hundred.
+pub const EXPAND_LEVELS: usize = 44;
+/// Relations and permissions of an explanation that stand below each other; the same holds for them.
+pub const EXPLAIN_LEVELS: usize = 40;
+/// Bytes of relationships in the explanation of one check, and of all checks of a bulk check together.
+pub const EXPLAIN_BYTES: usize = 256 << 10;
+/// See [`EXPLAIN_BYTES`].
+pub const EXPLAIN_BULK_BYTES: usize = 4 << 20;
+/// Bytes of schema text in the answer to one bulk check, which repeats the schema for each check that it explains.
+pub const EXPLAIN_SCHEMA_BYTES: usize = 8 << 20;
 /// Memory that the JSON gateway takes for the bodies of all requests that it reads at one time, and the messages made of them.
 pub const GATEWAY_BODIES_BYTES: usize = 256 << 20;
 /// Largest transaction metadata, in bytes of JSON.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::clock::Clock;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::outlet::{Ended, Outlet};
@@ -18,7 +19,7 @@ use crate::caveat::Context;
 use crate::consistency::Zookie;
 use crate::engine::{
     self, Circumstances, ExpandedTree, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
-    SubjectLookup, SubjectQuestion,
+    SubjectLookup, SubjectQuestion, Turn, Waiter,
 };
 use crate::model::{Decision, Error, ObjectId, ObjectRef, RelationName, limits};
 use crate::store::ReadView;
@@ -135,9 +136,8 @@ impl Services {
         let terms = self.stream_terms(call, "go on after the last cursor");
         let (outlet, batches) = Outlet::new(BATCHES_AHEAD, terms);
         let mut left = if limit == 0 { usize::MAX } else { limit };
-        let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView| {
-            let Some(mut found) = lookup.next_batch(&ready.plan, view)? else { return Ok(None) };
-            found.truncate(left);
+        let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView, turn: &Turn| {
+            let Some(found) = lookup.next_batch(&ready.plan, view, turn, left)? else { return Ok(None) };
             left -= found.len();
             let with_cursor = |found: engine::FoundResource| {
                 let after = Place::Candidates { walked_at, count: found.position };
@@ -162,8 +162,8 @@ impl Services {
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
         let (outlet, batches) = Outlet::new(BATCHES_AHEAD, self.stream_terms(call, "ask again"));
-        let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView| {
-            Ok(lookup.next_batch(&ready.plan, view)?.map(|batch| (batch, Some(lookup))))
+        let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView, turn: &Turn| {
+            Ok(lookup.next_batch(&ready.plan, view, turn)?.map(|batch| (batch, Some(lookup))))
         };
         tokio::spawn(progress.run(outlet, lookup, next));
         Ok(SubjectStream { zookie, batches })
@@ -181,11 +181,11 @@ impl Services {
         let zookie = self.zookie(view.revision())?;
         let now = self.now()?;
         let schemas = Arc::clone(&self.schemas);
-        let expand = move || {
+        let expand = move |waiter: &Waiter| {
             let ready = schemas.of(call.store, view.as_ref())?;
-            Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now)?)
+            Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now, waiter)?)
         };
-        Ok(ExpandAnswer { tree: self.pool.run(call.deadline, expand).await?, zookie })
+        Ok(ExpandAnswer { tree: self.pool.evaluate(call.deadline, expand).await?, zookie })
     }
 
     /// What a lookup goes on with, once its question was found to be valid.
@@ -202,7 +202,13 @@ impl Services {
             Ok((ready, lookup))
         };
         let (ready, lookup) = self.pool.run(call.deadline, begin).await?;
-        let progress = Progress { pool: self.pool.clone(), batch_timeout: self.limits.request_timeout, view, ready };
+        let progress = Progress {
+            pool: self.pool.clone(),
+            batch_timeout: self.limits.request_timeout,
+            clock: self.clock()?,
+            view,
+            ready,
+        };
         Ok((progress, lookup))
     }
 }
@@ -211,6 +217,8 @@ impl Services {
 struct Progress {
     pool: EvaluationPool,
     batch_timeout: Duration,
+    /// What has expired when a batch is made counts for nothing in it.
+    clock: Clock,
     view: Arc<dyn ReadView>,
     ready: Arc<ReadySchema>,
 }
@@ -224,7 +232,7 @@ impl Progress {
     where
         T: Send + 'static,
         L: Send + 'static,
-        N: FnMut(L, &ReadySchema, &dyn ReadView) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView, &Turn) -> Result<Batch<T, L>, LookupError> + Send + 'static,
     {
         let ended = self.look_up(&batches, lookup, next).await;
         batches.end(ended);
@@ -234,17 +242,19 @@ impl Progress {
     where
         T: Send + 'static,
         L: Send + 'static,
-        N: FnMut(L, &ReadySchema, &dyn ReadView) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView, &Turn) -> Result<Batch<T, L>, LookupError> + Send + 'static,
     {
         let mut under_way = Some((lookup, next));
         while let Some((lookup, mut next)) = under_way.take() {
             let room = batches.room().await?;
             let (view, ready) = (Arc::clone(&self.view), Arc::clone(&self.ready));
-            let work = move || {
-                let batch = next(lookup, &ready, view.as_ref())?;
+            let clock = self.clock.clone();
+            let work = move |waiter: &Waiter| {
+                let turn = Turn { now: clock.now(), waiter: waiter.clone() };
+                let batch = next(lookup, &ready, view.as_ref(), &turn)?;
                 Ok(batch.map(|(found, lookup)| (found, lookup.map(|lookup| (lookup, next)))))
             };
-            let batch = batches.while_read(self.pool.run(batches.step(self.batch_timeout), work)).await?;
+            let batch = batches.while_read(self.pool.go_on(batches.step(self.batch_timeout), work)).await?;
             let Some((found, left)) = batch else { return Ok(()) };
             if !found.is_empty() {
                 room.send(found);

@@ -6,6 +6,7 @@
 //! A request is answered from one view, and every answer carries the zookie of that view.
 
 mod check;
+mod clock;
 mod cluster;
 mod consistency_request;
 mod counters;

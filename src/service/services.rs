@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Consistency;
+use super::clock::Clock;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::outlet::Terms;
@@ -14,7 +15,7 @@ use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
 use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
-use crate::raft::{Applied, CommandBody, Propose, wall_clock};
+use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
 
 /// A reader of a stream that takes nothing for so long is given up.
@@ -172,9 +173,13 @@ impl Services {
         self.stopping.cancel();
     }
 
-    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn clock(&self) -> Result<Clock, Error> {
+        Ok(Clock(Arc::clone(&self.member()?.views)))
+    }
+
+    /// The time by which expiration is judged.
     pub(super) fn now(&self) -> Result<TimestampMs, Error> {
-        Ok(wall_clock().max(self.member()?.views.cluster_time()))
+        Ok(self.clock()?.now())
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

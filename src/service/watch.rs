@@ -12,14 +12,15 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::evaluate::EvaluationPool;
 use super::outlet::{Ended, Outlet};
 use super::tuples::guard;
 use super::{Call, Services};
 use crate::consistency::{ChangeSource, Changes, Requirement, Zookie};
+use crate::engine::Waiter;
 use crate::model::{
-    Error, ErrorCode, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
-    limits,
+    Error, ErrorCode, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
 };
 use crate::store::{ChangeRecord, ReadView};
 
@@ -29,6 +30,8 @@ const MESSAGES_AHEAD: usize = 16;
 const TRANSACTIONS_AT_ONCE: usize = 128;
 /// Tuples in one message of a snapshot.
 const TUPLES_AT_ONCE: usize = 500;
+/// Rows that are passed in one go for it, whether they match or not.
+const ROWS_AT_ONCE: usize = 50_000;
 /// At most so many checkpoints a second.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -134,7 +137,7 @@ impl Services {
             store,
             lineage,
             wanted: watch,
-            now: self.now()?,
+            clock: self.clock()?,
         };
         tokio::spawn(async move {
             let ended = watcher.run(&outlet, from, snapshot, first).await;
@@ -177,8 +180,8 @@ struct Watcher {
     store: StoreId,
     lineage: u64,
     wanted: Watch,
-    /// By which the relationships of a snapshot are expired or not.
-    now: TimestampMs,
+    /// By which the relationships of a snapshot are expired or not when they are told.
+    clock: Clock,
 }
 
 impl Watcher {
@@ -218,17 +221,23 @@ impl Watcher {
         }
     }
 
-    /// Every node that is at the end asks at the same time, so a full queue of evaluations is no reason to give up.
     async fn read(&self, events: &Events, after: Revision) -> Result<Changes, Ended> {
-        loop {
-            let (source, store) = (Arc::clone(&self.changes), self.store);
-            let read = move || source.changes(store, after, TRANSACTIONS_AT_ONCE);
-            match self.pool.run(events.step(self.read_timeout), read).await {
-                Err(error) if error.code == ErrorCode::ResourceExhausted => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                result => return result.map_err(Some),
-            }
+        let (source, store) = (Arc::clone(&self.changes), self.store);
+        let read = move |_: &Waiter| source.changes(store, after, TRANSACTIONS_AT_ONCE);
+        self.step(events, read).await
+    }
+
+    /// Does a step of the work, for as long as it is of use. Every watch that is at the end takes one at the same time, so a full
+    /// queue of evaluations is no reason to give up.
+    async fn step<T, W>(&self, events: &Events, work: W) -> Result<T, Ended>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
+    {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Some(stopping())),
+            done = events.while_read(self.pool.go_on(events.step(self.read_timeout), work)) => done,
         }
     }
 
@@ -263,14 +272,12 @@ impl Watcher {
             let mut after = None;
             loop {
                 let (view, filter) = (Arc::clone(&view), filter.clone());
-                let page = move || page_of(view.as_ref(), &filter, after.as_ref());
-                let tuples = events.while_read(self.pool.run(events.step(self.read_timeout), page)).await?;
-                let Some(last) = tuples.last() else { break };
-                after = Some(last.key.clone());
-                let complete = tuples.len() < TUPLES_AT_ONCE;
+                let page = move |_: &Waiter| page_of(view.as_ref(), &filter, after.as_ref());
+                let (tuples, next) = self.step(events, page).await?;
+                let now = self.clock.now();
                 // What an earlier filter matches was told with it.
                 let is_new = |Tuple { key, qualifiers }: &Tuple| {
-                    !qualifiers.expired(self.now)
+                    !qualifiers.expired(now)
                         && !filters[..position].iter().any(|earlier| earlier.matches_qualified(key, qualifiers))
                 };
                 let touch = |tuple| TupleUpdate { kind: UpdateKind::Touch, tuple };
@@ -278,7 +285,8 @@ impl Watcher {
                 if !updates.is_empty() {
                     self.send(events, WatchEvent::Snapshot { updates }).await?;
                 }
-                if complete {
+                after = next;
+                if after.is_none() {
                     break;
                 }
             }
@@ -317,13 +325,20 @@ fn stopping() -> Error {
     Error::new(ErrorCode::Unavailable, MESSAGE)
 }
 
-fn page_of(view: &dyn ReadView, filter: &TupleFilter, after: Option<&TupleKey>) -> Result<Vec<Tuple>, Error> {
-    let mut page = Vec::new();
-    view.scan(filter, after, &mut |row| {
+/// Some tuples, and where to go on behind them; `None` at the end.
+fn page_of(
+    view: &dyn ReadView,
+    filter: &TupleFilter,
+    after: Option<&TupleKey>,
+) -> Result<(Vec<Tuple>, Option<TupleKey>), Error> {
+    let mut page: Vec<Tuple> = Vec::new();
+    let passed = view.scan_some(filter, after, ROWS_AT_ONCE, &mut |row| {
         page.push(row.tuple);
         if page.len() < TUPLES_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(page)
+    let full = page.last().filter(|_| page.len() == TUPLES_AT_ONCE);
+    let next = full.map(|last| last.key.clone()).or(passed);
+    Ok((page, next))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::{Error, TimestampMs, Tuple, TupleFilter, TupleKey};
+use crate::engine::Waiter;
+use crate::model::{Error, Tuple, TupleFilter, TupleKey};
+use crate::service::clock::Clock;
 use crate::service::evaluate::EvaluationPool;
 use crate::service::outlet::{Ended, Outlet};
 use crate::store::ReadView;
@@ -16,6 +18,9 @@ pub(super) const PAGES_AHEAD: usize = 2;
 pub(super) const ADVICE: &str = "go on after the last cursor";
 /// A page ends once its names and contexts take more than this, so that it fits into what clients take as one message.
 const PAGE_BYTES: usize = 2 << 20;
+/// A page ends, even without a tuple, once so many rows were passed: a filter that matches little holds no thread for long, and a
+/// reader that goes is noticed.
+const PAGE_ROWS: usize = 50_000;
 
 /// How much is read.
 #[derive(Debug, Clone)]
@@ -34,14 +39,14 @@ pub(super) struct Pager {
     pub(super) page_timeout: Duration,
     pub(super) view: Arc<dyn ReadView>,
     pub(super) filter: Arc<TupleFilter>,
-    /// What has expired by now is left out.
-    pub(super) now: TimestampMs,
+    /// What has expired when a page is made is left out of it.
+    pub(super) clock: Clock,
 }
 
-/// Some tuples, and whether the scan may have more behind them.
+/// Some tuples, and where to go on behind them; `None` at the end.
 struct Page {
     tuples: Vec<Tuple>,
-    more: bool,
+    next: Option<TupleKey>,
 }
 
 impl Pager {
@@ -62,11 +67,12 @@ impl Pager {
             let wanted = extent.limit.min(extent.page_tuples);
             let page = self.page(pages.step(self.page_timeout), extent.after.take(), wanted);
             let page = pages.while_read(page).await?;
-            let Some(last) = page.tuples.last() else { return Ok(()) };
-            extent.after = Some(last.key.clone());
             extent.limit -= page.tuples.len();
-            room.send(shape(page.tuples));
-            if !page.more {
+            if !page.tuples.is_empty() {
+                room.send(shape(page.tuples));
+            }
+            extent.after = page.next;
+            if extent.after.is_none() {
                 return Ok(());
             }
         }
@@ -74,20 +80,22 @@ impl Pager {
     }
 
     async fn page(&self, deadline: Instant, after: Option<TupleKey>, wanted: usize) -> Result<Page, Error> {
-        let (view, filter, now) = (Arc::clone(&self.view), Arc::clone(&self.filter), self.now);
-        let read = move || {
-            let (mut tuples, mut more, mut bytes) = (Vec::new(), false, 0);
-            view.scan(&filter, after.as_ref(), &mut |row| {
+        let (view, filter, clock) = (Arc::clone(&self.view), Arc::clone(&self.filter), self.clock.clone());
+        let read = move |_: &Waiter| {
+            let (now, mut tuples, mut bytes) = (clock.now(), Vec::<Tuple>::new(), 0);
+            let passed = view.scan_some(&filter, after.as_ref(), PAGE_ROWS, &mut |row| {
                 if row.tuple.qualifiers.expired(now) {
                     return ControlFlow::Continue(());
                 }
                 bytes += row.tuple.text_bytes();
                 tuples.push(row.tuple);
-                more = tuples.len() >= wanted || bytes > PAGE_BYTES;
-                if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                let full = tuples.len() >= wanted || bytes > PAGE_BYTES;
+                if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            Ok(Page { tuples, more })
+            let full = tuples.len() >= wanted || bytes > PAGE_BYTES;
+            let next = if full { tuples.last().map(|last| last.key.clone()) } else { passed };
+            Ok(Page { tuples, next })
         };
-        self.pool.run(deadline, read).await
+        self.pool.go_on(deadline, read).await
     }
 }

@@ -101,7 +101,7 @@ impl Services {
             page_timeout: self.limits.request_timeout,
             view,
             filter: Arc::new(filter),
-            now: self.now()?,
+            clock: self.clock()?,
         })
     }
 }

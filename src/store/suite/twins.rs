@@ -148,6 +148,7 @@ fn assert_views_agree(expected: &dyn ReadView, found: &dyn ReadView) {
     assert_eq!(expected.revision(), found.revision());
     let at = expected.revision();
     assert_eq!(expected.schema().unwrap(), found.schema().unwrap(), "schema at {at}");
+    assert_eq!(expected.schema_revision().unwrap(), found.schema_revision().unwrap(), "schema at {at}");
     assert_eq!(expected.counters().unwrap(), found.counters().unwrap(), "counters at {at}");
     for tuple in universe() {
         let key = key(&tuple);
