@@ -22,10 +22,11 @@ pub const CHECKS_PER_BULK: usize = 10_000;
 pub const REQUEST_CONTEXT_BYTES: usize = 4096;
 /// Largest `optional_limit` of a read or delete.
 pub const READ_LIMIT: usize = 1000;
-/// Most tuples, and about most bytes, of one log entry of an import. An import up to this size is all or nothing.
+/// Most tuples, and about most bytes, of one log entry of an import. An import up to this size is all or nothing. A watch tells
+/// an entry in one message, of which clients take 4 MiB unless they are told otherwise.
 pub const IMPORT_ENTRY_TUPLES: usize = 20_000;
 /// See [`IMPORT_ENTRY_TUPLES`].
-pub const IMPORT_ENTRY_BYTES: usize = 8 << 20;
+pub const IMPORT_ENTRY_BYTES: usize = 3 << 20;
 /// Imports that one node works on at the same time; each holds one entry in memory.
 pub const CONCURRENT_IMPORTS: usize = 16;
 /// Largest `optional_limit` of an export, and tuples in one of its pages where it gives none.

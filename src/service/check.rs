@@ -353,6 +353,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn explanations_share_the_schema_and_are_bounded_by_it() {
+        let (node, services) = TestNode::start();
+        let schema = format!("{SCHEMA}\n// {}", "x".repeat(1 << 20));
+        services.write_schema(call(), schema.clone()).await.expect("valid");
+        let consistency = Consistency::FullyConsistent;
+        let ask = |count| {
+            let items = vec![item("document:a#view@user:b"); count];
+            services.check_bulk(call(), &consistency, items, Explain::Yes)
+        };
+        let answers = ask(7).await.expect("answers").answers;
+        let texts: Vec<_> =
+            answers.into_iter().map(|it| it.expect("answered").explained.expect("asked").schema).collect();
+        assert!(texts.iter().all(|text| **text == schema && Arc::ptr_eq(text, &texts[0])));
+        assert_eq!(ask(8).await.expect_err("too large").code, ErrorCode::ResourceExhausted);
+        drop(node);
+    }
+
+    #[tokio::test]
     async fn a_caveat_is_judged_in_the_context_of_its_item() {
         const CAVEATED: &str = "
             caveat inside(ip ipaddress) { ip.in_cidr('10.0.0.0/8') }

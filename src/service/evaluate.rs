@@ -188,7 +188,7 @@ mod tests {
             while waiter.waits() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            Ok(())
+            Err::<(), _>(Error::new(ErrorCode::DeadlineExceeded, LATE))
         };
         let late = pool.evaluate(Instant::now() + Duration::from_millis(20), until_nobody_waits).await;
         assert_eq!(late.expect_err("never done").code, ErrorCode::DeadlineExceeded);

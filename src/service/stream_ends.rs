@@ -1,4 +1,5 @@
-//! How streams end that their reader or their deadline cuts short: with an error, never as if that were all.
+//! How streams end that their reader or their deadline cuts short: with an error, never as if that were all. And that those
+//! that nothing cuts short are whole, however little of what they pass they match.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use tokio::sync::mpsc;
 use super::testing::{SCHEMA, TestNode, call, key, update};
 use super::{
     Call, Consistency, ExportTuples, LookupResources, LookupSubjects, ReadTuples, ResourceQuestion, Services,
-    SubjectQuestion, Watch, WatchKinds, WatchStart, WriteTuples,
+    SubjectQuestion, Watch, WatchEvent, WatchKinds, WatchStart, WriteTuples,
 };
 use crate::caveat::Context;
 use crate::model::{Error, ErrorCode, TupleFilter, UpdateKind};
@@ -113,4 +114,41 @@ async fn a_stream_that_does_not_end_by_its_deadline_says_so() {
     let mut events = services.watch(late, watch).await.expect("begins");
     assert_eq!(events.recv().await.expect("a last word").expect_err("late").code, ErrorCode::DeadlineExceeded);
     assert_eq!(events.recv().await, None);
+}
+
+#[tokio::test]
+async fn a_filter_that_matches_little_finds_all_of_it() {
+    let (_, services) = TestNode::start();
+    write_results(&services).await;
+    let owned =
+        ["document:d17#owner@user:b", "document:d3999#owner@user:b"].map(|text| update(UpdateKind::Touch, text));
+    let write = WriteTuples { updates: owned.to_vec(), ..WriteTuples::default() };
+    services.write_tuples(call(), write).await.expect("valid");
+    let owners = key("document:d17#owner@user:b");
+    let filter = TupleFilter {
+        resource_type: Some(owners.resource.object_type),
+        relation: Some(owners.relation),
+        ..TupleFilter::default()
+    };
+    let consistency = Consistency::FullyConsistent;
+    let read = ReadTuples { consistency, filter: filter.clone(), limit: 0, cursor: None };
+    let mut pages = services.read_tuples(call(), read).await.expect("valid").pages;
+    let mut found = Vec::new();
+    while let Some(page) = pages.recv().await {
+        found.extend(page.expect("no error").into_iter().map(|row| row.tuple.key.to_string()));
+    }
+    assert_eq!(found, ["document:d17#owner@user:b", "document:d3999#owner@user:b"]);
+
+    let kinds = WatchKinds { tuples: true, schema: false, checkpoints: false };
+    let watch = Watch { start: WatchStart::Snapshot, object_types: Vec::new(), filters: vec![filter], kinds };
+    let mut events = services.watch(call(), watch).await.expect("begins");
+    let mut told = 0;
+    loop {
+        match events.recv().await.expect("goes on").expect("no error") {
+            WatchEvent::Snapshot { updates } => told += updates.len(),
+            WatchEvent::Checkpoint { .. } => break,
+            event => panic!("not of a snapshot: {event:?}"),
+        }
+    }
+    assert_eq!(told, 2);
 }

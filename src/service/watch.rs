@@ -31,7 +31,7 @@ const TRANSACTIONS_AT_ONCE: usize = 128;
 /// Tuples in one message of a snapshot.
 const TUPLES_AT_ONCE: usize = 500;
 /// Rows that are passed in one go for it, whether they match or not.
-const ROWS_AT_ONCE: usize = 50_000;
+const ROWS_AT_ONCE: usize = if cfg!(test) { 700 } else { 50_000 };
 /// At most so many checkpoints a second.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -20,7 +20,7 @@ pub(super) const ADVICE: &str = "go on after the last cursor";
 const PAGE_BYTES: usize = 2 << 20;
 /// A page ends, even without a tuple, once so many rows were passed: a filter that matches little holds no thread for long, and a
 /// reader that goes is noticed.
-const PAGE_ROWS: usize = 50_000;
+const PAGE_ROWS: usize = if cfg!(test) { 700 } else { 50_000 };
 
 /// How much is read.
 #[derive(Debug, Clone)]

@@ -127,8 +127,11 @@ pub(super) fn scan(view: &dyn ReadView, filter: &TupleFilter, after: Option<&Tup
         ControlFlow::Continue(())
     };
     view.scan(filter, after, visit).unwrap();
-    for most in [1, 2, 5] {
-        assert_eq!(scan_in_pieces(view, filter, after, most), rows, "in pieces of {most}");
+    // Each piece begins anew, so that many of them take long.
+    if rows.len() <= 40 {
+        for most in [1, 2, 5] {
+            assert_eq!(scan_in_pieces(view, filter, after, most), rows, "in pieces of {most}");
+        }
     }
     rows
 }
