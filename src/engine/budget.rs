@@ -1,6 +1,7 @@
-//! What one check may spend, and the meter that counts it. Spending more is an error, never an answer.
+//! What one check may spend, and the meter that counts it. Spending more is an error, never an answer; so is work that nobody
+//! waits for.
 
-use super::CheckError;
+use super::{CheckError, Waiter};
 
 /// Default of [`Budget::max_depth`]. A level costs well under 4 KiB of stack, so that this fits a 16 MiB stack; a test
 /// holds it to that.
@@ -9,8 +10,11 @@ pub const DEFAULT_MAX_DEPTH: u32 = 4_000;
 /// Default of [`Budget::max_steps`]: seconds of work, far above what any honest check reads.
 pub const DEFAULT_MAX_STEPS: u64 = 1_000_000;
 
+/// Tuples that are looked up or visited between two looks at whether anyone waits for the answer.
+const READS_BETWEEN_GLANCES: u64 = 1024;
+
 /// What one check may spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Budget {
     /// How deeply permissions may nest: each permission or relation counts one, and each operator inside one counts one.
     /// Chains of plain unions (groups in groups, `viewer + parent->view`) are followed without nesting and are not bound
@@ -18,11 +22,21 @@ pub struct Budget {
     pub max_depth: u32,
     /// How many tuples may be looked up or visited.
     pub max_steps: u64,
+    /// For whom.
+    pub waiter: Waiter,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { max_depth: DEFAULT_MAX_DEPTH, max_steps: DEFAULT_MAX_STEPS }
+        Self::on_behalf_of(Waiter::default())
+    }
+}
+
+impl Budget {
+    /// The default, as long as this one waits.
+    #[must_use]
+    pub fn on_behalf_of(waiter: Waiter) -> Self {
+        Self { max_depth: DEFAULT_MAX_DEPTH, max_steps: DEFAULT_MAX_STEPS, waiter }
     }
 }
 
@@ -46,6 +60,10 @@ impl Meter {
     pub(super) fn read(&mut self) -> Result<(), CheckError> {
         if self.reads >= self.budget.max_steps {
             return Err(CheckError::StepsExceeded { max_steps: self.budget.max_steps });
+        }
+        // A check that reads little is worth a glance too: many of them may make one request.
+        if self.reads.is_multiple_of(READS_BETWEEN_GLANCES) && !self.budget.waiter.waits() {
+            return Err(CheckError::GivenUp);
         }
         self.reads += 1;
         Ok(())

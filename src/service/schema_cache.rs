@@ -18,13 +18,15 @@ const KEPT: usize = 64;
 pub(super) struct ReadySchema {
     /// The entry that wrote it.
     pub(super) revision: Option<Revision>,
+    /// As it was written. One copy, however many explanations show it.
+    pub(super) text: Arc<str>,
     /// How to evaluate it; knows the schema too.
     pub(super) plan: Plan,
 }
 
 impl ReadySchema {
-    fn new(revision: Option<Revision>, schema: Schema) -> Self {
-        Self { revision, plan: Plan::new(Arc::new(schema)) }
+    fn new(revision: Option<Revision>, text: Arc<str>, schema: Schema) -> Self {
+        Self { revision, text, plan: Plan::new(Arc::new(schema)) }
     }
 
     /// What it says.
@@ -48,11 +50,11 @@ pub(super) struct SchemaCache {
 impl SchemaCache {
     /// The schema that is in force in `view`. Reads storage and may parse: not for the threads of the network.
     pub(super) fn of(&self, store: StoreId, view: &dyn ReadView) -> Result<Arc<ReadySchema>, Error> {
-        let stored = view.schema()?;
-        let key = Key { store, revision: stored.as_ref().map(|stored| stored.revision) };
+        let key = Key { store, revision: view.schema_revision()? };
         if let Some(found) = self.take_hit(key) {
             return Ok(found);
         }
+        let stored = view.schema()?;
         // Two requests may both do this; they make the same thing.
         let schema = match &stored {
             None => Schema::default(),
@@ -61,7 +63,8 @@ impl SchemaCache {
                 Error::new(ErrorCode::Internal, message)
             })?,
         };
-        let ready = Arc::new(ReadySchema::new(key.revision, schema));
+        let text = stored.map(|stored| stored.text).unwrap_or_default();
+        let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
         self.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     fn ready() -> Arc<ReadySchema> {
-        Arc::new(ReadySchema::new(None, Schema::default()))
+        Arc::new(ReadySchema::new(None, Arc::default(), Schema::default()))
     }
 
     #[test]

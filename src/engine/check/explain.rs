@@ -8,16 +8,15 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
-use crate::engine::explanation::{Condition, Explanation, Proof, Standing, Step};
+use crate::engine::explanation::{Condition, Explanation, ExplanationRoom, Proof, Standing, Step};
 use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, RelationPlan};
+use crate::model::limits::EXPLAIN_LEVELS;
 use crate::model::{ObjectId, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey};
 use crate::store::TupleRow;
 
 use super::evaluation::Evaluation;
 use super::objects::{Mode, Node};
 
-/// Levels of an explanation; what lies deeper is left out.
-const MAX_DEPTH: usize = 200;
 /// Tuples that are read at a time.
 const PAGE: usize = 128;
 
@@ -25,6 +24,7 @@ const PAGE: usize = 128;
 struct Drawing {
     seen: HashSet<Node>,
     nodes_left: usize,
+    bytes_left: usize,
     depth: usize,
     truncated: bool,
 }
@@ -105,21 +105,23 @@ enum To {
 type Lead<'l> = &'l dyn Fn(&SubjectRef) -> Option<To>;
 
 impl<'a> Evaluation<'a> {
-    /// Why `member` of `object` has the value that it has, with about so many nodes at the most.
+    /// Why `member` of `object` has the value that it has, as far as there is room.
     pub(super) fn explain(
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        max_nodes: usize,
+        room: ExplanationRoom,
     ) -> Result<Explanation, CheckError> {
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
-        let mut drawing = Drawing { seen: HashSet::new(), nodes_left: max_nodes.max(1), depth: 0, truncated: false };
+        let ExplanationRoom { nodes, bytes } = room;
+        let mut drawing =
+            Drawing { seen: HashSet::new(), nodes_left: nodes.max(1), bytes_left: bytes, depth: 0, truncated: false };
         let root = self.proof(root, &mut drawing)?.expect("there is room for one node");
         Ok(Explanation { root, truncated: drawing.truncated })
     }
 
     fn proof(&mut self, node: Node, drawing: &mut Drawing) -> Result<Option<Proof>, CheckError> {
-        if drawing.nodes_left == 0 || drawing.depth == MAX_DEPTH {
+        if drawing.nodes_left == 0 || drawing.depth == EXPLAIN_LEVELS {
             drawing.truncated = true;
             return Ok(None);
         }
@@ -319,7 +321,7 @@ impl<'a> Evaluation<'a> {
             let full = page.len() == PAGE;
             after = page.last().map(|row| row.tuple.key.clone());
             for row in page {
-                if drawing.nodes_left == 0 {
+                if drawing.nodes_left == 0 || drawing.bytes_left < row.tuple.text_bytes() {
                     drawing.truncated = true;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -344,6 +346,7 @@ impl<'a> Evaluation<'a> {
         shown: &mut Shown,
         drawing: &mut Drawing,
     ) -> Result<ControlFlow<()>, CheckError> {
+        let bytes = row.tuple.text_bytes();
         let object = self.reader.objects.intern(&row.tuple.key.subject.object.object_id);
         let next = match to {
             To::End | To::Nowhere => None,
@@ -363,6 +366,7 @@ impl<'a> Evaluation<'a> {
             return Ok(ControlFlow::Continue(()));
         }
         drawing.nodes_left = drawing.nodes_left.saturating_sub(1);
+        drawing.bytes_left = drawing.bytes_left.saturating_sub(bytes);
         let proof = match next {
             Some(next) if tuple.standing != Standing::False => self.proof(next, drawing)?,
             Some(_) | None => None,

@@ -1,8 +1,8 @@
 //! Many checks that share what they find out: of one subject on many resources, or of many subjects on one resource.
 
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, CheckError, Circumstances, Explanation};
-use crate::model::{ObjectId, SubjectRef};
+use crate::engine::{Budget, CheckError, Circumstances, Explanation, ExplanationRoom};
+use crate::model::{ObjectId, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
 use super::conditions::Conditions;
@@ -41,7 +41,7 @@ impl<'a> SubjectChecks<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
         let mut evaluation = self.evaluation();
         let decision = evaluation.decide(member, object, budget)?;
@@ -58,12 +58,12 @@ impl<'a> SubjectChecks<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
-        max_nodes: usize,
+        budget: &Budget,
+        room: ExplanationRoom,
     ) -> Result<(CheckOutcome, Explanation), CheckError> {
         let mut evaluation = self.evaluation();
         let decision = evaluation.decide(member, object, budget)?;
-        let explanation = evaluation.explain(member, object, max_nodes)?;
+        let explanation = evaluation.explain(member, object, room)?;
         Ok((evaluation.outcome(decision), explanation))
     }
 
@@ -98,12 +98,17 @@ impl<'a> ResourceChecks<'a> {
         Self { plan, view, member, object: object.clone(), circumstances, conditions: None }
     }
 
+    /// Until when all that was decided so far stands; `None` where nothing that it rests on expires.
+    pub(in crate::engine) fn holds_until(&self) -> Option<TimestampMs> {
+        self.conditions.as_ref().and_then(Conditions::next_expiry)
+    }
+
     /// Whether `subject` has the member. After an error, others can still be asked. A wildcard means what it means for
     /// [`SubjectChecks`].
     pub(in crate::engine) fn decide(
         &mut self,
         subject: &SubjectRef,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
         let kind = kind(self.plan, subject)?;
         let conditions = self.conditions.take().unwrap_or_else(|| Conditions::new(self.plan, self.circumstances));

@@ -2,7 +2,7 @@
 
 use crate::caveat::Context;
 use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, groups, guarded_folders, minus, or, tuple};
-use crate::engine::{Budget, CheckError, CheckItem, check_bulk};
+use crate::engine::{Budget, CheckError, CheckItem, Waiter, check_bulk};
 use crate::model::TimestampMs;
 use crate::schema::Rewrite;
 
@@ -406,4 +406,17 @@ fn items_with_one_subject_share_what_was_found_out() {
     let results = check_bulk(&bench.plan, &*bench.view, &items, TimestampMs(0), &bench.budget);
     let reads: Vec<u64> = results.into_iter().map(|result| result.unwrap().reads).collect();
     assert_eq!(reads, [3, 0, 0]);
+}
+
+#[test]
+fn a_check_ends_when_nobody_waits() {
+    let tuples = (0..5_000).map(|n| format!("group:big#member@group:g{n}#member"));
+    let mut bench = Bench::large(groups(), tuples);
+    let waiter = Waiter::until(std::time::Instant::now() + std::time::Duration::from_secs(60));
+    bench.budget = Budget::on_behalf_of(waiter.clone());
+    assert_eq!(bench.decide("group:big#member@user:tom").unwrap(), "denied");
+    waiter.leave();
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
+    bench.budget = Budget::on_behalf_of(Waiter::until(std::time::Instant::now()));
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
 }
