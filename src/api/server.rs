@@ -17,7 +17,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::admin::{Cluster, SchemaPlanning};
+use super::admin::{Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::gateway;
@@ -32,6 +32,7 @@ use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServ
 use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
 use crate::wire::authzed::v1::watch_service_server::WatchServiceServer;
 use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
+use crate::wire::quorate::v1::consistency_service_server::ConsistencyServiceServer;
 use crate::wire::quorate::v1::schema_plan_service_server::SchemaPlanServiceServer;
 
 /// What health knows: `""` is the node as a whole. The administration is no part of it, since it works before the node is a
@@ -136,6 +137,8 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .send_compressed(CompressionEncoding::Gzip);
     let plans = SchemaPlanServiceServer::new(SchemaPlanning::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES);
+    let consistency = ConsistencyServiceServer::new(Consistency::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES);
     let watch = WatchServiceServer::new(Watch::new(api.services))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -149,6 +152,7 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .add_service(InterceptedService::new(experimental, key.clone()))
         .add_service(InterceptedService::new(watch, key.clone()))
         .add_service(InterceptedService::new(plans, key.clone()))
+        .add_service(InterceptedService::new(consistency, key.clone()))
         .add_service(InterceptedService::new(cluster, key)))
 }
 
@@ -195,5 +199,6 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .with_service_name("authzed.api.v1.ExperimentalService")
         .with_service_name("quorate.v1.ClusterService")
         .with_service_name("quorate.v1.SchemaPlanService")
+        .with_service_name("quorate.v1.ConsistencyService")
         .with_service_name("grpc.health.v1.Health")
 }

@@ -186,6 +186,52 @@ fn work_is_bounded() {
     assert!(matches!(heavy.evaluate(&only_list, &Context::new()), Err(EvaluationError::TooExpensive { .. })));
 }
 
+/// Shared contents weigh what a walk over them would cost, and nothing walks them for that: 90 doublings would never end.
+#[test]
+fn what_is_shared_is_not_walked_unpaid() {
+    let doubled = format!("[a]{}", ".map(x, [x, x])".repeat(90));
+    let mapped = format!("[{{'k': a}}]{}", ".map(x, {'l': x, 'r': x})".repeat(90));
+    let optional = format!("[a]{}", ".map(x, [optional.of(x), optional.of(x)])".repeat(45));
+    for (expression, expected) in [
+        (format!("size({doubled}) == 1"), Ok(Outcome::True)),
+        (format!("type({doubled}) == list"), Ok(Outcome::True)),
+        (format!("dyn({doubled})[0].size() == 2"), Ok(Outcome::True)),
+        (format!("optional.of({optional}).hasValue()"), Ok(Outcome::True)),
+        (format!("dyn({doubled}) != [1, 2]"), Ok(Outcome::True)),
+        (format!("{doubled} == {doubled}"), Err(())),
+        (format!("{mapped} == {mapped}"), Err(())),
+        (format!("{optional} == {optional}"), Err(())),
+        (format!("1 in {doubled}"), Err(())),
+        (format!("{mapped}[0].isSubtreeOf({mapped}[0])"), Err(())),
+    ] {
+        let caveat = compile("a int", &expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        let context = Context::from_json_text(r#"{"a": 1}"#).unwrap();
+        let outcome = caveat.evaluate(&Context::new(), &context);
+        let outcome =
+            outcome.map_err(|error| assert!(matches!(error, EvaluationError::TooExpensive { .. }), "{error}"));
+        assert_eq!(outcome, expected, "{expression}");
+    }
+}
+
+/// Texts are long to walk, too: 2 MiB, thousands of times.
+#[test]
+fn long_texts_are_paid_for_wherever_they_are_walked() {
+    let long = "[s].map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x)";
+    let context =
+        Context::from_json_text(&format!("{{\"l\": {:?}, \"s\": \"{}\"}}", [0; 3000], "x".repeat(16_000))).unwrap();
+    for walked in [
+        "size(t) > 0",
+        "t in {t: 1}",
+        "{t: 1}[t] == 1",
+        "{t: 1, t + 'a': 2}.size() == 2",
+        "timestamp(0).getHours(t) == 0 || true",
+    ] {
+        let expression = format!("{long}.all(t, l.all(x, {walked} && x == 0))");
+        let outcome = compile("l list<int>, s string", &expression).unwrap().evaluate(&Context::new(), &context);
+        assert!(matches!(outcome, Err(EvaluationError::TooExpensive { .. })), "{walked}: {outcome:?}");
+    }
+}
+
 #[test]
 fn caveats_are_equal_by_their_text() {
     let caveat = compile("a int", "a == 1").unwrap();

@@ -155,7 +155,7 @@ impl<'a> Evaluator<'a> {
     fn or_else(&mut self, function: Function, target: &Node, alternative: &Node) -> Evaluated {
         match self.evaluate(target)? {
             Value::Optional(None) => self.evaluate(alternative),
-            Value::Optional(Some(held)) if function == Function::OrValue => Ok((*held).clone()),
+            Value::Optional(Some(held)) if function == Function::OrValue => Ok(Value::clone(&held)),
             held @ Value::Optional(Some(_)) => Ok(held),
             other => Err(Stop::Failed(functions::no_overload(function, &[other]))),
         }
@@ -175,6 +175,7 @@ impl<'a> Evaluator<'a> {
 
     /// An element, by field or index; of an optional, or asked for optionally, it is an optional itself.
     fn look_up(&mut self, operand: Value, key: &Value, optional: bool) -> Evaluated {
+        self.spend(key.weight())?;
         match operand {
             Value::Optional(None) => Ok(Value::Optional(None)),
             Value::Optional(Some(held)) => perhaps(&held, key),
@@ -190,9 +191,10 @@ impl<'a> Evaluator<'a> {
         let key = Value::String(Arc::clone(field));
         let operand = match self.evaluate(operand)? {
             Value::Optional(None) => return Ok(Value::Bool(false)),
-            Value::Optional(Some(held)) => (*held).clone(),
+            Value::Optional(Some(held)) => Value::clone(&held),
             operand => operand,
         };
+        self.spend(key.weight())?;
         Ok(Value::Bool(matches!(&operand, Value::Map(map) if lookup(map, &key).is_some())))
     }
 
@@ -210,18 +212,19 @@ impl<'a> Evaluator<'a> {
         for entry in entries {
             let key = self.evaluate(&entry.key)?;
             let value = self.evaluate(&entry.value)?;
+            self.spend(key.weight())?;
             let Some(value) = held(value, entry.optional)? else { continue };
             let key = key.as_key().ok_or_else(|| format!("{} cannot be the key of a map", key.type_name()))?;
             map.insert(key, value); // Of one key twice, the last counts.
         }
-        Ok(Value::Map(Arc::new(map)))
+        Ok(Value::map(map))
     }
 
     fn optional_map(&mut self, target: &Node, body: &Node) -> Evaluated {
         match self.evaluate(target)? {
             Value::Optional(None) => Ok(Value::Optional(None)),
             Value::Optional(Some(held)) => {
-                self.locals.push((*held).clone());
+                self.locals.push(Value::clone(&held));
                 let mapped = self.evaluate(body);
                 self.locals.pop();
                 mapped.map(Value::some)
@@ -265,7 +268,7 @@ fn bool_or_failure(evaluated: Evaluated) -> Evaluated {
 fn held(value: Value, optional: bool) -> Result<Option<Value>, Stop> {
     match value {
         value if !optional => Ok(Some(value)),
-        Value::Optional(held) => Ok(held.map(|held| (*held).clone())),
+        Value::Optional(held) => Ok(held.map(|held| Value::clone(&held))),
         other => Err(Stop::Failed(format!("after ? an optional is expected, not {}", other.type_name()))),
     }
 }
@@ -288,7 +291,7 @@ fn perhaps(operand: &Value, key: &Value) -> Evaluated {
         Value::Map(_) | Value::List(_) => element(operand, key)?,
         _ => None,
     };
-    Ok(Value::Optional(found.map(|e| Arc::new(e.clone()))))
+    Ok(found.cloned().map_or(Value::Optional(None), Value::some))
 }
 
 fn operator_cost(operator: Operator, left: &Value, right: &Value) -> u64 {
@@ -296,12 +299,12 @@ fn operator_cost(operator: Operator, left: &Value, right: &Value) -> u64 {
         // What is looked for in a list is compared with each element.
         Operator::In => match right {
             Value::List(list) => (1 + list.len() as u64).saturating_add(right.weight()),
-            _ => 1,
+            _ => left.weight(), // A key that is compared with a few others.
         },
         // The result is a copy of both.
         Operator::Add => match (left, right) {
             (Value::List(a), Value::List(b)) => (a.len() + b.len()) as u64,
-            _ => left.weight() + right.weight(),
+            _ => left.weight().saturating_add(right.weight()),
         },
         // A comparison ends with the shorter.
         Operator::Equal

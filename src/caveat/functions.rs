@@ -7,19 +7,22 @@ use super::pattern::Pattern;
 use super::signatures::{Function, TimePart};
 use super::subtree::is_subtree;
 use super::time::{Timestamp, duration_text, parse_duration};
-use super::value::Value;
+use super::value::{Value, sum};
 
 /// What compiling a pattern during an evaluation counts for, in steps.
 const PATTERN_STEPS: u64 = 10_000;
 
 /// How many steps a call counts for beyond the one for its node.
 pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
-    let weight = args.iter().map(Value::weight).sum::<u64>();
+    let weight = sum(args.iter().map(Value::weight));
     match function {
-        Function::Matches => PATTERN_STEPS + weight,
-        Function::Size
-        | Function::TypeOf
-        | Function::Time(_)
+        Function::Matches => weight.saturating_add(PATTERN_STEPS),
+        // The characters of a text are counted; everything else knows its size.
+        Function::Size => match args {
+            [Value::String(_)] => weight,
+            _ => 0,
+        },
+        Function::TypeOf
         | Function::HasValue
         | Function::ValueOf
         | Function::OrOptional
@@ -40,7 +43,8 @@ pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
         | Function::ToTimestamp
         | Function::ToUint
         | Function::InCidr
-        | Function::IsSubtreeOf => weight,
+        | Function::IsSubtreeOf
+        | Function::Time(_) => weight,
     }
 }
 
@@ -72,7 +76,7 @@ pub(super) fn call(function: Function, args: &[Value]) -> Result<Value, String> 
         }
         (Function::HasValue, [Value::Optional(held)]) => Ok(Value::Bool(held.is_some())),
         (Function::ValueOf, [Value::Optional(held)]) => {
-            held.as_deref().cloned().ok_or_else(|| "the optional holds nothing".to_owned())
+            held.as_deref().map(|held| Value::clone(held)).ok_or_else(|| "the optional holds nothing".to_owned())
         }
         (_, [value]) => conversion(function, value)?.ok_or_else(refuse),
         _ => Err(refuse()),

@@ -27,6 +27,7 @@ mod subtree;
 mod time;
 mod types;
 mod value;
+mod weighed;
 
 #[cfg(test)]
 mod cases;

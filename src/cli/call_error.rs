@@ -1,7 +1,8 @@
 //! What a failed call means for the one who made it: whether it may be made again, whether its outcome is known, and what
 //! a person is told.
 //!
-//! The rule is decided here, once: a read may be sent again; a write only when it surely did not take effect.
+//! The rule is decided here, once: a read may be sent again, and a write that has a key; any other write only when it surely
+//! did not take effect.
 
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
@@ -15,6 +16,8 @@ pub(super) enum Effect {
     Read,
     /// It writes.
     Write,
+    /// It writes under a key, so that it takes effect once however often it is sent.
+    KeyedWrite,
 }
 
 /// How far a failed call came.
@@ -83,10 +86,11 @@ impl CallError {
         self.status.code() == Code::NotFound
     }
 
-    /// Whether nothing changed by this call, so that it can be made elsewhere.
+    /// Whether the call can be made elsewhere: nothing changed by it, or nothing will change by it twice.
     pub(super) fn another_may_answer(&self) -> bool {
         match (self.delivery, self.effect) {
             (Delivery::NotSent, _) => true,
+            (Delivery::Answered, Effect::KeyedWrite) if self.outcome_unknown() => true,
             // A server that says UNAVAILABLE did nothing: that is its contract. Nor did one that serves no such call.
             (Delivery::Answered, effect) => {
                 self.status.code() == Code::Unavailable
@@ -96,7 +100,7 @@ impl CallError {
                         None => false,
                     }
             }
-            (Delivery::Lost, Effect::Read) => !self.timed_out(),
+            (Delivery::Lost, Effect::Read | Effect::KeyedWrite) => !self.timed_out(),
             (Delivery::Lost, Effect::Write) => false,
         }
     }
@@ -141,7 +145,7 @@ impl CallError {
     }
 
     /// Whether a write may have taken effect although the call failed.
-    fn outcome_unknown(&self) -> bool {
+    pub(super) fn outcome_unknown(&self) -> bool {
         if self.effect == Effect::Read {
             return false;
         }
@@ -275,6 +279,9 @@ mod tests {
             (local(Effect::Read, refused()), true),
             (local(Effect::Write, broken()), false),
             (local(Effect::Read, broken()), true),
+            (local(Effect::KeyedWrite, broken()), true),
+            (answered(Effect::KeyedWrite, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), true),
+            (answered(Effect::KeyedWrite, Code::AlreadyExists, None), false),
             (answered(Effect::Write, Code::Unavailable, None), true),
             (answered(Effect::Write, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), false),
             (answered(Effect::Read, Code::PermissionDenied, None), false),
@@ -314,6 +321,7 @@ mod tests {
             (answered(Effect::Read, Code::DeadlineExceeded, None), Exit::Failed),
             (answered(Effect::Write, Code::Unavailable, None), Exit::Failed),
             (local(Effect::Write, broken()), Exit::Unknown),
+            (local(Effect::KeyedWrite, broken()), Exit::Unknown),
             (local(Effect::Read, broken()), Exit::Failed),
             (local(Effect::Write, late()), Exit::Unknown),
             (local(Effect::Read, late()), Exit::Failed),

@@ -49,6 +49,11 @@ impl ConsistencyArgs {
     }
 }
 
+/// The consistency that sees every write.
+pub(super) fn fully_consistent() -> Consistency {
+    Consistency { requirement: Some(Requirement::FullyConsistent(true)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::failure::Exit;

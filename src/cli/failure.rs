@@ -19,6 +19,14 @@ pub(super) enum Exit {
     Denied,
     /// A write may or may not have taken effect.
     Unknown,
+    /// A token is not a zookie.
+    NotAZookie,
+    /// A zookie is damaged.
+    DamagedZookie,
+    /// A zookie was made by a newer version.
+    NewerZookie,
+    /// A zookie is of another cluster than the one that it was compared with.
+    ForeignZookie,
 }
 
 impl From<Exit> for ExitCode {
@@ -29,6 +37,10 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Denied => 3,
             Exit::Unknown => 4,
+            Exit::NotAZookie => 5,
+            Exit::DamagedZookie => 6,
+            Exit::NewerZookie => 7,
+            Exit::ForeignZookie => 8,
         })
     }
 }
@@ -47,14 +59,19 @@ impl Failure {
         Self { exit: Exit::Failed, message: message.into(), hint: None }
     }
 
+    /// It failed in a way that has an exit code of its own.
+    pub(super) fn with_exit(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, ..Self::new(message) }
+    }
+
     /// The caller got something wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, ..Self::new(message) }
+        Self::with_exit(Exit::Usage, message)
     }
 
     /// A write may or may not have taken effect.
     pub(super) fn unknown(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Unknown, ..Self::new(message) }
+        Self::with_exit(Exit::Unknown, message)
     }
 
     /// The same, with what to do about it.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::raft::monotonic;
+
 /// What is known of the age of this node's state.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
@@ -25,7 +27,7 @@ impl Freshness {
     /// How old the state may be at most; `None` where it was never confirmed.
     pub(super) fn age(&self) -> Option<Duration> {
         let as_of = *self.as_of.lock();
-        as_of.map(|instant| instant.elapsed())
+        as_of.map(|instant| monotonic().saturating_duration_since(instant))
     }
 
     /// Whether the state is known to be no older than `bound`.

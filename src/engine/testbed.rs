@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::caveat::{Caveat, Context, ParameterType};
 use crate::model::{
-    CaveatName, CaveatUse, Counter, Decision, ObjectId, ObjectRef, Qualifiers, RelationName, Revision, StoreId,
-    SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
+    CaveatName, CaveatUse, Counter, Decision, IdempotencyKey, ObjectId, ObjectRef, Qualifiers, RelationName, Revision,
+    StoreId, SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
-use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
+use crate::store::{
+    MemoryStore, ReadView, RequestRecord, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+};
 
 use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
 
@@ -373,5 +375,9 @@ impl ReadView for SortedView {
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn request(&self, _: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        Ok(None)
     }
 }

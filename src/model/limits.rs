@@ -8,6 +8,10 @@ pub const RELATION_NAME_BYTES: usize = 64;
 pub const COUNTER_NAME_BYTES: usize = 64;
 /// Relationship counters of one store. They are kept as one record, which each registration writes anew.
 pub const COUNTERS_PER_STORE: usize = 1000;
+/// Object types of one store that have a floor. They are kept as one record, which each change writes anew.
+pub const FLOORS_PER_STORE: usize = 1000;
+/// Longest time that a floor may allow, in milliseconds: a day.
+pub const FLOOR_STALENESS_MS: u64 = 86_400_000;
 /// Longest name of a caveat, in bytes.
 pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest object id, in bytes.
@@ -63,8 +67,17 @@ pub const CURSOR_BYTES: usize = 102_400;
 pub const ZOOKIE_BYTES: usize = 1024;
 /// Largest message of the public API, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 128;
+/// The key of a write is remembered for at least so long, by the cluster's time.
+pub const IDEMPOTENCY_WINDOW_MS: u64 = 60 * 60 * 1000;
+/// And for at least so many entries of the log, so that a clock that jumps ahead forgets nothing that is recent.
+pub const IDEMPOTENCY_WINDOW_ENTRIES: u64 = 100_000;
+/// Keys that one entry of the log may forget. More than the one that it may bring, so that they do not pile up.
+pub const IDEMPOTENCY_KEYS_FORGOTTEN_PER_ENTRY: usize = 4;
 /// Largest transaction metadata, in bytes of JSON.
 pub const TRANSACTION_METADATA_BYTES: usize = 65_000;
 
 const _: () = assert!(SCHEMA_BYTES < MESSAGE_BYTES);
 const _: () = assert!(READ_LIMIT <= DELETES_PER_ENTRY);
+const _: () = assert!(IDEMPOTENCY_KEYS_FORGOTTEN_PER_ENTRY > 1);

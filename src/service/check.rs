@@ -1,13 +1,15 @@
 //! Checks: one question, or many at once. All questions of a request are answered from one view.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::floors::Basis;
 use super::schema_cache::{ReadySchema, SchemaCache};
 use super::{Call, Consistency, Services};
-use crate::consistency::Zookie;
+use crate::consistency::{Raised, Scope, Zookie};
 use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation};
 use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
 use crate::store::ReadView;
@@ -40,6 +42,8 @@ pub struct CheckAnswer {
     pub answer: ItemAnswer,
     /// The state that it was made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 /// What a question came to.
@@ -71,6 +75,8 @@ pub struct BulkCheckAnswer {
     pub answers: Vec<Result<ItemAnswer, Error>>,
     /// The state that all of them were made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 impl Services {
@@ -82,8 +88,8 @@ impl Services {
         item: CheckItem,
         explain: Explain,
     ) -> Result<CheckAnswer, Error> {
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let Basis { view, zookie, raised } =
+            self.basis(call, consistency, Scope::Type(&item.resource.object_type)).await?;
         let part = Part { schemas: Arc::clone(&self.schemas), call, view, now: self.now()? };
         let evaluate = move || {
             let ready = part.ready()?;
@@ -99,7 +105,13 @@ impl Services {
                 }
             }
         };
-        Ok(CheckAnswer { answer: self.pool.run(call.deadline, evaluate).await?, zookie })
+        Ok(CheckAnswer { answer: self.pool.run(call.deadline, evaluate).await?, zookie, raised })
+    }
+
+    /// Answers one question about the latest state, whatever bound the request brings. To be asked before content is changed;
+    /// the zookie is to be kept with the content, and given to the checks of whoever reads it (Zanzibar, section 2.4.4).
+    pub async fn check_content_change(&self, call: Call, item: CheckItem) -> Result<CheckAnswer, Error> {
+        self.check(call, &Consistency::FullyConsistent, item, Explain::No).await
     }
 
     /// Answers many questions.
@@ -117,8 +129,9 @@ impl Services {
                 .with("check_count", count)
                 .with("maximum_checks_allowed", most));
         }
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let types: BTreeSet<_> = items.iter().map(|item| &item.resource.object_type).collect();
+        let scope = Scope::Types(types.into_iter().collect());
+        let Basis { view, zookie, raised } = self.basis(call, consistency, scope).await?;
         let now = self.now()?;
         let nodes = match explain {
             Explain::No => None,
@@ -133,7 +146,7 @@ impl Services {
             .buffered(PARTS_AT_ONCE)
             .try_collect()
             .await?;
-        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie })
+        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie, raised })
     }
 }
 

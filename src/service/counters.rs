@@ -7,10 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keyed::{key_reused, keyed};
 use super::tuples::guard;
-use super::{Call, Services};
+use super::{Call, Services, Written};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Counter, CounterName, Error, ErrorCode, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey};
+use crate::model::{
+    Counter, CounterName, Error, ErrorCode, IdempotencyKey, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
+};
 use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal};
 use crate::store::ReadView;
 
@@ -33,22 +36,50 @@ pub enum Count {
 
 impl Services {
     /// Registers a counter of what matches `filter`.
-    pub async fn register_counter(&self, call: Call, name: CounterName, filter: TupleFilter) -> Result<(), Error> {
+    pub async fn register_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        filter: TupleFilter,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
         guard::check_filter_shape(&filter)?;
-        self.check_filter_names(call, &filter).await?;
-        self.change_counter(call, name, Some(filter)).await
+        self.change_counter(call, name, Some(filter), key).await
     }
 
     /// Forgets a counter.
-    pub async fn unregister_counter(&self, call: Call, name: CounterName) -> Result<(), Error> {
-        self.change_counter(call, name, None).await
+    pub async fn unregister_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
+        self.change_counter(call, name, None, key).await
     }
 
-    async fn change_counter(&self, call: Call, name: CounterName, filter: Option<TupleFilter>) -> Result<(), Error> {
-        let change = ChangeCounter { store: call.store, name: name.clone(), filter: filter.clone() };
-        let applied = self.propose(call, CommandBody::ChangeCounter(change)).await?;
+    async fn change_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        filter: Option<TupleFilter>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
+        let request = keyed(key, "counter", &(&name, &filter));
+        let judged = match &filter {
+            Some(filter) => self.judge_filter(call, filter).await?,
+            None => Ok(()),
+        };
+        let applied = match judged {
+            Ok(()) => {
+                let (name, filter) = (name.clone(), filter.clone());
+                let change = ChangeCounter { store: call.store, name, filter, request };
+                self.propose(call, CommandBody::ChangeCounter(change)).await?
+            }
+            Err(refused) => self.first_try(call, request.as_ref(), refused).await?,
+        };
         match applied.outcome {
-            Outcome::Done => Ok(()),
+            Outcome::Done => self.written(&applied),
+            Outcome::Refused(Refusal::KeyReused) => Err(key_reused()),
             Outcome::Refused(Refusal::CounterExists) => Err(counter_exists(&name, &filter.unwrap_or_default())),
             Outcome::Refused(Refusal::UnknownCounter) => Err(unknown_counter(&name)),
             Outcome::Refused(Refusal::TooManyCounters { limit }) => {
@@ -62,12 +93,13 @@ impl Services {
         }
     }
 
-    /// Names that the latest schema does not define are most likely misspelt.
-    async fn check_filter_names(&self, call: Call, filter: &TupleFilter) -> Result<(), Error> {
+    /// Names that the latest schema does not define are most likely misspelt. The outer error: no judgement. The inner one:
+    /// refused.
+    async fn judge_filter(&self, call: Call, filter: &TupleFilter) -> Result<Result<(), Error>, Error> {
         let view = self.view(call, Requirement::FullyConsistent).await?;
         let (schemas, filter) = (Arc::clone(&self.schemas), filter.clone());
         self.pool
-            .run(call.deadline, move || schemas.of(call.store, view.as_ref())?.schema().check_filter(&filter))
+            .run(call.deadline, move || Ok(schemas.of(call.store, view.as_ref())?.schema().check_filter(&filter)))
             .await
     }
 
@@ -189,8 +221,8 @@ mod tests {
         let updates = updates.map(|text| update(UpdateKind::Touch, text)).to_vec();
         services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
 
-        let code = |result: Result<(), Error>| result.expect_err("refused").code;
-        let register = |counter: &str, filter| services.register_counter(call(), name(counter), filter);
+        let code = |result: Result<Written, Error>| result.expect_err("refused").code;
+        let register = |counter: &str, filter| services.register_counter(call(), name(counter), filter, None);
         register("documents", of_type("document")).await.expect("new");
         assert_eq!(code(register("documents", of_type("group")).await), ErrorCode::CounterExists);
         assert_eq!(code(register("others", of_type("folder")).await), ErrorCode::UnknownDefinition);
@@ -206,8 +238,8 @@ mod tests {
         let late = services.count_tuples(gone, name("documents")).await;
         assert!(!matches!(late, Ok(Count::Counted { .. })), "{late:?}");
 
-        services.unregister_counter(call(), name("documents")).await.expect("registered");
-        assert_eq!(code(services.unregister_counter(call(), name("documents")).await), ErrorCode::UnknownCounter);
+        services.unregister_counter(call(), name("documents"), None).await.expect("registered");
+        assert_eq!(code(services.unregister_counter(call(), name("documents"), None).await), ErrorCode::UnknownCounter);
         let count = services.count_tuples(call(), name("documents")).await;
         assert_eq!(count.expect_err("forgotten").code, ErrorCode::UnknownCounter);
     }

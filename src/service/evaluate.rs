@@ -26,13 +26,17 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct EvaluationPool {
     /// A permit for each evaluation that runs or waits. The queue itself needs no bound.
     admitted: Arc<Semaphore>,
-    queue: mpsc::Sender<Job>,
+    /// None where evaluations run on the thread that asks.
+    queue: Option<mpsc::Sender<Job>>,
 }
 
 impl EvaluationPool {
-    /// A pool that runs `concurrent` evaluations at a time.
+    /// A pool that runs `concurrent` evaluations at a time; for 0, each on the thread that asks for it.
     pub(super) fn new(concurrent: usize) -> Self {
-        let threads = concurrent.max(1);
+        let threads = concurrent;
+        if threads == 0 {
+            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None };
+        }
         let (queue, jobs) = mpsc::channel::<Job>();
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
@@ -43,7 +47,7 @@ impl EvaluationPool {
                 .spawn(move || work_off(&jobs))
                 .expect("a node that cannot start its threads at the start of its life cannot serve");
         }
-        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue }
+        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue: Some(queue) }
     }
 
     /// Runs `work` and waits for its answer until `deadline`.
@@ -56,6 +60,7 @@ impl EvaluationPool {
         const BUSY: &str = "this node has more evaluations waiting than it can serve; slow down and try again";
         const BROKEN: &str = "an evaluation ended without an answer";
 
+        let Some(queue) = &self.queue else { return work() };
         let permit = Arc::clone(&self.admitted)
             .try_acquire_owned()
             .map_err(|_| Error::new(ErrorCode::ResourceExhausted, BUSY))?;
@@ -70,7 +75,7 @@ impl EvaluationPool {
             }
             drop(permit);
         });
-        self.queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
+        queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
         match timeout_at(deadline.into(), answered).await {
             Err(_) => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
             Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, BROKEN)),

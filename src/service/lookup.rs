@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::floors::Basis;
 use super::schema_cache::ReadySchema;
 use super::tuples::guard;
 use super::{Call, Consistency, Services};
 use crate::caveat::Context;
-use crate::consistency::Zookie;
+use crate::consistency::{Raised, Scope, Zookie};
 use crate::engine::{
     self, Circumstances, ExpandedTree, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
     SubjectLookup, SubjectQuestion,
@@ -58,6 +59,8 @@ pub struct ResourceWithCursor {
 pub struct ResourceStream {
     /// The state that all results are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// Each resource once. It ends after the last batch, or after an error. Dropping it ends the lookup.
     pub batches: mpsc::Receiver<Result<Vec<ResourceWithCursor>, Error>>,
 }
@@ -78,6 +81,8 @@ pub struct LookupSubjects {
 pub struct SubjectStream {
     /// The state that all results are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// Each subject once. It ends after the last batch, or after an error. Dropping it ends the lookup.
     pub batches: mpsc::Receiver<Result<Vec<FoundSubject>, Error>>,
 }
@@ -89,6 +94,8 @@ pub struct ExpandAnswer {
     pub tree: ExpandedTree,
     /// The state that it was made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 /// What a cursor of a lookup holds for. Its own type, so that no other cursor passes for one of a lookup.
@@ -123,8 +130,10 @@ impl Services {
     pub async fn lookup_resources(&self, call: Call, request: LookupResources) -> Result<ResourceStream, Error> {
         guard::check_limit(request.limit, limits::LOOKUP_LIMIT)?;
         let digest = request.digest(call);
-        let (view, place) = self.resume_stream(call, &request.consistency, request.cursor.as_deref(), digest).await?;
-        let zookie = self.zookie(view.revision())?;
+        let scope = Scope::Type(&request.question.resource_type);
+        let (basis, place) =
+            self.resume_stream(call, &request.consistency, request.cursor.as_deref(), digest, scope).await?;
+        let Basis { view, zookie, raised } = basis;
         let now = self.now()?;
         let (walked_at, count) = place.map(Place::candidates).transpose()?.unwrap_or((now, 0));
         let LookupResources { question, context, limit, .. } = request;
@@ -148,13 +157,13 @@ impl Services {
             Ok(Some((batch, (left > 0).then_some(lookup))))
         };
         tokio::spawn(progress.run(sender, lookup, next));
-        Ok(ResourceStream { zookie, batches })
+        Ok(ResourceStream { zookie, raised, batches })
     }
 
     /// Looks up subjects.
     pub async fn lookup_subjects(&self, call: Call, request: LookupSubjects) -> Result<SubjectStream, Error> {
-        let view = self.view(call, request.consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let scope = Scope::Type(&request.question.resource.object_type);
+        let Basis { view, zookie, raised } = self.basis(call, &request.consistency, scope).await?;
         let now = self.now()?;
         let LookupSubjects { question, context, .. } = request;
         let begin = move |ready: &ReadySchema| {
@@ -166,7 +175,7 @@ impl Services {
             Ok(lookup.next_batch(&ready.plan, view)?.map(|batch| (batch, Some(lookup))))
         };
         tokio::spawn(progress.run(sender, lookup, next));
-        Ok(SubjectStream { zookie, batches })
+        Ok(SubjectStream { zookie, raised, batches })
     }
 
     /// Expands a permission on an object.
@@ -177,15 +186,14 @@ impl Services {
         resource: ObjectRef,
         permission: RelationName,
     ) -> Result<ExpandAnswer, Error> {
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let Basis { view, zookie, raised } = self.basis(call, consistency, Scope::Type(&resource.object_type)).await?;
         let now = self.now()?;
         let schemas = Arc::clone(&self.schemas);
         let expand = move || {
             let ready = schemas.of(call.store, view.as_ref())?;
             Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now)?)
         };
-        Ok(ExpandAnswer { tree: self.pool.run(call.deadline, expand).await?, zookie })
+        Ok(ExpandAnswer { tree: self.pool.run(call.deadline, expand).await?, zookie, raised })
     }
 
     /// What a lookup goes on with, once its question was found to be valid.

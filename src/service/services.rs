@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::Consistency;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::floors::Basis;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
-use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
+use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose, wall_clock};
 use crate::store::ReadView;
@@ -19,7 +20,8 @@ use crate::store::ReadView;
 /// Bounds of a node that an operator can set.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
-    /// Evaluations that run at the same time.
+    /// Evaluations that run at the same time. For 0, each runs on the thread that asks for it: where one thread decides the
+    /// order of everything, as in a simulation.
     pub concurrent_evaluations: usize,
     /// How long one request may take where the client sets no deadline, and one page of a long read always.
     pub request_timeout: Duration,
@@ -101,28 +103,23 @@ impl Services {
         self.member.get().ok_or_else(|| Error::new(ErrorCode::Unavailable, MESSAGE))
     }
 
+    pub(super) fn views(&self) -> Result<&Arc<dyn ViewSource>, Error> {
+        Ok(&self.member()?.views)
+    }
+
     pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
-        let views = &self.member()?.views;
-        let bound = call.staleness.requirement()?;
-        match (requirement, bound) {
-            (Requirement::MinimizeLatency, Some(bound)) => views.view(call.store, bound, call.deadline).await,
-            // What a node has applied only grows, so the second view has what the first one waited for.
-            (Requirement::AtLeastAsFresh(_), Some(bound)) => {
-                views.view(call.store, requirement, call.deadline).await?;
-                views.view(call.store, bound, call.deadline).await
-            }
-            // Full consistency is fresher than any bound; and whoever names one state wants that one.
-            (
-                Requirement::FullyConsistent
-                | Requirement::AtExactSnapshot(_)
-                | Requirement::MaxStaleness { .. }
-                | Requirement::MaxLag(_),
-                _,
-            )
-            | (Requirement::MinimizeLatency | Requirement::AtLeastAsFresh(_), None) => {
-                views.view(call.store, requirement, call.deadline).await
-            }
+        let demand = Demand::unraised(requirement, call.staleness.requirement()?);
+        self.view_by_steps(call, &demand).await
+    }
+
+    /// A view that satisfies all of `demand`.
+    pub(super) async fn view_by_steps(&self, call: Call, demand: &Demand) -> Result<Arc<dyn ReadView>, Error> {
+        let views = self.views()?;
+        let mut view = None;
+        for step in &demand.steps {
+            view = Some(views.view(call.store, *step, call.deadline).await?);
         }
+        Ok(view.expect("a demand has a step"))
     }
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
@@ -130,24 +127,23 @@ impl Services {
     }
 
     /// The view that a stream is about, and behind what it goes on: a cursor names an exact state, whatever consistency is
-    /// asked for beside it.
+    /// asked for beside it. That of the first page met the floors of its moment, and the later pages stay with it.
     pub(super) async fn resume_stream(
         &self,
         call: Call,
         consistency: &Consistency,
         cursor: Option<&str>,
         digest: Digest,
-    ) -> Result<(Arc<dyn ReadView>, Option<Place>), Error> {
-        let lineage = self.lineage()?;
-        let (requirement, place) = match cursor {
-            None => (consistency.requirement(lineage)?, None),
-            Some(token) => {
-                let cursor = Cursor::decode(token)?;
-                cursor.belongs(lineage, digest)?;
-                (Requirement::AtExactSnapshot(cursor.revision), Some(cursor.after))
-            }
+        scope: Scope<'_>,
+    ) -> Result<(Basis, Option<Place>), Error> {
+        let Some(token) = cursor else {
+            return Ok((self.basis(call, consistency, scope).await?, None));
         };
-        Ok((self.view(call, requirement).await?, place))
+        let cursor = Cursor::decode(token)?;
+        cursor.belongs(self.lineage()?, digest)?;
+        let view = self.view(call, Requirement::AtExactSnapshot(cursor.revision)).await?;
+        let zookie = self.zookie(view.revision())?;
+        Ok((Basis { view, zookie, raised: None }, Some(cursor.after)))
     }
 
     pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -20,6 +20,7 @@ use crate::model::{
     Error, ErrorCode, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
     limits,
 };
+use crate::raft::monotonic;
 use crate::store::{ChangeRecord, ReadView};
 
 /// Messages that wait for the reader.
@@ -225,7 +226,7 @@ impl Watcher {
         loop {
             let (source, store) = (Arc::clone(&self.changes), self.store);
             let read = move || source.changes(store, after, TRANSACTIONS_AT_ONCE);
-            match self.pool.run(Instant::now() + self.read_timeout, read).await {
+            match self.pool.run(monotonic() + self.read_timeout, read).await {
                 Err(error) if error.code == ErrorCode::ResourceExhausted => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -266,7 +267,7 @@ impl Watcher {
             loop {
                 let (view, filter) = (Arc::clone(&view), filter.clone());
                 let page = move || page_of(view.as_ref(), &filter, after.as_ref());
-                let tuples = self.pool.run(Instant::now() + self.read_timeout, page).await.map_err(Some)?;
+                let tuples = self.pool.run(monotonic() + self.read_timeout, page).await.map_err(Some)?;
                 let Some(last) = tuples.last() else { break };
                 after = Some(last.key.clone());
                 let complete = tuples.len() < TUPLES_AT_ONCE;
@@ -337,13 +338,13 @@ mod tests {
 
     async fn write(services: &Services, text: &str) -> Zookie {
         let updates = vec![update(UpdateKind::Touch, text)];
-        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid")
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid").zookie
     }
 
     #[tokio::test]
     async fn more_transactions_than_are_read_at_once_are_all_told_in_order() {
         let (_, services) = TestNode::start();
-        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid").zookie;
         let count = 2 * TRANSACTIONS_AT_ONCE + 3;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;
@@ -362,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_told_and_can_go_on() {
         let (_, services) = TestNode::start();
-        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid").zookie;
         let count = 2 * MESSAGES_AHEAD;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;

@@ -61,6 +61,38 @@ async fn commands_say_what_happened_by_their_exit_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floors_are_set_shown_and_taken_away() {
+    let cluster = Cluster::form(1).await;
+    let floor = async |args: &[&str]| run_at(&cluster, 0, &[&["floor"], args].concat()).await;
+    assert!(floor(&["list"]).await.out.contains("no type has a floor"));
+    let set = floor(&["set", "document=fully-consistent", "payment=5s", "--json"]).await;
+    assert_eq!(set.code, DONE, "{set:?}");
+    assert!(set.err.contains("no type payment") && !set.err.contains("document"), "only one is unknown: {set:?}");
+    // Others stay as they are.
+    assert_eq!(floor(&["set", "group=250ms"]).await.code, DONE);
+    let expected = serde_json::json!({
+        "document": { "fully_consistent": true },
+        "group": { "max_staleness_ms": 250 },
+        "payment": { "max_staleness_ms": 5000 },
+    });
+    assert_eq!(floor(&["list", "--json"]).await.json()["floors"], expected);
+    let version = floor(&["list", "--json"]).await.json()["version"].clone();
+    let again = floor(&["set", "group=250ms", "--json"]).await;
+    assert_eq!((again.code, &again.json()["version"]), (DONE, &version), "nothing to change: {again:?}");
+    assert_eq!(floor(&["unset", "document", "payment", "absent"]).await.code, DONE);
+    let shown = floor(&["list"]).await;
+    assert!(shown.out.contains("250ms") && !shown.out.contains("document"), "{shown:?}");
+
+    run_at(&cluster, 0, &["relationship", "touch", "document:readme#viewer@user:emil"]).await;
+    for (permission, code) in [("view", DONE), ("edit", DENIED)] {
+        let check = ["permission", "check", "document:readme", permission, "user:emil", "--content-change", "--json"];
+        let ran = run_at(&cluster, 0, &check).await;
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.json()["zookie"].is_string(), "to be stored whatever the answer: {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemas_go_in_and_come_out_as_they_were() {
     let cluster = Cluster::form(1).await;
     let home = TempDir::new().unwrap();

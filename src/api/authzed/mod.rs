@@ -6,7 +6,7 @@ mod permissions;
 mod schema;
 mod watch;
 
-pub(super) use convert::from_change;
+pub(super) use convert::{from_change, from_content_change, to_check_item, to_zed_token};
 pub use convert::{from_json_text, to_json_text};
 pub(super) use experimental::Experimental;
 pub(super) use permissions::Permissions;

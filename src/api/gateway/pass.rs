@@ -24,7 +24,7 @@ use crate::wire::google::rpc;
 
 /// Headers of a request that the services see under the same name.
 const PASSED_ON: [&str; 3] = ["authorization", "x-request-id", "grpc-timeout"];
-/// So do headers of this product's own.
+/// So do headers of this product's own, in requests and in answers.
 const OWN_PREFIX: &str = "quorate-";
 /// Any other metadata is a header with this in front.
 const METADATA_PREFIX: &str = "grpc-metadata-";
@@ -68,8 +68,8 @@ impl Gateway {
         let never = |error: Infallible| match error {};
         services.ready().await.unwrap_or_else(never);
         let response = services.streaming(request, method.grpc_path.clone(), codec).await?;
-        let request_id = request_id(response.metadata());
-        Ok(Answer { request_id, messages: response.into_inner() })
+        let headers = answer_headers(response.metadata());
+        Ok(Answer { headers, messages: response.into_inner() })
     }
 }
 
@@ -79,10 +79,10 @@ async fn single(answer: Result<Answer, Status>) -> Response<Body> {
         let mut answer = answer?;
         let message = answer.messages.message().await?;
         let message = message.ok_or_else(|| Status::internal("a call ended without an answer"))?;
-        Ok::<_, Status>((answer.request_id, json::write(&message)?))
+        Ok::<_, Status>((answer.headers, json::write(&message)?))
     };
     match text.await {
-        Ok((request_id, text)) => respond(StatusCode::OK, request_id, Body::from(text)),
+        Ok((headers, text)) => respond(StatusCode::OK, headers, Body::from(text)),
         Err(status) => refuse(&status),
     }
 }
@@ -99,12 +99,12 @@ async fn stream(answer: Result<Answer, Status>) -> Response<Body> {
         Ok((answer, Some(first))) => {
             let messages = stream::iter([Ok(first)]).chain(answer.messages);
             let lines = messages.map(|message| Ok::<_, Infallible>(line(message)));
-            respond(StatusCode::OK, answer.request_id, Body::from_stream(lines))
+            respond(StatusCode::OK, answer.headers, Body::from_stream(lines))
         }
-        Ok((answer, None)) => respond(StatusCode::OK, answer.request_id, Body::empty()),
+        Ok((answer, None)) => respond(StatusCode::OK, answer.headers, Body::empty()),
         Err(status) => {
-            let (code, request_id) = (json::http_code(status.code()), request_id(status.metadata()));
-            respond(code, request_id, Body::from(line(Err(status))))
+            let (code, headers) = (json::http_code(status.code()), answer_headers(status.metadata()));
+            respond(code, headers, Body::from(line(Err(status))))
         }
     }
 }
@@ -119,7 +119,7 @@ fn line(message: Result<DynamicMessage, Status>) -> Vec<u8> {
 /// The answer to a request that failed.
 pub(super) fn refuse(status: &Status) -> Response<Body> {
     let code = json::http_code(status.code());
-    let mut response = respond(code, request_id(status.metadata()), Body::from(json::write_status(status)));
+    let mut response = respond(code, answer_headers(status.metadata()), Body::from(json::write_status(status)));
     if status.code() == Code::Unauthenticated {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -128,7 +128,7 @@ pub(super) fn refuse(status: &Status) -> Response<Body> {
 
 /// What a service answered, to be read to its end.
 struct Answer {
-    request_id: Option<HeaderValue>,
+    headers: HeaderMap,
     messages: Streaming<DynamicMessage>,
 }
 
@@ -175,18 +175,22 @@ fn metadata(headers: &HeaderMap) -> MetadataMap {
     MetadataMap::from_headers(passed)
 }
 
-fn request_id(metadata: &MetadataMap) -> Option<HeaderValue> {
-    HeaderValue::try_from(metadata.get(REQUEST_ID.as_str())?.as_bytes()).ok()
+/// The headers of an answer that are meant for the client.
+fn answer_headers(metadata: &MetadataMap) -> HeaderMap {
+    let mut headers = metadata.clone().into_headers();
+    let unwanted = |name: &HeaderName| name != REQUEST_ID && !name.as_str().starts_with(OWN_PREFIX);
+    for name in headers.keys().filter(|name| unwanted(name)).cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// An answer in JSON.
-pub(super) fn respond(code: StatusCode, request_id: Option<HeaderValue>, body: Body) -> Response<Body> {
+pub(super) fn respond(code: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
+    *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(id) = request_id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
     response
 }
 
@@ -215,5 +219,17 @@ mod tests {
             let names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
             assert_eq!(names, Vec::from_iter(expected), "{header}");
         }
+    }
+
+    #[test]
+    fn an_answer_has_our_headers_and_no_others() {
+        let mut metadata = MetadataMap::new();
+        for name in ["x-request-id", "quorate-consistency-raised", "grpc-encoding", "date"] {
+            metadata.insert(name, "value".parse().expect("text"));
+        }
+        let headers = answer_headers(&metadata);
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["quorate-consistency-raised", "x-request-id"]);
     }
 }

@@ -32,8 +32,8 @@ One relationship a line: document:readme#viewer@user:emil
 or with limits: document:readme#viewer@user:emil[weekday:{\"zone\":\"UTC\"}][expiration:2030-01-01T00:00:00Z]
 Blank lines and lines that begin with // or # are skipped. A batch is written whole or not at all; the file as a
 whole is not one transaction. Of lines about the same relationship the last one counts. To import a file again does no
-harm: it ends the same.
-A batch whose outcome is unknown is sent again, which brings back what somebody deleted in between.";
+harm: it ends the same, and brings back what was deleted since.
+A batch whose outcome is unknown is sent again under the same idempotency key, and takes effect once.";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

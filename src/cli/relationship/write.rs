@@ -9,6 +9,7 @@ use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
 use crate::cli::reference::{parse_tuple, relationship_to_wire};
+use crate::cli::write_key::KeyArgs;
 use crate::model::{Tuple, TupleKey};
 use crate::wire::authzed::v1::relationship_update::Operation;
 use crate::wire::authzed::v1::subject_filter::RelationFilter;
@@ -39,17 +40,21 @@ pub(super) struct WriteArgs {
     /// [caveat:{"name":value}][expiration:2030-01-01T00:00:00Z]
     #[arg(required = true, value_name = "RELATIONSHIP", value_parser = parse_tuple)]
     relationships: Vec<Tuple>,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs, operation: Operation) -> Result<Exit, Failure> {
     let cluster = connection.open(DEFAULT_TIMEOUT)?;
     let request = write_request(&args.relationships, operation);
+    let key = args.key.key();
     let answer = cluster
-        .write(|node| {
+        .write_once(&key, |node| {
             let request = request.clone();
             async move { node.permissions().write_relationships(request).await }
         })
-        .await?;
+        .await
+        .map_err(|error| key.explain(error))?;
     let zookie = answer.written_at.unwrap_or_default().token;
     if connection.json {
         print_line(json!({ "zookie": zookie }))?;
@@ -66,12 +71,14 @@ pub(super) async fn delete(connection: &ConnectionArgs, args: WriteArgs) -> Resu
     };
     let cluster = connection.open(DEFAULT_TIMEOUT)?;
     let request = delete_request(tuple);
+    let key = args.key.key();
     let answer = cluster
-        .write(|node| {
+        .write_once(&key, |node| {
             let request = request.clone();
             async move { node.permissions().delete_relationships(request).await }
         })
-        .await?;
+        .await
+        .map_err(|error| key.explain(error))?;
     let zookie = answer.deleted_at.unwrap_or_default().token;
     let count = answer.relationships_deleted_count;
     if connection.json {

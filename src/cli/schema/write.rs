@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{plan, source};
-use crate::cli::call_error::CallError;
 use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
+use crate::cli::write_key::KeyArgs;
 use crate::wire::authzed::v1::WriteSchemaRequest;
 
 const EXAMPLES: &str = "\
@@ -20,14 +20,14 @@ Examples:
 The whole schema is replaced. A change that would orphan stored relationships is refused.
 Files that the schema imports are put into one text first.";
 
-const UNKNOWN_HINT: &str = "`quorate schema read` shows which schema holds now; this one may still take its place";
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct WriteArgs {
     /// Only show what would change; fail if something stands in the way, or if that is not known
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    key: KeyArgs,
     /// File with the schema, with its imports; - is standard input
     file: PathBuf,
 }
@@ -41,17 +41,14 @@ pub(super) async fn run(connection: &ConnectionArgs, args: WriteArgs) -> Result<
         return refusal.map_or(Ok(Exit::Done), Err);
     }
     let cluster = connection.open(DEFAULT_TIMEOUT)?;
-    let explain = |error: CallError| match source.locate(error.into()) {
-        failure if failure.exit() == Exit::Unknown => failure.hint(UNKNOWN_HINT),
-        failure => failure,
-    };
+    let key = args.key.key();
     let answer = cluster
-        .write(|node| {
+        .write_once(&key, |node| {
             let request = WriteSchemaRequest { schema: source.text.clone() };
             async move { node.schema().write_schema(request).await }
         })
         .await
-        .map_err(explain)?;
+        .map_err(|error| source.locate(key.explain(error)))?;
     let zookie = answer.written_at.unwrap_or_default().token;
     if connection.json {
         print_line(json!({ "zookie": zookie }))?;

@@ -6,8 +6,11 @@ use tokio::sync::mpsc;
 
 use super::guard;
 use super::pages::{Extent, PAGES_AHEAD};
+use super::read::scope;
+use crate::consistency::{Raised, Scope};
 use crate::model::{Error, Tuple, TupleFilter, limits};
 use crate::service::cursor::{Cursor, Digest, Place};
+use crate::service::floors::Basis;
 use crate::service::{Call, Consistency, Services};
 
 /// An export.
@@ -32,6 +35,15 @@ pub struct ExportPage {
     pub cursor: String,
 }
 
+/// The answer to an export.
+#[derive(Debug)]
+pub struct ExportStream {
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
+    /// It ends after the last page, or after an error. Dropping it ends the export.
+    pub pages: mpsc::Receiver<Result<ExportPage, Error>>,
+}
+
 /// What a cursor of an export holds for. Its own type, so that no cursor of a read passes for one of an export.
 #[derive(Serialize)]
 enum CursorScope<'a> {
@@ -39,19 +51,16 @@ enum CursorScope<'a> {
 }
 
 impl Services {
-    /// Exports tuples. The stream ends after the last page, or after an error. Dropping it ends the export.
-    pub async fn export_tuples(
-        &self,
-        call: Call,
-        request: ExportTuples,
-    ) -> Result<mpsc::Receiver<Result<ExportPage, Error>>, Error> {
+    /// Exports tuples.
+    pub async fn export_tuples(&self, call: Call, request: ExportTuples) -> Result<ExportStream, Error> {
         guard::check_limit(request.page_tuples, limits::EXPORT_PAGE)?;
         if let Some(filter) = &request.filter {
             guard::check_filter_shape(filter)?;
         }
         let digest = Digest::of(call.store, &CursorScope::Export(request.filter.as_ref()));
-        let (view, after) = self.resume(call, &request.consistency, request.cursor.as_deref(), digest).await?;
-        let zookie = self.zookie(view.revision())?;
+        let (cursor, scope) = (request.cursor.as_deref(), request.filter.as_ref().map_or(Scope::Everything, scope));
+        let (basis, place) = self.resume_stream(call, &request.consistency, cursor, digest, scope).await?;
+        let (Basis { view, zookie, raised }, after) = (basis, place.map(Place::tuple).transpose()?);
         let page_tuples = if request.page_tuples == 0 { limits::EXPORT_PAGE } else { request.page_tuples };
         let shape = move |tuples: Vec<Tuple>| {
             let last = tuples.last().expect("a page has tuples");
@@ -61,6 +70,6 @@ impl Services {
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         let pager = self.pager(view, request.filter.unwrap_or_default())?;
         tokio::spawn(pager.run(sender, Extent { after, page_tuples, limit: usize::MAX }, shape));
-        Ok(pages)
+        Ok(ExportStream { raised, pages })
     }
 }

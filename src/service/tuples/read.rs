@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 
 use super::guard;
 use super::pages::{Extent, PAGES_AHEAD, Pager};
-use crate::consistency::Zookie;
-use crate::model::{Error, ErrorCode, Tuple, TupleFilter, TupleKey, limits};
+use crate::consistency::{Raised, Scope, Zookie};
+use crate::model::{Error, ErrorCode, Tuple, TupleFilter, limits};
 use crate::schema::{Member, Schema};
 use crate::service::cursor::{Cursor, Digest, Place};
+use crate::service::floors::Basis;
 use crate::service::{Call, Consistency, Services};
 use crate::store::ReadView;
 
@@ -45,6 +46,8 @@ pub struct TupleWithCursor {
 pub struct TupleStream {
     /// The state that all pages are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// The tuples. It ends after the last page, or after an error. Dropping it ends the read.
     pub pages: mpsc::Receiver<Result<Vec<TupleWithCursor>, Error>>,
 }
@@ -56,8 +59,9 @@ impl Services {
         guard::check_filter_shape(&request.filter)?;
         // As in SpiceDB, the cursor holds for the very same request only.
         let digest = Digest::of(call.store, &request);
-        let (view, after) = self.resume(call, &request.consistency, request.cursor.as_deref(), digest).await?;
-        let zookie = self.zookie(view.revision())?;
+        let (cursor, scope) = (request.cursor.as_deref(), scope(&request.filter));
+        let (basis, place) = self.resume_stream(call, &request.consistency, cursor, digest, scope).await?;
+        let (Basis { view, zookie, raised }, after) = (basis, place.map(Place::tuple).transpose()?);
 
         let (schemas, names_view, filter) = (Arc::clone(&self.schemas), Arc::clone(&view), request.filter.clone());
         self.pool
@@ -79,19 +83,7 @@ impl Services {
         };
         let pager = self.pager(view, request.filter)?;
         tokio::spawn(pager.run(sender, Extent { after, page_tuples: PAGE_TUPLES, limit }, shape));
-        Ok(TupleStream { zookie, pages })
-    }
-
-    /// The view that a read is about, and where in it the read goes on.
-    pub(super) async fn resume(
-        &self,
-        call: Call,
-        consistency: &Consistency,
-        cursor: Option<&str>,
-        digest: Digest,
-    ) -> Result<(Arc<dyn ReadView>, Option<TupleKey>), Error> {
-        let (view, place) = self.resume_stream(call, consistency, cursor, digest).await?;
-        Ok((view, place.map(Place::tuple).transpose()?))
+        Ok(TupleStream { zookie, raised, pages })
     }
 
     pub(super) fn pager(&self, view: Arc<dyn ReadView>, filter: TupleFilter) -> Result<Pager, Error> {
@@ -103,6 +95,11 @@ impl Services {
             now: self.now()?,
         })
     }
+}
+
+/// What a filter can find objects of.
+pub(super) fn scope(filter: &TupleFilter) -> Scope<'_> {
+    filter.resource_type.as_ref().map_or(Scope::Everything, Scope::Type)
 }
 
 /// A permission holds no tuples: whoever reads them by its name has mistaken it for a relation.

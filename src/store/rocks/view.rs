@@ -5,8 +5,8 @@
 //!    every version ≤ `r` is there before the view is.
 //! 2. A batch writes only above the applied revision that it began at (asserted in `bounds`), so nothing ≤ `r` is ever
 //!    written again. What is written later is > `r`, and is passed over.
-//! 3. Versions are removed by nobody but a collector of history, which leaves alone what a pin asks for, and an installed
-//!    snapshot replaces the whole database: a view keeps the one it began with.
+//! 3. Versions are removed by nobody but the collector of history, which leaves alone what a pin asks for (see `collect`),
+//!    and an installed snapshot replaces the whole database: a view keeps the one it began with.
 //!
 //! So each call may open an iterator of its own, at whatever moment, and still see the same tuples.
 
@@ -16,11 +16,11 @@ use std::sync::Arc;
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
 use crate::model::{
-    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter,
-    TupleKey,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple,
+    TupleFilter, TupleKey,
 };
 
-use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
+use super::super::{ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
 use super::generation::{Database, Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::options::Family;
@@ -37,7 +37,7 @@ type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFl
 
 /// Whether the keys asked for lie in one group of the bloom filter, or in several.
 #[derive(Clone, Copy)]
-enum Span {
+pub(super) enum Span {
     OneGroup,
     Any,
 }
@@ -101,7 +101,8 @@ impl RocksView {
     }
 }
 
-fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
+/// An iterator over what begins with `within`.
+pub(super) fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
     let mut options = ReadOptions::default();
     match span {
         Span::OneGroup => options.set_prefix_same_as_start(true),
@@ -154,6 +155,35 @@ pub(super) fn newest_counters(
 ) -> Result<Vec<Counter>, StoreError> {
     let read = |_, value: &[u8]| codec::decode_counters(value);
     Ok(newest_version(generation, Family::Counters, store, revision, read)?.unwrap_or_default())
+}
+
+/// What is remembered of a request.
+pub(super) fn remembered(
+    generation: &Generation,
+    store: StoreId,
+    key: &IdempotencyKey,
+) -> Result<Option<RequestRecord>, StoreError> {
+    let family = generation.handle(Family::Requests);
+    let value = generation.db().get_pinned_cf(family, keys::request_key(store, key)).map_err(engine)?;
+    value.map(|value| record::decode_request(&value)).transpose()
+}
+
+/// The first request in their order at or above `from` of which `skip` does not say that it is to be left out.
+pub(super) fn oldest_request(
+    generation: &Generation,
+    from: Revision,
+    skip: impl Fn(StoreId, &IdempotencyKey) -> bool,
+) -> Result<Option<(Revision, StoreId, IdempotencyKey)>, StoreError> {
+    let mut iterator = generation.db().raw_iterator_cf(generation.handle(Family::RequestOrder));
+    iterator.seek(keys::request_order_start(from));
+    while let Some(key) = iterator.key() {
+        let (at, store, key) = keys::decode_request_order_key(key)?;
+        if !skip(store, &key) {
+            return Ok(Some((at, store, key)));
+        }
+        iterator.next();
+    }
+    iterator.status().map_err(engine).map(|()| None)
 }
 
 impl ReadView for RocksView {
@@ -221,6 +251,11 @@ impl ReadView for RocksView {
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         newest_counters(&self.generation, self.store, self.pin.revision())
+    }
+
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let found = remembered(&self.generation, self.store, key)?;
+        Ok(found.filter(|record| record.at <= self.pin.revision()))
     }
 }
 

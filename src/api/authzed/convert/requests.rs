@@ -6,8 +6,8 @@ use prost_types::Timestamp;
 use super::filters::{to_filter, to_preconditions};
 use super::json::to_json_text;
 use crate::model::{
-    CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
-    TupleUpdate, UpdateKind, limits,
+    CaveatUse, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple,
+    TupleKey, TupleUpdate, UpdateKind, limits,
 };
 use crate::service::{Consistency, DeleteTuples, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
@@ -111,22 +111,30 @@ pub(super) fn to_limit(limit: u32) -> usize {
 }
 
 /// A write.
-pub(in crate::api::authzed) fn to_write(request: wire::WriteRelationshipsRequest) -> Result<WriteTuples, Error> {
+pub(in crate::api::authzed) fn to_write(
+    request: wire::WriteRelationshipsRequest,
+    key: Option<IdempotencyKey>,
+) -> Result<WriteTuples, Error> {
     Ok(WriteTuples {
         updates: request.updates.into_iter().map(to_update).collect::<Result<_, _>>()?,
         preconditions: to_preconditions(request.optional_preconditions)?,
         metadata_json: to_json_text(request.optional_transaction_metadata.as_ref())?,
+        key,
     })
 }
 
 /// A deletion by filter.
-pub(in crate::api::authzed) fn to_delete(request: wire::DeleteRelationshipsRequest) -> Result<DeleteTuples, Error> {
+pub(in crate::api::authzed) fn to_delete(
+    request: wire::DeleteRelationshipsRequest,
+    key: Option<IdempotencyKey>,
+) -> Result<DeleteTuples, Error> {
     Ok(DeleteTuples {
         filter: to_filter(request.relationship_filter)?,
         preconditions: to_preconditions(request.optional_preconditions)?,
         limit: to_limit(request.optional_limit),
         allow_partial: request.optional_allow_partial_deletions,
         metadata_json: to_json_text(request.optional_transaction_metadata.as_ref())?,
+        key,
     })
 }
 
