@@ -38,7 +38,7 @@ pub(super) fn load(file: &Path) -> Result<Source, Failure> {
     if file == Path::new("-") {
         return Ok(Source { text, imported: None });
     }
-    with_imports(file, text).map_err(Failure::usage)
+    with_imports(file, text).map_err(Failure::new)
 }
 
 /// The same for a file that another one in `folder` names, and that must be below it.
