@@ -167,7 +167,18 @@ impl ViewSource for ReplicaViews {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         async move {
-            let revision = self.revision(requirement, deadline).await?;
+            let revision = match (requirement, self.revision(requirement, deadline).await?) {
+                (Requirement::AtExactSnapshot(_), revision) => revision,
+                // Any later state will do, and a process that was paused just now may need one.
+                (
+                    Requirement::FullyConsistent
+                    | Requirement::AtLeastAsFresh(_)
+                    | Requirement::MaxStaleness { .. }
+                    | Requirement::MaxLag(_)
+                    | Requirement::MinimizeLatency,
+                    revision,
+                ) => revision.max(self.store.oldest()),
+            };
             Ok(self.store.view(store, revision)?)
         }
         .boxed()
