@@ -7,7 +7,11 @@
 pub mod check;
 pub mod cluster;
 pub mod history;
+pub mod nemesis;
 pub mod oracle;
+pub mod report;
+pub mod runner;
+pub mod workload;
 
 #[cfg(test)]
 mod specimen;

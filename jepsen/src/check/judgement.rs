@@ -16,7 +16,7 @@ pub enum Validity {
     Valid,
     /// Something was wrong.
     Invalid,
-    /// Nothing was wrong, and too little was seen.
+    /// Nothing was wrong, and too little was seen, or the end of it was not.
     Unknown,
 }
 
@@ -83,7 +83,7 @@ pub fn judge(record: &Record) -> Judgement {
     let shortfalls = record.settings.thresholds.shortfalls(&counts);
     let valid = if verdicts.iter().any(|verdict| verdict.violations > 0) {
         Validity::Invalid
-    } else if shortfalls.is_empty() {
+    } else if shortfalls.is_empty() && record.settings.incomplete.is_none() {
         Validity::Valid
     } else {
         Validity::Unknown

@@ -23,6 +23,6 @@ mod wgl;
 
 pub use history_mutants::{HistoryMutant, mutants_of};
 pub use judgement::{Judgement, Validity, judge};
-pub use record::{Record, Settings};
+pub use record::{Record, RecordError, Settings};
 pub use thresholds::{Shortfall, Thresholds};
 pub use verdict::{Anomaly, Property, Verdict};

@@ -29,6 +29,8 @@ pub struct Settings {
     pub mutant: Option<String>,
     /// What could not be done here, and so was not tested.
     pub not_tested: Vec<String>,
+    /// Why the end of the run is not known, if it is not.
+    pub incomplete: Option<String>,
     /// What a run of this kind must have seen.
     pub thresholds: Thresholds,
 }

@@ -10,7 +10,10 @@ pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::Registers);
     let mut registers: BTreeMap<String, Vec<Call>> = BTreeMap::new();
     for operation in &record.operations {
-        if let Some((register, call)) = call_of(operation) {
+        let optional = matches!(operation.outcome, Outcome::Info(_));
+        let end = if optional { u64::MAX } else { operation.end };
+        for (register, action) in actions_of(operation) {
+            let call = Call { operation: operation.index, start: operation.start, end, optional, action };
             registers.entry(register).or_default().push(call);
         }
     }
@@ -27,38 +30,40 @@ pub(super) fn check(record: &Record) -> Verdict {
     verdict
 }
 
-/// The register that an operation is about, and what it did to it; `None` if it says nothing of a register.
-fn call_of(operation: &Operation) -> Option<(String, Call)> {
+/// What an operation did to which registers, or says of them.
+fn actions_of(operation: &Operation) -> Vec<(String, Action)> {
     if !matches!(operation.workload, Workload::Register | Workload::Setup) {
-        return None;
+        return Vec::new();
     }
-    let (register, action) = match &operation.request {
+    match &operation.request {
         Request::Write(write) => {
-            let register = |update: &Update| match update {
-                Update::Touch(touched) if touched.kind == "register" => Some(touched.clone()),
-                Update::Touch(_) | Update::Delete(_) => None,
-            };
-            let to = write.updates.iter().find_map(register)?;
-            let (id, to) = (to.id, to.subject.id);
             let from = write.only_if.first().map(|expected| expected.subject.id.clone());
-            match (&operation.outcome, from) {
-                (Outcome::Ok(_) | Outcome::Info(_), Some(from)) => (id, Action::Swap { from, to }),
-                (Outcome::Ok(_) | Outcome::Info(_), None) => (id, Action::Set(to)),
-                (Outcome::Fail(failure), Some(from)) if failure.reason == Failure::PRECONDITION => {
-                    (id, Action::IsNot(from))
-                }
-                (Outcome::Fail(_), _) => return None,
-            }
+            write
+                .updates
+                .iter()
+                .filter_map(|update| match update {
+                    Update::Touch(touched) if touched.kind == "register" => Some((&touched.id, &touched.subject.id)),
+                    Update::Touch(_) | Update::Delete(_) => None,
+                })
+                .filter_map(|(id, to)| Some((id.clone(), written(&operation.outcome, from.clone(), to.clone())?)))
+                .collect()
         }
         Request::List { mode: Mode::Full, kind, id: Some(id) } if kind == "register" => {
-            let Some(Answer::Listed { relationships, .. }) = operation.answer() else { return None };
+            let Some(Answer::Listed { relationships, .. }) = operation.answer() else { return Vec::new() };
             let mut values: Vec<&str> = relationships.iter().map(|found| found.subject.id.as_str()).collect();
             values.sort_unstable();
-            (id.clone(), Action::Is(values.join(" ")))
+            vec![(id.clone(), Action::Is(values.join(" ")))]
         }
-        Request::List { .. } | Request::Check { .. } | Request::Schema { .. } => return None,
-    };
-    let optional = matches!(operation.outcome, Outcome::Info(_));
-    let end = if optional { u64::MAX } else { operation.end };
-    Some((register, Call { operation: operation.index, start: operation.start, end, optional, action }))
+        Request::List { .. } | Request::Check { .. } | Request::Schema { .. } => Vec::new(),
+    }
+}
+
+/// What a write did, by its outcome.
+fn written(outcome: &Outcome, from: Option<String>, to: String) -> Option<Action> {
+    match (outcome, from) {
+        (Outcome::Ok(_) | Outcome::Info(_), Some(from)) => Some(Action::Swap { from, to }),
+        (Outcome::Ok(_) | Outcome::Info(_), None) => Some(Action::Set(to)),
+        (Outcome::Fail(failure), Some(from)) if failure.reason == Failure::PRECONDITION => Some(Action::IsNot(from)),
+        (Outcome::Fail(_), _) => None,
+    }
 }

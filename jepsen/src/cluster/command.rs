@@ -49,3 +49,9 @@ pub(super) fn run_with(line: &str, input: &str) -> Result<String, SystemError> {
 pub(super) fn exists(program: &str) -> bool {
     SYSTEM_PATH.split(':').any(|folder| std::path::Path::new(folder).join(program).is_file())
 }
+
+/// What a program of the system prints, without the end of the line; "unknown" if it fails.
+#[must_use]
+pub fn system(line: &str) -> String {
+    run(line).map_or("unknown".to_owned(), |text| text.trim().to_owned())
+}
