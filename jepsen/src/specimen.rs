@@ -257,7 +257,7 @@ impl Simulation {
     }
 
     fn retry(&mut self, slot: Slot) {
-        let marker = Relationship::of(&format!("marker:k{}#by@user:u", slot.index));
+        let marker = Relationship::of(&format!("marker:k{}#holder@user:u", slot.index));
         let key = Some(format!("key-{}", slot.index));
         let acknowledged = self.write(slot, Workload::Retry, vec![], vec![Update::Touch(marker)], key);
         // The same once more, by another process, right after.

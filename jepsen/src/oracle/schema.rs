@@ -74,7 +74,7 @@ impl Rules {
             ("register", define(&[("value", "value")], vec![])),
             ("seat", define(&[("holds", "item")], vec![])),
             ("memo", define(&[("reader", "user"), ("writer", "user")], vec![("see", see)])),
-            ("marker", define(&[("by", "user")], vec![])),
+            ("marker", define(&[("holder", "user")], vec![])),
         ]);
         Self { definitions }
     }

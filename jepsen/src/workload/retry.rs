@@ -9,7 +9,7 @@ use crate::history::{Relationship, Request, Update, Write};
 pub(super) async fn run(mut hand: Hand) {
     while !hand.is_over() {
         let name = hand.name();
-        let marker = Relationship::of(&format!("marker:{name}#by@user:{name}"));
+        let marker = Relationship::of(&format!("marker:{name}#holder@user:{name}"));
         let keyed = Request::Write(Write {
             op: name.clone(),
             only_if: vec![],
