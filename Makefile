@@ -32,7 +32,7 @@ TIME ?= 60
 TARGETS ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import differential fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-import cost differential fuzz fmt clean packages packages-test
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -57,6 +57,10 @@ test-clients: packages-test
 ## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
 test-import: packages
 	QUORATE_IMPORT_SIZE=$(IMPORT_SIZE) cargo test --locked --release --test integration -- --nocapture import::
+
+## cost: what each consistency mode costs, on leader and follower, in the release binary
+cost: packages
+	cargo test --locked --release --test integration -- --ignored --nocapture cost::
 
 ## differential: the same random schemas, data and questions put to this and to a real SpiceDB
 differential: packages-test

@@ -8,13 +8,18 @@ use crate::model::CaveatName;
 
 const CASES: &str = include_str!("cases.txt");
 
-/// Compiles `expression` with parameters as a schema declares them.
+/// Compiles `expression` with parameters as a schema declares them, and as one that is written must use them.
 pub(super) fn compile(parameters: &str, expression: &str) -> Result<Caveat, CompileError> {
     let declared = parameters.split(", ").filter(|d| !d.is_empty()).map(|declared| {
         let (name, of) = declared.split_once(' ').expect("a parameter has a name and a type");
         (name.to_owned(), ParameterType::parse(of).expect("the type is one of the language"))
     });
-    Caveat::compile(&CaveatName::new("some_caveat").unwrap(), &declared.collect::<BTreeMap<_, _>>(), expression)
+    let name = CaveatName::new("some_caveat").unwrap();
+    let caveat = Caveat::compile(&name, &declared.collect::<BTreeMap<_, _>>(), expression)?;
+    match caveat.unused_parameter() {
+        Some(parameter) => Err(CompileError::whole(format!("parameter {parameter} is never used"))),
+        None => Ok(caveat),
+    }
 }
 
 /// The answer in the words of the table.

@@ -15,8 +15,11 @@ use super::value::Value;
 /// Names that mean types where no variable has them.
 const TYPE_NAMES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
-/// Checks `expr` against the parameters: it must be a bool, and name every parameter.
-pub(super) fn check(expr: &Expr, parameters: &BTreeMap<String, ParameterType>) -> Result<Node, CompileError> {
+/// Checks `expr` against the parameters: it must be a bool. The name is that of the first parameter it does not mention.
+pub(super) fn check(
+    expr: &Expr,
+    parameters: &BTreeMap<String, ParameterType>,
+) -> Result<(Node, Option<String>), CompileError> {
     let places = parameters.iter().enumerate();
     let parameters: BTreeMap<&str, (usize, Type)> =
         places.map(|(place, (name, of))| (name.as_str(), (place, Type::of_parameter(of)))).collect();
@@ -26,11 +29,8 @@ pub(super) fn check(expr: &Expr, parameters: &BTreeMap<String, ParameterType>) -
     if found != Type::Bool {
         return Err(CompileError::whole(format!("a caveat's expression must be a bool, this one is {found}")));
     }
-    if let Some((name, _)) = checker.parameters.iter().find(|(_, (place, _))| !checker.mentioned[*place]) {
-        let error = CompileError::whole(format!("parameter {name} is never used: remove it or use it"));
-        return Err(CompileError { unused: Some((*name).to_owned()), ..error });
-    }
-    Ok(node)
+    let unused = checker.parameters.iter().find(|(_, (place, _))| !checker.mentioned[*place]);
+    Ok((node, unused.map(|(name, _)| (*name).to_owned())))
 }
 
 type Checked = Result<(Node, Type), CompileError>;

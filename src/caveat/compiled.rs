@@ -25,6 +25,7 @@ pub struct Caveat {
     parameters: BTreeMap<String, ParameterType>,
     expression: String,
     node: Node,
+    unused: Option<String>,
 }
 
 /// What a caveat says in a context.
@@ -39,7 +40,7 @@ pub enum Outcome {
 }
 
 impl Caveat {
-    /// Compiles `expression`, which must be a bool and use every one of the parameters.
+    /// Compiles `expression`, which must be a bool. Whether it uses all of the parameters, [`Caveat::unused_parameter`] says.
     pub fn compile(
         name: &CaveatName,
         parameters: &BTreeMap<String, ParameterType>,
@@ -53,8 +54,8 @@ impl Caveat {
             let message = format!("the expression has {length} bytes, at most {MAX_EXPRESSION_BYTES} are allowed");
             return Err(CompileError::whole(message));
         }
-        let node = check(&parse(expression)?, parameters)?;
-        Ok(Self { name: name.clone(), parameters: parameters.clone(), expression: expression.to_owned(), node })
+        let (node, unused) = check(&parse(expression)?, parameters)?;
+        Ok(Self { name: name.clone(), parameters: parameters.clone(), expression: expression.to_owned(), node, unused })
     }
 
     /// The caveat's name.
@@ -73,6 +74,12 @@ impl Caveat {
     #[must_use]
     pub fn expression(&self) -> &str {
         &self.expression
+    }
+
+    /// The first parameter, by name, that the expression does not mention. A schema that is to be written may have none.
+    #[must_use]
+    pub fn unused_parameter(&self) -> Option<&str> {
+        self.unused.as_deref()
     }
 
     /// The expression in the form in which SpiceDB shows it, however it was written.

@@ -11,17 +11,15 @@ pub struct CompileError {
     pub message: String,
     /// The byte of the expression at which it is wrong, where one place is to blame.
     pub offset: Option<usize>,
-    /// The parameter that the expression never names, where that is all that is wrong.
-    pub unused: Option<String>,
 }
 
 impl CompileError {
     pub(super) fn at(offset: u32, message: impl Into<String>) -> Self {
-        Self { message: message.into(), offset: Some(offset as usize), unused: None }
+        Self { message: message.into(), offset: Some(offset as usize) }
     }
 
     pub(super) fn whole(message: impl Into<String>) -> Self {
-        Self { message: message.into(), offset: None, unused: None }
+        Self { message: message.into(), offset: None }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct DeleteTuples {
     pub preconditions: Vec<Precondition>,
     /// What to remove.
     pub filter: TupleFilter,
-    /// Remove at most this many, in key order.
+    /// Remove at most this many. What has expired goes last, and does not count for a refusal.
     pub limit: u64,
     /// Whether stopping at the limit with more to remove is success; else it is refused and nothing is removed.
     pub allow_partial: bool,
@@ -70,8 +70,13 @@ pub struct WriteSchema {
     pub store: StoreId,
     /// The schema that the change was judged against; `None` for none. Apply refuses when another is in force.
     pub replaces: Option<Revision>,
-    /// Filters that must match nothing, or tuples would be orphaned. Judged where the log is applied.
+    /// Filters that must match nothing, or tuples would be orphaned. Expired tuples do not count.
     pub orphan_guards: Vec<TupleFilter>,
+    /// Up to here, it is known that they match nothing: apply looks only at what was written later, so that its work does not
+    /// grow with the data.
+    pub judged_at: Revision,
+    /// The latest time by which a tuple that they do match has expired: before that time the judgement does not hold.
+    pub expired_by: TimestampMs,
     /// The new text.
     pub text: String,
 }
@@ -156,4 +161,6 @@ pub enum Refusal {
         /// One of the tuples in the way.
         example: TupleKey,
     },
+    /// What was known of the data when the schema change was judged says nothing any more. Judge again.
+    JudgementOutdated,
 }

@@ -26,6 +26,8 @@ mod state_machine;
 mod status;
 #[cfg(test)]
 mod storage_suite;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use clock::wall_clock;
@@ -40,3 +42,5 @@ pub use read_index::ReadIndex;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
+#[cfg(test)]
+pub(crate) use testing::apply_alone;

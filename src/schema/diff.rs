@@ -147,13 +147,16 @@ fn caveat_changes(
     for (name, of) in after.parameters().iter().filter(|(name, _)| !before.parameters().contains_key(*name)) {
         changes.add(SchemaChange::ParameterAdded(parameter_shape(after, name, of)))?;
     }
+    let mut retyped = false;
     for (name, was) in before.parameters() {
         if let Some(is) = after.parameters().get(name).filter(|is| *is != was) {
             let (parameter, previous_type) = (parameter_shape(after, name, is), was.to_string());
             changes.add(SchemaChange::ParameterTypeChanged { parameter, previous_type })?;
+            retyped = true;
         }
     }
-    if before.expression() != after.expression() {
+    // SpiceDB compares checked expressions, in which the types of the parameters are.
+    if before.expression() != after.expression() || retyped {
         changes.add(SchemaChange::CaveatExpressionChanged(caveat_shape(new, after)))?;
     }
     Ok(())
@@ -331,12 +334,13 @@ mod tests {
             ("// doc", "/* doc */", &["comment doc \"/* doc */\""]),
             ("// odd", "// even", &["comment odd \"// even\""]),
             ("num % 2 == 1", "num %  2 == 1", &["expression odd num % 2 == 1"]),
-            ("num int", "num uint", &["type odd.num uint was int"]),
+            ("num int", "num uint", &["type odd.num uint was int", "expression odd num % 2 == 1"]),
             (
                 "(num int) { num",
                 "(num int, off bool) { off || num",
                 &["+parameter odd.off bool", "expression odd off || num % 2 == 1"],
             ),
+            ("num % 2 == 1", "true", &["expression odd true"]),
             (
                 "own: user | team",
                 "own: user with odd | team:* | robot",

@@ -12,6 +12,7 @@ mod counters;
 mod cursor;
 mod evaluate;
 mod lookup;
+mod orphans;
 mod reflection;
 mod sandbox;
 mod schema;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::orphans::{SearchBounds, search};
 use super::{Call, Services};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, limits};
+use crate::model::{Error, ErrorCode, Revision, TimestampMs, TupleKey, limits};
 use crate::raft::{CommandBody, Outcome, Refusal, WriteSchema};
-use crate::schema::{guards, spicedb};
+use crate::schema::guards::{Guard, never_allowed, orphaning};
+use crate::schema::{Schema, spicedb};
 
 /// How often a change is judged anew because another one came first.
 const ATTEMPTS: usize = 5;
@@ -33,34 +35,25 @@ impl Services {
         };
         let new = Arc::new(self.pool.run(call.deadline, parse).await?);
         for _ in 0..ATTEMPTS {
-            // Only the latest schema says which tuples there can be; an older one would miss some guards.
-            let view = self.view(call, Requirement::FullyConsistent).await?;
-            let (schemas, new) = (Arc::clone(&self.schemas), Arc::clone(&new));
-            let judge = move || {
-                let current = schemas.of(call.store, view.as_ref())?;
-                if let Some(refused) = guards::never_allowed(current.schema(), &new).into_iter().next() {
-                    let message = format!("the schema was not changed: {}", refused.what);
-                    return Err(in_use(message, refused.details));
-                }
-                Ok((current.revision, guards::orphaning(current.schema(), &new)))
+            let judged = self.judge_schema(call, &new).await?;
+            let change = WriteSchema {
+                store: call.store,
+                replaces: judged.replaces,
+                orphan_guards: judged.guards.iter().map(|guard| guard.filter.clone()).collect(),
+                judged_at: judged.at,
+                expired_by: judged.expired_by,
+                text: text.clone(),
             };
-            let (replaces, guards) = self.pool.run(call.deadline, judge).await?;
-            let orphan_guards = guards.iter().map(|guard| guard.filter.clone()).collect();
-            let change = WriteSchema { store: call.store, replaces, orphan_guards, text: text.clone() };
             let applied = self.propose(call, CommandBody::WriteSchema(change)).await?;
             match applied.outcome {
                 Outcome::Done => return self.zookie(applied.revision),
-                Outcome::Refused(Refusal::SchemaChanged { .. }) => {}
+                Outcome::Refused(Refusal::SchemaChanged { .. } | Refusal::JudgementOutdated) => {}
                 Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
-                    let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
-                    let (what, details) = match guard {
-                        Some(guard) => (guard.what.as_str(), guard.details.clone()),
-                        None => ("a removed name is in use", Vec::new()),
-                    };
-                    let message = format!(
-                        "the schema was not changed: {what}; delete such relationships first, for example `{example}`"
-                    );
-                    return Err(in_use(message, details).with("relationship", example));
+                    let guard = usize::try_from(position).ok().and_then(|position| judged.guards.get(position));
+                    return Err(guard.map_or_else(
+                        || Error::new(ErrorCode::Internal, format!("there is no guard at position {position}")),
+                        |guard| would_orphan(guard, &example),
+                    ));
                 }
                 outcome @ (Outcome::Refused(_) | Outcome::Deleted { .. } | Outcome::Admitted { .. }) => {
                     let message = format!("a schema change came to an outcome that is not one of it: {outcome:?}");
@@ -70,6 +63,34 @@ impl Services {
         }
         const MESSAGE: &str = "the schema was not changed: others kept changing it; read it, and try again";
         Err(Error::new(ErrorCode::Conflict, MESSAGE))
+    }
+
+    /// Judges a change against the latest schema and all data of one state. What is written after that is for apply to see.
+    async fn judge_schema(&self, call: Call, new: &Arc<Schema>) -> Result<Judged, Error> {
+        // Only the latest schema says which tuples there can be; an older one would miss some guards.
+        let view = self.view(call, Requirement::FullyConsistent).await?;
+        let (schemas, new, now) = (Arc::clone(&self.schemas), Arc::clone(new), self.now()?);
+        let judge = move || {
+            let current = schemas.of(call.store, view.as_ref())?;
+            if let Some(refused) = never_allowed(current.schema(), &new).into_iter().next() {
+                let message = format!("the schema was not changed: {}", refused.what);
+                return Err(in_use(message, refused.details));
+            }
+            let guards = orphaning(current.schema(), &new);
+            let bounds = SearchBounds { rows: usize::MAX, until: call.deadline };
+            let orphans = search(view.as_ref(), &guards, now, bounds)?;
+            if let Some((position, example)) = orphans.first() {
+                return Err(would_orphan(&guards[position], example));
+            }
+            if orphans.incomplete {
+                const MESSAGE: &str = "the schema was not changed: the deadline passed while relationships that it would \
+                                       orphan were looked for; try again with more time";
+                return Err(Error::new(ErrorCode::DeadlineExceeded, MESSAGE));
+            }
+            let (replaces, at, expired_by) = (current.revision, view.revision(), orphans.expired_by);
+            Ok(Judged { replaces, guards, at, expired_by })
+        };
+        self.pool.run(call.deadline, judge).await
     }
 
     /// Reads the schema. Always the latest one: an older text is of no use to whoever wants to change it.
@@ -88,6 +109,25 @@ impl Services {
     }
 }
 
+/// A change that nothing stands in the way of, as far as could be seen.
+struct Judged {
+    /// The schema that it was judged against.
+    replaces: Option<Revision>,
+    /// What nothing may match.
+    guards: Vec<Guard>,
+    /// The state that was looked at.
+    at: Revision,
+    /// By when the tuples that match have expired.
+    expired_by: TimestampMs,
+}
+
+fn would_orphan(guard: &Guard, example: &TupleKey) -> Error {
+    let what = &guard.what;
+    let message =
+        format!("the schema was not changed: {what}; delete such relationships first, for example `{example}`");
+    in_use(message, guard.details.clone()).with("relationship", example)
+}
+
 /// Data, or what may be data, is in the way.
 fn in_use(message: String, details: Vec<(&'static str, String)>) -> Error {
     let mut error = Error::new(ErrorCode::SchemaInUse, message);
@@ -98,7 +138,7 @@ fn in_use(message: String, details: Vec<(&'static str, String)>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Revision, UpdateKind};
+    use crate::model::UpdateKind;
     use crate::service::WriteTuples;
     use crate::service::testing::{SCHEMA, TestNode, call, schema_change, update};
 

@@ -9,6 +9,7 @@ mod harness;
 mod api_errors;
 mod cli;
 mod conformance;
+mod cost;
 mod dev;
 mod durability;
 mod forwarding;

@@ -3,14 +3,13 @@
 //! Commands that look at more than single keys (preconditions, deletion by filter, orphan guards) scan the committed state,
 //! so a batch is committed before each of them: what they see is exactly the state that the entry before them left.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use openraft::EntryPayload;
 
 use super::state::AppliedState;
 use super::{counters, judge};
-use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleKey, TupleUpdate, UpdateKind};
+use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
 use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
 use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
@@ -199,19 +198,9 @@ fn delete_tuples<S: StateStore>(
     if let Some(refusal) = judge::preconditions(&*view, &delete.preconditions, now)? {
         return Ok(Outcome::Refused(refusal));
     }
-    let mut keys: Vec<TupleKey> = Vec::new();
-    let mut partial = false;
-    view.scan(&delete.filter, None, &mut |row| {
-        if keys.len() as u64 == delete.limit {
-            partial = true;
-            return ControlFlow::Break(());
-        }
-        keys.push(row.tuple.key);
-        ControlFlow::Continue(())
-    })?;
-    if partial && !delete.allow_partial {
+    let Some((keys, partial)) = judge::deletions(&*view, delete, now)? else {
         return Ok(Outcome::Refused(Refusal::TooManyDeletes { limit: delete.limit }));
-    }
+    };
     let count = keys.len() as u64;
     for key in &keys {
         batch.delete(delete.store, at, key)?;
@@ -233,7 +222,7 @@ fn write_schema<S: StateStore>(
     }
     if !write.orphan_guards.is_empty() {
         let view = before(store, write.store)?;
-        if let Some(refusal) = judge::orphans(&*view, &write.orphan_guards, now)? {
+        if let Some(refusal) = judge::orphans(store, &*view, write, now)? {
             return Ok(Outcome::Refused(refusal));
         }
     }

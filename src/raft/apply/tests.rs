@@ -59,9 +59,15 @@ fn delete(resource: u8, limit: u64, allow_partial: bool) -> CommandBody {
     CommandBody::DeleteTuples(DeleteTuples { store: STORE, preconditions, filter, limit, allow_partial, metadata_json })
 }
 
+/// A change that was judged where nothing is yet, so that apply judges all of it.
 fn schema(replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
+    judged(0, 0, replaces, orphan_guards)
+}
+
+fn judged(at: u64, expired_by: u64, replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
     let (replaces, text) = (replaces.map(Revision::new), "definition user {}".to_owned());
-    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, text })
+    let (judged_at, expired_by) = (Revision::new(at), TimestampMs(expired_by));
+    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, judged_at, expired_by, text })
 }
 
 /// Everything a reader could see, and everything replicated beside it.
@@ -153,27 +159,64 @@ fn preconditions_see_the_state_right_before_and_not_their_own_writes() {
     assert_eq!(outcomes, [Outcome::Done, refused(0), Outcome::Done, Outcome::Done, refused(1)]);
 }
 
+/// A touch of a tuple of document 1 that expires.
+fn expiring(subject: u8, at: u64) -> CommandBody {
+    let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
+    let tuple = Tuple { key: key(1, subject), qualifiers };
+    let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
+    CommandBody::WriteTuples(WriteTuples { updates: vec![TupleUpdate { kind: UpdateKind::Touch, tuple }], ..empty })
+}
+
+/// An entry with a leader's time.
+fn when(proposed_at: u64, index: u64, body: CommandBody) -> Entry {
+    let mut entry = entry(index, body);
+    if let EntryPayload::Normal(command) = &mut entry.payload {
+        command.proposed_at = TimestampMs(proposed_at);
+    }
+    entry
+}
+
+#[test]
+fn what_has_expired_goes_last_and_keeps_no_limited_removal_from_the_rest() {
+    use UpdateKind::Touch;
+    /// Limit, whether a part is enough, and what becomes of it.
+    type Case = (u64, bool, Outcome);
+    let deleted = |count, partial| Outcome::Deleted { count, partial };
+    let cases: [Case; 8] = [
+        (1, false, Outcome::Refused(Refusal::TooManyDeletes { limit: 1 })),
+        (2, false, deleted(2, true)),
+        (3, false, deleted(3, true)),
+        (4, false, deleted(4, false)),
+        (9, false, deleted(4, false)),
+        (1, true, deleted(1, true)),
+        (3, true, deleted(3, true)),
+        (4, true, deleted(4, false)),
+    ];
+    for (limit, allow_partial, expected) in cases {
+        let log = [
+            when(10, 1, schema(None, vec![])),
+            when(10, 2, expiring(1, 20)),
+            when(10, 3, expiring(2, 20)),
+            when(10, 4, write(1, vec![], vec![(Touch, key(1, 3)), (Touch, key(1, 4))])),
+            when(30, 5, delete(1, limit, allow_partial)),
+        ];
+        let store = Arc::new(MemoryStore::new());
+        assert_eq!(apply(&store, &log, log.len())[4], expected, "{limit} {allow_partial}");
+        if !allow_partial && limit == 2 {
+            let left: Vec<_> = dump(&*store).tuples.into_iter().map(|row| row.tuple.key).collect();
+            assert_eq!(left, [key(1, 1), key(1, 2)], "those that still say something are gone");
+        }
+    }
+}
+
 #[test]
 fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create() {
     use PreconditionKind::{MustMatch, MustNotMatch};
     let condition = |kind| Precondition { kind, filter: on_document(1) };
-    let expiring = |at| {
-        let qualifiers = Qualifiers { caveat: None, expires_at: Some(TimestampMs(at)) };
-        let updates = vec![TupleUpdate { kind: UpdateKind::Touch, tuple: Tuple { key: key(1, 1), qualifiers } }];
-        let CommandBody::WriteTuples(empty) = write(1, vec![], vec![]) else { unreachable!("it is a write") };
-        CommandBody::WriteTuples(WriteTuples { updates, ..empty })
-    };
-    let when = |proposed_at: u64, index: u64, body| {
-        let mut entry = entry(index, body);
-        if let EntryPayload::Normal(command) = &mut entry.payload {
-            command.proposed_at = TimestampMs(proposed_at);
-        }
-        entry
-    };
     let touch = || vec![(UpdateKind::Touch, key(2, 1))];
     let log = [
         when(10, 1, schema(None, vec![])),
-        when(10, 2, expiring(20)),
+        when(10, 2, expiring(1, 20)),
         when(19, 3, write(1, vec![condition(MustMatch)], touch())),
         when(19, 4, schema(Some(1), vec![on_document(1)])),
         // The time of the entry itself counts, and what it brought stays when a later leader's clock is behind.
@@ -239,6 +282,29 @@ fn a_schema_replaces_only_the_one_it_was_judged_against_and_orphans_nothing() {
         Outcome::Done,
     ];
     assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn of_the_data_apply_looks_only_at_what_came_after_the_judgement() {
+    use UpdateKind::{Delete, Touch};
+    let guards = || vec![on_document(2), on_document(1)];
+    let outcomes = outcomes(vec![
+        schema(None, vec![]),
+        write(1, vec![], vec![(Touch, key(1, 1)), (Touch, key(2, 1)), (Touch, key(3, 1))]),
+        write(1, vec![], vec![(Delete, key(2, 1))]),
+        // Written and deleted again since: not in the way. What was there before is for the proposer to see.
+        judged(2, 0, Some(1), guards()),
+        write(4, vec![], vec![(Touch, key(1, 2)), (Touch, key(2, 2)), (Touch, key(3, 2))]),
+        judged(4, 0, Some(4), guards()),
+        // A judgement about what is not there yet, and one that waits for a time that has not come.
+        judged(7, 0, Some(4), guards()),
+        judged(7, 9999, Some(4), guards()),
+        judged(8, 0, Some(4), guards()),
+    ]);
+    let (refused, outdated) = (|r| Outcome::Refused(r), Outcome::Refused(Refusal::JudgementOutdated));
+    assert_eq!(outcomes[3], Outcome::Done);
+    assert_eq!(outcomes[5], refused(Refusal::WouldOrphan { position: 0, example: key(2, 2) }));
+    assert_eq!(outcomes[6..], [outdated.clone(), outdated, Outcome::Done]);
 }
 
 fn count(name: &str, documents: Option<u8>) -> CommandBody {

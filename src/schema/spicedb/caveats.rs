@@ -10,8 +10,8 @@ use crate::caveat::{Caveat, CompileError, ParameterType};
 use crate::schema::SchemaError;
 use crate::schema::error::quoted;
 
-/// The caveat that `node` describes. `place` is where it stands as a whole.
-pub(super) fn compile_caveat(text: &str, node: &CaveatNode, place: &Range<usize>) -> Result<Arc<Caveat>, SchemaError> {
+/// The caveat that `node` describes.
+pub(super) fn compile_caveat(text: &str, node: &CaveatNode) -> Result<Arc<Caveat>, SchemaError> {
     let mut parameters = BTreeMap::new();
     for ParameterNode { name, type_text } in &node.parameters {
         let refused = |message: String| {
@@ -29,22 +29,25 @@ pub(super) fn compile_caveat(text: &str, node: &CaveatNode, place: &Range<usize>
         };
     }
     let expression = &text[node.expression.clone()];
-    Caveat::compile(&node.name, &parameters, expression)
-        .map(Arc::new)
-        .map_err(|error| not_compiled(text, node, place, &error))
+    Caveat::compile(&node.name, &parameters, expression).map(Arc::new).map_err(|error| not_compiled(text, node, &error))
 }
 
-fn not_compiled(text: &str, node: &CaveatNode, place: &Range<usize>, error: &CompileError) -> SchemaError {
+/// Why a schema with this caveat cannot be written, if its expression leaves a parameter out. SpiceDB finds that only when it
+/// checks types.
+pub(super) fn unused_parameter(text: &str, caveat: &Caveat, place: &Range<usize>) -> Option<SchemaError> {
+    let parameter = caveat.unused_parameter()?;
+    let message = format!("parameter {parameter} is never used: remove it or use it");
+    let details = vec![("caveat_name", caveat.name().to_string()), ("parameter_name", parameter.to_owned())];
+    Some(
+        SchemaError::type_check(text, place.start, message)
+            .with_source(text, place.end, parameter)
+            .with_details(details),
+    )
+}
+
+fn not_compiled(text: &str, node: &CaveatNode, error: &CompileError) -> SchemaError {
     let Range { start, end } = node.expression;
-    match &error.unused {
-        // What SpiceDB finds only when it checks types.
-        Some(parameter) => SchemaError::type_check(text, place.start, error.message.clone())
-            .with_source(text, place.end, parameter.as_str())
-            .with_details(vec![("caveat_name", node.name.to_string()), ("parameter_name", parameter.clone())]),
-        None => {
-            let message = format!("the expression of caveat `{}` is not valid: {}", node.name, error.message);
-            let at = start + error.offset.unwrap_or(0).min(end - start);
-            SchemaError::parse(text, at, message).with_source(text, end, &text[start..end])
-        }
-    }
+    let message = format!("the expression of caveat `{}` is not valid: {}", node.name, error.message);
+    let at = start + error.offset.unwrap_or(0).min(end - start);
+    SchemaError::parse(text, at, message).with_source(text, end, &text[start..end])
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::ast::{Block, CaveatNode, Expr, File, MemberBody, MemberNode, Statement, StatementKind};
-use super::caveats::compile_caveat;
+use super::caveats::{compile_caveat, unused_parameter};
 use super::features::Feature;
 use super::parser::parse_text;
 use super::partials::Partials;
@@ -19,7 +19,10 @@ use crate::schema::{Definition, DefinitionOutline, Member, Permission, Relation,
 ///
 /// Of several type errors, the first in the text is reported.
 pub fn parse(text: &str) -> Result<Schema, SchemaError> {
-    let (compiler, annotations) = compile(text)?;
+    let (mut compiler, annotations) = compile(text)?;
+    if let Some(error) = compiler.unused.take() {
+        return Err(error);
+    }
     let mut first: Option<(Range<usize>, Fault)> = None;
     let mut report = |fault: Fault| {
         let place = compiler.place_of(&fault);
@@ -37,7 +40,7 @@ pub fn parse(text: &str) -> Result<Schema, SchemaError> {
     }
 }
 
-/// Reads a schema text without asking whether what it refers to exists: good for comparing, and for nothing else.
+/// Reads a schema text without asking whether what it refers to exists, and what it declares is used: good for comparing, and for nothing else.
 pub fn parse_unjudged(text: &str) -> Result<Schema, SchemaError> {
     compile(text).map(|(compiler, _)| compiler.schema)
 }
@@ -55,6 +58,7 @@ fn compile(text: &str) -> Result<(Compiler<'_>, Annotations), SchemaError> {
         places: BTreeMap::new(),
         partials: Partials::collect(text, partials)?,
         annotations: Annotations::new(),
+        unused: None,
     };
     for statement in statements {
         match statement {
@@ -107,6 +111,8 @@ struct Compiler<'a> {
     places: BTreeMap<TypeName, BTreeMap<RelationName, Places>>,
     partials: Partials<'a>,
     annotations: Annotations,
+    /// The first caveat that leaves a parameter out: nothing that keeps a text from being read.
+    unused: Option<SchemaError>,
 }
 
 impl Compiler<'_> {
@@ -136,7 +142,10 @@ impl Compiler<'_> {
 
     fn define_caveat(&mut self, node: CaveatNode, place: Range<usize>) -> Result<(), SchemaError> {
         self.claim(node.name.as_str(), &place)?;
-        let caveat = compile_caveat(self.text, &node, &place)?;
+        let caveat = compile_caveat(self.text, &node)?;
+        if self.unused.is_none() {
+            self.unused = unused_parameter(self.text, &caveat, &place);
+        }
         self.schema.outline.caveats.insert(node.name.clone(), node.comment);
         self.schema.caveats.insert(node.name, caveat);
         Ok(())

@@ -96,9 +96,13 @@ impl Services {
     }
 }
 
+/// Everything that needs no state, in SpiceDB's order.
 fn check_shape(request: &DeleteTuples) -> Result<(), Error> {
+    let conditions = request.preconditions.iter().map(|precondition| &precondition.filter);
+    guard::check_subjects(conditions.chain([&request.filter]))?;
+    guard::check_metadata(&request.metadata_json)?;
+    guard::check_precondition_count(&request.preconditions)?;
     guard::check_limit(request.limit, limits::READ_LIMIT)?;
     guard::check_filter_shape(&request.filter)?;
-    guard::check_preconditions(&request.preconditions)?;
-    guard::check_metadata(&request.metadata_json)
+    guard::check_precondition_filters(&request.preconditions)
 }

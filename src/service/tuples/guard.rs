@@ -2,7 +2,7 @@
 //! apply means to the caller.
 
 use crate::model::{
-    Error, ErrorCode, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, TupleKey, limits,
+    Error, ErrorCode, ObjectId, Precondition, PreconditionKind, SubjectRelationFilter, TupleFilter, TupleKey, limits,
 };
 use crate::raft::Refusal;
 use crate::schema::Schema;
@@ -33,8 +33,23 @@ pub(in crate::service) fn check_filter_shape(filter: &TupleFilter) -> Result<(),
     Ok(())
 }
 
-/// Few enough preconditions, each with a usable filter.
-pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), Error> {
+/// What changes data, or decides on it, names nothing that cannot be: a wildcard with a relation. Reads just find nothing.
+pub(super) fn check_subjects<'a>(filters: impl IntoIterator<Item = &'a TupleFilter>) -> Result<(), Error> {
+    let impossible = |filter: &TupleFilter| {
+        filter.subject.as_ref().is_some_and(|subject| {
+            let is_wildcard = subject.subject_id.as_ref().is_some_and(ObjectId::is_wildcard);
+            is_wildcard && matches!(subject.relation, SubjectRelationFilter::Relation(_))
+        })
+    };
+    if filters.into_iter().any(impossible) {
+        const MESSAGE: &str = "a wildcard has no relation, so nothing can match: leave the subject's relation out";
+        return Err(Error::new(ErrorCode::InvalidArgument, MESSAGE));
+    }
+    Ok(())
+}
+
+/// Few enough preconditions.
+pub(super) fn check_precondition_count(preconditions: &[Precondition]) -> Result<(), Error> {
     let (count, most) = (preconditions.len(), limits::PRECONDITIONS_PER_WRITE);
     if count > most {
         let message = format!("{count} preconditions are more than the {most} that one request may have; split it");
@@ -43,6 +58,11 @@ pub(super) fn check_preconditions(preconditions: &[Precondition]) -> Result<(), 
             // SpiceDB calls it so here, too.
             .with("maximum_updates_allowed", most));
     }
+    Ok(())
+}
+
+/// Preconditions with usable filters.
+pub(super) fn check_precondition_filters(preconditions: &[Precondition]) -> Result<(), Error> {
     preconditions.iter().try_for_each(|precondition| check_filter_shape(&precondition.filter))
 }
 
@@ -71,6 +91,7 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
         Refusal::SchemaChanged { .. }
         | Refusal::TooManyDeletes { .. }
         | Refusal::WouldOrphan { .. }
+        | Refusal::JudgementOutdated
         | Refusal::CounterExists
         | Refusal::UnknownCounter
         | Refusal::TooManyCounters { .. } => Error::new(

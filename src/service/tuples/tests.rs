@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{DeleteTuples, ExportPage, ExportTuples, ReadTuples, TupleWithCursor, WriteTuples};
 use crate::consistency::Zookie;
 use crate::model::{
-    CaveatUse, Error, ErrorCode, ObjectId, Precondition, PreconditionKind, Qualifiers, TimestampMs, Tuple, TupleFilter,
-    TupleUpdate, TypeName, UpdateKind, limits,
+    CaveatUse, Error, ErrorCode, ObjectId, Precondition, PreconditionKind, Qualifiers, RelationName, SubjectFilter,
+    SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleUpdate, TypeName, UpdateKind, limits,
 };
 use crate::raft::ProposeError;
 use crate::service::testing::{SCHEMA, TestNode, call, schema_change, update};
@@ -68,6 +68,14 @@ async fn writes_that_need_no_state_to_be_refused() {
         resource_id_prefix: Some("a".to_owned()),
         ..TupleFilter::default()
     };
+    let wildcard = TupleFilter {
+        subject: Some(SubjectFilter {
+            subject_type: TypeName::new("group").unwrap(),
+            subject_id: Some(ObjectId::new("*").unwrap()),
+            relation: SubjectRelationFilter::Relation(RelationName::new("member").unwrap()),
+        }),
+        ..TupleFilter::default()
+    };
     let guarded = |filter| WriteTuples { preconditions: vec![precondition(filter)], ..WriteTuples::default() };
     let too_many = vec![precondition(documents()); limits::PRECONDITIONS_PER_WRITE + 1];
     let cases = [
@@ -78,6 +86,7 @@ async fn writes_that_need_no_state_to_be_refused() {
         ),
         (guarded(TupleFilter::default()), ErrorCode::InvalidFilter),
         (guarded(both), ErrorCode::InvalidFilter),
+        (guarded(wildcard), ErrorCode::InvalidArgument),
         (WriteTuples { preconditions: too_many, ..WriteTuples::default() }, ErrorCode::TooManyPreconditions),
         (
             WriteTuples {

@@ -110,8 +110,10 @@ fn check_names(schema: &Schema, request: &WriteTuples) -> Result<(), Error> {
     })
 }
 
-/// Everything that needs no state.
+/// Everything that needs no state, in SpiceDB's order, which decides what is said of a request that is wrong twice.
 fn check_shape(request: &WriteTuples) -> Result<(), Error> {
+    guard::check_subjects(request.preconditions.iter().map(|precondition| &precondition.filter))?;
+    guard::check_metadata(&request.metadata_json)?;
     let (count, most) = (request.updates.len(), limits::UPDATES_PER_WRITE);
     if count > most {
         let message = format!("{count} updates are more than the {most} that one write may have; split it");
@@ -119,15 +121,14 @@ fn check_shape(request: &WriteTuples) -> Result<(), Error> {
             .with("update_count", count)
             .with("maximum_updates_allowed", most));
     }
-    guard::check_preconditions(&request.preconditions)?;
-    guard::check_metadata(&request.metadata_json)?;
+    guard::check_precondition_count(&request.preconditions)?;
     let mut seen = HashSet::with_capacity(count);
     for TupleUpdate { kind: _, tuple } in &request.updates {
         if !seen.insert(&tuple.key) {
             return Err(twice(&tuple.key));
         }
     }
-    Ok(())
+    guard::check_precondition_filters(&request.preconditions)
 }
 
 fn twice(key: &TupleKey) -> Error {

@@ -132,9 +132,14 @@ impl Node {
         self.process.is_some()
     }
 
+    /// The running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// Does something to the running process.
     pub(crate) fn inflict(&self, fault: Fault) {
-        fault.inflict(self.process.as_ref().expect("it runs").id());
+        fault.inflict(self.pid());
     }
 
     /// `kill -9`, and the end of the process.

@@ -41,10 +41,6 @@ fn to_subject_filter(filter: wire::SubjectFilter) -> Result<SubjectFilter, Error
     let relation = match filter.optional_relation {
         None => SubjectRelationFilter::Any,
         Some(filter) if filter.relation.is_empty() => SubjectRelationFilter::Direct,
-        Some(_) if subject_id.as_ref().is_some_and(ObjectId::is_wildcard) => {
-            const MESSAGE: &str = "a wildcard has no relation, so nothing can match: leave the subject's relation out";
-            return Err(Error::new(ErrorCode::InvalidArgument, MESSAGE));
-        }
         Some(filter) => SubjectRelationFilter::Relation(RelationName::new(&filter.relation)?),
     };
     Ok(SubjectFilter { subject_type, subject_id, relation })
@@ -116,7 +112,6 @@ mod tests {
         assert_eq!(filter(|filter| filter.optional_resource_id_prefix = "*".to_owned()), refused);
         assert_eq!(filter(|filter| filter.optional_relation = "...".to_owned()), refused);
         assert_eq!(filter(|filter| filter.optional_subject_filter = Some(Default::default())), refused);
-        assert_eq!(filter(|filter| filter.optional_subject_filter = subject("*", Some("member"))), refused);
         assert_eq!(to_filter(None).map_err(|error| error.code), refused);
         assert_eq!(filter(|_| {}), Ok(TupleFilter::default()));
     }
