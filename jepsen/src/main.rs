@@ -180,7 +180,13 @@ async fn start(arguments: Run) -> ExitCode {
             ("processors".to_owned(), system("nproc")),
         ],
     };
-    eprintln!("{}: {} nodes, {} s, seed {seed}; writing to {}", options.test, options.nodes, options.seconds, folder.display());
+    eprintln!(
+        "{}: {} nodes, {} s, seed {seed}; writing to {}",
+        options.test,
+        options.nodes,
+        options.seconds,
+        folder.display()
+    );
     let interrupted = CancellationToken::new();
     tokio::spawn(interrupt(interrupted.clone()));
     match run(&options, interrupted).await {
@@ -191,7 +197,9 @@ async fn start(arguments: Run) -> ExitCode {
 }
 
 async fn interrupt(interrupted: CancellationToken) {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return;
+    };
     tokio::select! {
         _ = int.recv() => {}
         _ = term.recv() => {}
@@ -238,7 +246,8 @@ fn conclude(folder: &Path, record: &Record, events: &[Event]) -> ExitCode {
 
 fn say(record: &Record, judgement: &Judgement) {
     for verdict in &judgement.verdicts {
-        let undecided = if verdict.undecided > 0 { format!(", {} undecided", verdict.undecided) } else { String::new() };
+        let undecided =
+            if verdict.undecided > 0 { format!(", {} undecided", verdict.undecided) } else { String::new() };
         println!(
             "{:>9} opportunities {:>5} violations{undecided}  {}",
             verdict.opportunities,

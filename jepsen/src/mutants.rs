@@ -32,7 +32,11 @@ const MUTANTS: [Mutant; 5] = [
         faults: &[FaultKind::LeaderAlone, FaultKind::Pause],
         breaks: &[Property::RealTime, Property::Registers],
     },
-    Mutant { name: "ack-before-fsync", faults: &[FaultKind::PowerCut], breaks: &[Property::ExactlyOnce, Property::WriteOrder] },
+    Mutant {
+        name: "ack-before-fsync",
+        faults: &[FaultKind::PowerCut],
+        breaks: &[Property::ExactlyOnce, Property::WriteOrder],
+    },
     Mutant { name: "watch-off-by-one", faults: &[], breaks: &[Property::Watch] },
 ];
 
@@ -44,7 +48,8 @@ pub(super) async fn catch_all(arguments: Mutants) -> ExitCode {
     let interrupted = CancellationToken::new();
     tokio::spawn(interrupt(interrupted.clone()));
     let ground = Ground::find();
-    let wanted = |mutant: &&Mutant| arguments.only.as_ref().is_none_or(|only| only.iter().any(|name| name == mutant.name));
+    let wanted =
+        |mutant: &&Mutant| arguments.only.as_ref().is_none_or(|only| only.iter().any(|name| name == mutant.name));
     let mut missed = Vec::new();
     for mutant in MUTANTS.iter().filter(wanted) {
         if !mutant.faults.is_empty() && !mutant.faults.iter().any(|kind| possible(*kind, &ground)) {
@@ -75,7 +80,10 @@ async fn catch(
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let options = Options {
             test: format!("mutant {}", mutant.name),
-            binary: arguments.binary.canonicalize().map_err(|error| format!("{}: {error}", arguments.binary.display()))?,
+            binary: arguments
+                .binary
+                .canonicalize()
+                .map_err(|error| format!("{}: {error}", arguments.binary.display()))?,
             nodes: 3,
             seconds: arguments.seconds,
             seed,

@@ -139,8 +139,14 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let faults = with_recovery(faults, &operations);
     let mut not_tested = ground.not_tested();
     not_tested.extend(
-        ["delayed and reordered packets", "wall-clock jumps", "bit flips on disks", "changes of the membership", "leader transfer"]
-            .map(str::to_owned),
+        [
+            "delayed and reordered packets",
+            "wall-clock jumps",
+            "bit flips on disks",
+            "changes of the membership",
+            "leader transfer",
+        ]
+        .map(str::to_owned),
     );
     if !options.idempotency {
         not_tested.push("idempotency keys: this binary has none".to_owned());

@@ -102,7 +102,7 @@ impl Simulation {
             0 | 1 => self.register(slot),
             2 => self.swap(slot),
             3 => self.listing(slot),
-            4 | 5 => self.enemy(slot, slot.process % 2 == 0),
+            4 | 5 => self.enemy(slot, slot.process.is_multiple_of(2)),
             6 => self.exact(slot),
             7 => self.retry(slot),
             8 => {
@@ -118,8 +118,7 @@ impl Simulation {
     }
 
     fn has_unknown_schema(&self) -> bool {
-        let unknown =
-            |o: &Operation| matches!((&o.request, &o.outcome), (Request::Schema { .. }, Outcome::Info(_)));
+        let unknown = |o: &Operation| matches!((&o.request, &o.outcome), (Request::Schema { .. }, Outcome::Info(_)));
         self.operations.iter().any(unknown)
     }
 

@@ -27,7 +27,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::Keyring;
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, NodePosition, NodeState, Services, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, NodePosition, NodeState, Services,
+    SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;

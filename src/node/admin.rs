@@ -14,7 +14,8 @@ use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
 use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 
 /// How long a new cluster's first node may take to elect itself.

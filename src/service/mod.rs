@@ -31,7 +31,8 @@ pub use crate::engine::{
 };
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;

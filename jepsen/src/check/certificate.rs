@@ -59,7 +59,8 @@ fn content_tokens(record: &Record, floor: &Floor) -> Verdict {
     for reader in record.operations.iter().filter(|o| o.workload == Workload::EnemyB) {
         let Some(Mode::Fresh(token)) = reader.request.mode() else { continue };
         let Some(source) = by_index.get(&token.from) else {
-            verdict.violation(&[reader.index], format!("its zookie is from operation {}, which is not there", token.from));
+            verdict
+                .violation(&[reader.index], format!("its zookie is from operation {}, which is not there", token.from));
             continue;
         };
         // Minted by a content check: a fully consistent read, which says in which state the content was written.
@@ -68,7 +69,10 @@ fn content_tokens(record: &Record, floor: &Floor) -> Verdict {
         }
         let (least, by) = floor.before(source.start);
         verdict.expect(token.index >= least, &[reader.index, source.index, by], || {
-            format!("content was stored with {}, and before the check for it began there was an answer of {least}", token.index)
+            format!(
+                "content was stored with {}, and before the check for it began there was an answer of {least}",
+                token.index
+            )
         });
     }
     verdict

@@ -31,9 +31,11 @@ pub(super) fn check(record: &Record) -> Verdict {
 
 fn parts(request: &Request, answer: &Answer) -> Vec<(String, String)> {
     match (request, answer) {
-        (Request::Check { questions, .. }, Answer::Decided { allowed, .. }) => {
-            questions.iter().zip(allowed).map(|(question, allowed)| (question.to_string(), allowed.to_string())).collect()
-        }
+        (Request::Check { questions, .. }, Answer::Decided { allowed, .. }) => questions
+            .iter()
+            .zip(allowed)
+            .map(|(question, allowed)| (question.to_string(), allowed.to_string()))
+            .collect(),
         (Request::List { kind, id, .. }, Answer::Listed { relationships, .. }) => {
             let mut found: Vec<String> = relationships.iter().map(ToString::to_string).collect();
             found.sort_unstable();

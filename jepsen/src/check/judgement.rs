@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::thresholds::counts;
 use super::{Property, Record, Shortfall, Verdict};
-use super::{certificate, chain, exact, keys, once, regranted, register, replay, swap, watch};
+use super::{certificate, chain, exact, keys, once, register, regranted, replay, swap, watch};
 
 /// What a run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

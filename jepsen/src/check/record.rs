@@ -76,8 +76,8 @@ const FAULTS: &str = "faults.jsonl";
 impl Record {
     /// Reads a run from its folder.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
-        let text =
-            std::fs::read_to_string(folder.join(SETTINGS)).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
+        let text = std::fs::read_to_string(folder.join(SETTINGS))
+            .map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
         let settings = serde_json::from_str(&text).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
         Ok(Self {
             settings,

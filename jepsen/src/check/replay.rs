@@ -83,7 +83,8 @@ impl Replay<'_> {
     fn write_entry(&mut self, entry: &LogEntry, change: &Change) {
         let operations = change.operations();
         let Some(write) = write_of(change) else {
-            self.once.violation(&operations, format!("the entry at {} is no write, and {} is one", entry.index, change.op));
+            self.once
+                .violation(&operations, format!("the entry at {} is no write, and {} is one", entry.index, change.op));
             return;
         };
         self.once.expect(self.state.accepts(write), &operations, || {
@@ -121,7 +122,8 @@ impl Replay<'_> {
                 Request::Write(_) | Request::Check { .. } | Request::List { .. } => None,
             })
         };
-        let acknowledged = self.changes.values().filter(|change| change.acknowledged.contains(&index)).find_map(version);
+        let acknowledged =
+            self.changes.values().filter(|change| change.acknowledged.contains(&index)).find_map(version);
         let unknown = |change: &&Change| change.acknowledged.is_empty() && !change.failed();
         let possible = || self.changes.values().filter(unknown).filter_map(version).collect::<BTreeSet<usize>>();
         self.schema = match acknowledged {
@@ -165,7 +167,9 @@ impl Replay<'_> {
                 self.answers.expect(whole && said == right, &[operation.index], || {
                     let (missing, extra) = (texts(right.difference(&said)), texts(said.difference(&right)));
                     let (mode, node) = (mode.name(), operation.node);
-                    format!("node {node} listed {kind} at {index} ({mode} read): missing {missing:?}, too many {extra:?}")
+                    format!(
+                        "node {node} listed {kind} at {index} ({mode} read): missing {missing:?}, too many {extra:?}"
+                    )
                 });
             }
             (Request::Check { .. } | Request::List { .. } | Request::Write(_) | Request::Schema { .. }, _) => {}

@@ -33,7 +33,8 @@ pub(super) fn check(record: &Record) -> Verdict {
             *seen.entry(&relationship.subject.id).or_default() += 1;
         }
         let odd: Vec<_> = seen.iter().filter(|(_, count)| **count != 1).collect();
-        verdict.expect(odd.is_empty(), &[operation.index], || format!("items that are not in exactly one seat: {odd:?}"));
+        verdict
+            .expect(odd.is_empty(), &[operation.index], || format!("items that are not in exactly one seat: {odd:?}"));
     }
     verdict
 }

@@ -66,7 +66,9 @@ impl Property {
             Self::Registers => "each register is linearizable, by search over its operations alone",
             Self::Answers => "each answer is the oracle's answer on the state and under the schema of its index",
             Self::Freshness => "a read with a zookie is at least as fresh as the zookie",
-            Self::NeverRegranted => "nobody is let in after a revocation that comes before the content, whatever indexes say",
+            Self::NeverRegranted => {
+                "nobody is let in after a revocation that comes before the content, whatever indexes say"
+            }
             Self::ContentTokens => "the zookie of a content check is not older than anything answered before it began",
             Self::WriteOrder => "writes have indexes of their own, in the order of real time",
             Self::Exact => "a zookie names one state: the same answers, on every node, every time",

@@ -26,7 +26,10 @@ pub(super) fn check(record: &Record) -> Verdict {
             }
         }
         for index in told.keys().filter(|index| expected.binary_search_by_key(index, |entry| &entry.index).is_err()) {
-            verdict.violation(&[], format!("{name} was told of {index}, which is not in the log from {} on", session.after));
+            verdict.violation(
+                &[],
+                format!("{name} was told of {index}, which is not in the log from {} on", session.after),
+            );
         }
     }
     verdict

@@ -71,9 +71,7 @@ pub(super) fn search(calls: &[Call]) -> Found {
         .iter()
         .map(|call| match &call.action {
             Action::Set(to) => Step { needs: Needs::Anything, becomes: Some(number(to)) },
-            Action::Swap { from, to } => {
-                Step { needs: Needs::Value(number(from)), becomes: Some(number(to)) }
-            }
+            Action::Swap { from, to } => Step { needs: Needs::Value(number(from)), becomes: Some(number(to)) },
             Action::Is(value) => Step { needs: Needs::Value(number(value)), becomes: None },
             Action::IsNot(value) => Step { needs: Needs::Other(number(value)), becomes: None },
         })
@@ -156,28 +154,31 @@ mod tests {
             ("in turn", vec![call(1, 2, set("a")), call(3, 4, is("a"))], Found::Order),
             ("a stale read", vec![call(1, 2, set("a")), call(3, 4, set("b")), call(5, 6, is("a"))], Found::None),
             ("at the same time", vec![call(1, 2, set("a")), call(3, 6, set("b")), call(4, 5, is("a"))], Found::Order),
-            ("forth and back", vec![
-                call(1, 2, set("a")),
-                call(3, 9, set("b")),
-                call(4, 5, is("b")),
-                call(6, 7, is("a")),
-            ], Found::None),
-            ("an unknown write that was seen", vec![
-                call(1, 2, set("a")),
-                call(3, never, swap("a", "b")),
-                call(5, 6, is("a")),
-                call(7, 8, is("b")),
-            ], Found::Order),
-            ("an unknown write that never was", vec![
-                call(1, 2, set("a")),
-                call(3, never, swap("a", "b")),
-                call(5, 6, is("a")),
-            ], Found::Order),
-            ("a lost update", vec![call(1, 2, set("a")), call(3, 5, swap("a", "b")), call(4, 6, swap("a", "c"))], Found::None),
-            ("a refusal without a reason", vec![
-                call(1, 2, set("a")),
-                call(3, 4, Action::IsNot("a".to_owned())),
-            ], Found::None),
+            (
+                "forth and back",
+                vec![call(1, 2, set("a")), call(3, 9, set("b")), call(4, 5, is("b")), call(6, 7, is("a"))],
+                Found::None,
+            ),
+            (
+                "an unknown write that was seen",
+                vec![call(1, 2, set("a")), call(3, never, swap("a", "b")), call(5, 6, is("a")), call(7, 8, is("b"))],
+                Found::Order,
+            ),
+            (
+                "an unknown write that never was",
+                vec![call(1, 2, set("a")), call(3, never, swap("a", "b")), call(5, 6, is("a"))],
+                Found::Order,
+            ),
+            (
+                "a lost update",
+                vec![call(1, 2, set("a")), call(3, 5, swap("a", "b")), call(4, 6, swap("a", "c"))],
+                Found::None,
+            ),
+            (
+                "a refusal without a reason",
+                vec![call(1, 2, set("a")), call(3, 4, Action::IsNot("a".to_owned()))],
+                Found::None,
+            ),
         ];
         for (name, calls, expected) in cases {
             assert_eq!(search(&calls), expected, "{name}");

@@ -93,9 +93,10 @@ pub fn sweep() -> Vec<String> {
 /// Unmounts everything below a folder and removes it.
 pub(super) fn remove_disks(folder: &std::path::Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let inside = mounts.lines().filter_map(|line| line.split_whitespace().nth(1)).filter(|at| {
-        std::path::Path::new(at).starts_with(folder)
-    });
+    let inside = mounts
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .filter(|at| std::path::Path::new(at).starts_with(folder));
     for mount in inside {
         // Only a frozen one can be thawed, and only a thawed one unmounted.
         let _ = run(&format!("fsfreeze --unfreeze {mount}"));

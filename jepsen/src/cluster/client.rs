@@ -1,7 +1,7 @@
 //! A client of one node: requests over the public protocol, answers in the terms of histories.
 //!
 //! What failed is told apart from what may have happened by the error's details: an error that a node made carries a reason,
-//! and one that a broken connection made does not.
+//! and one that a broken connection made does not. Without any connection nothing was sent, and nothing happened.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use crate::oracle::Rules;
 /// The bearer key of every cluster under test.
 pub(super) const KEY: &str = "jepsen-key";
 /// What a node is given for one request.
-const DEADLINE: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_millis(1200);
 /// When a client gives up, whatever the node does.
-const GIVE_UP: Duration = Duration::from_millis(2500);
+const GIVE_UP: Duration = Duration::from_millis(1600);
 const NODE_APPLIED: &str = "quorate-applied";
 const MAX_STALENESS: &str = "quorate-max-staleness";
 const IDEMPOTENCY_KEY: &str = "quorate-idempotency-key";
@@ -303,13 +303,26 @@ fn index_of(lineage: u64, token: Option<&api::ZedToken>) -> Result<u64, Status> 
 }
 
 fn outcome_of(status: &Status, changes: bool) -> Outcome {
-    let reason = status.get_details_error_info().map(|info| {
-        info.reason.strip_prefix("ERROR_REASON_").map_or(info.reason.clone(), str::to_owned)
-    });
-    let definite = reason.as_deref().is_some_and(|reason| reason != OUTCOME_UNKNOWN);
+    let reason = status
+        .get_details_error_info()
+        .map(|info| info.reason.strip_prefix("ERROR_REASON_").map_or(info.reason.clone(), str::to_owned));
+    let definite = reason.as_deref().is_some_and(|reason| reason != OUTCOME_UNKNOWN) || was_never_sent(status);
     let code = || format!("{:?}", status.code());
-    let failure = Failure { reason: reason.unwrap_or_else(code), message: status.message().chars().take(200).collect() };
+    let failure =
+        Failure { reason: reason.unwrap_or_else(code), message: status.message().chars().take(200).collect() };
     if definite || !changes { Outcome::Fail(failure) } else { Outcome::Info(failure) }
+}
+
+/// Whether there was no connection to send it on.
+fn was_never_sent(status: &Status) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn is_allowed(permissionship: api::check_permission_response::Permissionship) -> bool {

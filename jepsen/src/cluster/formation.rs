@@ -167,8 +167,14 @@ impl Cluster {
             ceiling = plan.ceiling_ms,
         );
         let logs = plan.folder.join(format!("node-{number}"));
-        let parts =
-            Parts { binary: &plan.binary, namespace, mutant: plan.mutant.clone(), config: &config, logs: logs.clone(), disk };
+        let parts = Parts {
+            binary: &plan.binary,
+            namespace,
+            mutant: plan.mutant.clone(),
+            config: &config,
+            logs: logs.clone(),
+            disk,
+        };
         let node = Node::prepare(parts).map_err(|error| ClusterError::File(logs, error))?;
         self.nodes.push(Mutex::new(node));
         self.addresses.push(format!("{host}:{client}"));

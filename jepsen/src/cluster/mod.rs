@@ -16,11 +16,11 @@ mod wire;
 mod zookie;
 
 pub use cleanup::sweep;
-pub use command::system;
 pub use client::{Client, WatchTold, Watching};
+pub use command::system;
+pub use disk::Disk;
 pub use formation::{Cluster, ClusterError, NodeStatus, Plan};
 pub use ground::Ground;
 pub use network::Network;
-pub use disk::Disk;
 pub use node::Node;
 pub use zookie::Zookie;

@@ -223,7 +223,8 @@ async fn loss(stage: &Stage, all: &[usize], lasts: Duration) -> Bite {
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
     let before = dropped(network, all.len());
     let pairs = all.iter().flat_map(|from| all.iter().map(move |to| (*from, *to))).filter(|(from, to)| from != to);
-    let lost: Vec<String> = pairs.filter_map(|(from, to)| network.lose(from, to).err()).map(|e| e.to_string()).collect();
+    let lost: Vec<String> =
+        pairs.filter_map(|(from, to)| network.lose(from, to).err()).map(|e| e.to_string()).collect();
     hold(stage, lasts).await;
     let healed = heal(network, all.len());
     let packets = dropped(network, all.len()) - before;

@@ -30,7 +30,10 @@ pub async fn run(stage: Stage, track: u64, steps: Vec<Step>, faults: Arc<Mutex<V
         let luck = random.random_range(0..u64::MAX);
         let bite = inflict::inflict(&stage, step, leader, luck).await;
         let until = stage.recorder.now();
-        stage.recorder.note(name, json!({"phase": "end", "nodes": bite.nodes, "effective": bite.effective, "detail": bite.detail}));
+        stage.recorder.note(
+            name,
+            json!({"phase": "end", "nodes": bite.nodes, "effective": bite.effective, "detail": bite.detail}),
+        );
         let record = FaultRecord {
             kind: step.kind,
             nodes: bite.nodes,

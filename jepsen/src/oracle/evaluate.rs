@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn versions_of_the_schema_differ_in_who_sees_a_memo() {
         let mut state = State::default();
-        let facts = ["memo:m#reader@user:r", "memo:m#reader@user:both", "memo:m#writer@user:both", "memo:m#writer@user:w"];
+        let facts =
+            ["memo:m#reader@user:r", "memo:m#reader@user:both", "memo:m#writer@user:both", "memo:m#writer@user:w"];
         state.apply(&facts.map(|text| Update::Touch(Relationship::of(text))));
         let expected = [[true, true, false], [false, true, false], [true, false, false], [true, true, true]];
         for (version, expected) in expected.iter().enumerate() {

@@ -60,7 +60,9 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
 }
 
 fn properties(out: &mut String, judgement: &Judgement) {
-    out.push_str("<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this.</p>");
+    out.push_str(
+        "<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this.</p>",
+    );
     let rows = judgement.verdicts.iter().map(|verdict| {
         let bound = verdict.upper_bound().map_or("-".to_owned(), |bound| format!("{bound:.1e}"));
         vec![

@@ -126,7 +126,8 @@ fn chart(path: &Path, title: &str, unit: &str, logarithmic: bool, series: &[Seri
     let root = BitMapBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let points = || series.iter().flat_map(|series| &series.points);
-    let right = points().map(|(x, _)| *x).fold(1.0, f64::max);
+    // Room for the legend.
+    let right = points().map(|(x, _)| *x).fold(1.0, f64::max) * 1.15;
     let top = points().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1;
     // A logarithm by hand keeps one type of chart for both.
     let scale = |y: f64| if logarithmic { y.max(0.01).log10() } else { y };
@@ -143,7 +144,8 @@ fn chart(path: &Path, title: &str, unit: &str, logarithmic: bool, series: &[Seri
         let style = colour_of(fault.kind).mix(0.3).filled();
         // Two halves, since two faults may go on at the same time.
         let height = scale(top) - bottom;
-        let (low, high) = if fault.kind.is_partition() || fault.kind == FaultKind::Loss { (0.5, 1.0) } else { (0.0, 0.5) };
+        let (low, high) =
+            if fault.kind.is_partition() || fault.kind == FaultKind::Loss { (0.5, 1.0) } else { (0.0, 0.5) };
         let corners = [(from, bottom + low * height), (until, bottom + high * height)];
         let band = chart.draw_series([Rectangle::new(corners, style)])?;
         if !named.contains(&fault.kind) {

@@ -17,7 +17,8 @@ const WHOLE_LOG: Duration = Duration::from_secs(90);
 
 /// Watches until the curtain falls, and keeps what it was told.
 pub async fn watch(stage: Stage, number: u64, after: u64) {
-    let session = WatchSession { watcher: format!("watcher {number}"), after, through: after, resumed: 0, entries: vec![] };
+    let session =
+        WatchSession { watcher: format!("watcher {number}"), after, through: after, resumed: 0, entries: vec![] };
     let mut watcher = Watcher { session, random: StdRng::seed_from_u64(stage.seed ^ number) };
     let curtain = stage.curtain.clone();
     while !curtain.is_cancelled() {
