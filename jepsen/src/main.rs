@@ -224,10 +224,10 @@ fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
     let each = |kind: &FaultKind| quorate_jepsen::nemesis::possible(*kind, ground).then_some((*kind, seconds / 120));
     Thresholds {
         writes: seconds * 20,
-        checks: seconds * 100,
+        checks: seconds * 200,
         chains: seconds * 5,
         waits: seconds / 2,
-        watch_entries: seconds * 30,
+        watch_entries: seconds * 60,
         faults: seconds / 10,
         by_kind: faults.iter().filter_map(each).collect(),
     }

@@ -84,6 +84,9 @@ pub fn sweep() -> Vec<String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if is_left(&name, &format!("{PROGRAM}-")) {
             remove_disks(&entry.path());
+            if entry.path().exists() {
+                continue;
+            }
             removed.push(format!("folder {}", entry.path().display()));
         }
     }

@@ -74,7 +74,9 @@ pub fn start(stage: &Stage, factor: usize) -> JoinSet<()> {
     // One alone, so that a schema of unknown outcome is known by its place among the others.
     tasks.spawn(schema::run_writer(hand(Workload::Schema)));
     if stage.idempotency {
-        tasks.spawn(retry::run(hand(Workload::Retry)));
+        for _ in 0..2 * factor {
+            tasks.spawn(retry::run(hand(Workload::Retry)));
+        }
     }
     tasks
 }
