@@ -9,11 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use quorate_jepsen::check::{Judgement, Record, Thresholds, judge};
+use quorate_jepsen::check::{Judgement, Record, Thresholds, Validity, judge, mutants_of};
 use quorate_jepsen::cluster::{Ground, sweep, system};
 use quorate_jepsen::history::{Event, FaultKind};
 use quorate_jepsen::report;
 use quorate_jepsen::runner::{Options, RunError, run};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +40,9 @@ enum Command {
     Check {
         /// The folder of the run.
         dir: PathBuf,
+        /// Tell so many lies in the record as well, one at a time, each of which must be found.
+        #[arg(long, default_value_t = 0)]
+        lies: usize,
     },
 }
 
@@ -116,7 +122,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => runtime.block_on(start(arguments)),
         Command::Mutants(arguments) => runtime.block_on(mutants::catch_all(arguments)),
-        Command::Check { dir } => again(&dir),
+        Command::Check { dir, lies } => again(&dir, lies),
     }
 }
 
@@ -125,12 +131,30 @@ fn no_run(why: &str) -> ExitCode {
     ExitCode::from(NO_RUN)
 }
 
-fn again(folder: &Path) -> ExitCode {
+fn again(folder: &Path, lies: usize) -> ExitCode {
     match (Record::read(folder), Record::read_events(folder)) {
+        (Ok(record), Ok(_)) if lies > 0 => tell_lies(&record, lies),
         (Ok(record), Ok(events)) => conclude(folder, &record, &events),
         (Err(error), _) => no_run(&error.to_string()),
         (_, Err(error)) => no_run(&error.to_string()),
     }
+}
+
+/// Whether the checkers find lies in this very record, which must be clean.
+fn tell_lies(record: &Record, count: usize) -> ExitCode {
+    if judge(record).valid == Validity::Invalid {
+        return no_run("a record with violations in it is not one to tell lies in");
+    }
+    let mut lies = mutants_of(record);
+    lies.shuffle(&mut StdRng::seed_from_u64(record.settings.seed));
+    lies.truncate(count);
+    let told = lies.len();
+    let missed: Vec<_> = lies.into_iter().filter(|lie| judge(&lie.tell(record)).valid != Validity::Invalid).collect();
+    println!("{} of {told} lies were found", told - missed.len());
+    for lie in &missed {
+        println!("not found: {lie:?}");
+    }
+    ExitCode::from(u8::from(!missed.is_empty()))
 }
 
 async fn start(arguments: Run) -> ExitCode {
@@ -223,9 +247,9 @@ fn faults(wanted: Option<&[String]>) -> Result<Vec<FaultKind>, String> {
 fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
     let each = |kind: &FaultKind| quorate_jepsen::nemesis::possible(*kind, ground).then_some((*kind, seconds / 120));
     Thresholds {
-        writes: seconds * 20,
+        writes: seconds * 10,
         checks: seconds * 200,
-        chains: seconds * 5,
+        chains: seconds * 4,
         waits: seconds / 2,
         watch_entries: seconds * 60,
         faults: seconds / 10,

@@ -144,6 +144,13 @@ fn attempts(record: &Record, request: &Request) -> usize {
 }
 
 impl HistoryMutant {
+    /// Its kind, in a word.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let text = format!("{self:?}");
+        text.split(' ').next().unwrap_or_default().to_owned()
+    }
+
     /// The record with this lie in it.
     #[must_use]
     pub fn tell(&self, record: &Record) -> Record {
