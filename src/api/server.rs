@@ -91,6 +91,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let reporter = HealthReporter::new();
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
+    let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
     let key = RequireKey::new(keyring);
     let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
@@ -103,7 +104,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(ResponseMetaLayer)
+        .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));

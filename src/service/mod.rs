@@ -40,7 +40,8 @@ pub use crate::engine::{
 };
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;

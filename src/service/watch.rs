@@ -22,6 +22,7 @@ use crate::engine::Waiter;
 use crate::model::{
     Error, ErrorCode, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
 };
+use crate::mutants::Mutant;
 use crate::store::{ChangeRecord, ReadView};
 
 /// Messages that wait for the reader.
@@ -120,6 +121,9 @@ impl Services {
         self.pool.run(call.deadline, check_names).await?;
         let changes = self.changes()?;
         let (from, snapshot) = match (&watch.start, requirement) {
+            (WatchStart::After(_), Requirement::AtLeastAsFresh(start)) if Mutant::WatchOffByOne.is_on() => {
+                (Revision::new(start.index() + 1), None)
+            }
             (WatchStart::After(_), Requirement::AtLeastAsFresh(start)) => (start, None),
             (WatchStart::Snapshot, _) => (view.revision(), Some(view)),
             (WatchStart::Now | WatchStart::After(_), _) => (view.revision(), None),
