@@ -47,6 +47,14 @@ pub enum CheckError {
         /// The budget.
         max_steps: u64,
     },
+    /// The caveats that the check meets take more work than the budget allows.
+    #[error(
+        "the caveats on the way would take more than {max_steps} steps to evaluate; simplify them, or shorten the context"
+    )]
+    CaveatStepsExceeded {
+        /// The budget.
+        max_steps: u64,
+    },
     /// A subject has the permission only if it does not have it: relationships form a cycle through an exclusion.
     #[error(
         "`{resource}#{permission}` excludes what depends on itself; remove the relationship that closes the cycle, or the \
@@ -97,7 +105,7 @@ impl From<CheckError> for Error {
             CheckError::DepthExceeded { max_depth } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("maximum_depth_allowed", max_depth)
             }
-            CheckError::StepsExceeded { max_steps } => {
+            CheckError::StepsExceeded { max_steps } | CheckError::CaveatStepsExceeded { max_steps } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("maximum_steps_allowed", max_steps)
             }
             CheckError::CycleThroughExclusion { resource, permission } => {
@@ -132,6 +140,7 @@ mod tests {
         assert_eq!(code(CheckError::WildcardSubject { subject: resource.clone() }), ErrorCode::WildcardNotAllowed);
         assert_eq!(code(CheckError::DepthExceeded { max_depth: 1 }), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::StepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
+        assert_eq!(code(CheckError::CaveatStepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
         let cycle = CheckError::CycleThroughExclusion { resource: resource.clone(), permission: relation.clone() };
         assert_eq!(code(cycle), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::UnknownCaveat { name: "gone".into() }), ErrorCode::Internal);

@@ -89,7 +89,7 @@ impl ResourceLookup {
                 Decision::Allowed
             } else {
                 let outcome = checks.decide(*wanted, &object, Budget::default())?;
-                spent.read(outcome.reads)?;
+                spent.read(outcome.work())?;
                 outcome.decision
             };
             match decision {
