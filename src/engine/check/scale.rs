@@ -144,3 +144,16 @@ fn caveats_share_one_budget() {
     let result = bench.decide("group:g#member@user:u");
     assert!(matches!(result, Err(CheckError::CaveatStepsExceeded { .. })), "{result:?}");
 }
+
+#[test]
+fn a_relation_that_holds_many_usersets_is_planned_at_once() {
+    let count = 20_000;
+    let mut schema = SchemaText::with_users().definition("team");
+    for n in 0..count {
+        schema = schema.relation(&format!("rel{n}"), "user");
+    }
+    let usersets: Vec<String> = (0..count).map(|n| format!("team#rel{n}")).collect();
+    let schema = schema.definition("doc").relation("viewer", &usersets.join(" "));
+    let tuples = (0..count).map(|n| format!("doc:d#viewer@team:t#rel{n}"));
+    within_a_second(|| Bench::large(schema, tuples).expect(&[("doc:d#viewer@user:tom", false)]));
+}
