@@ -20,7 +20,7 @@ mod reference;
 mod testbed;
 mod waiter;
 
-pub use budget::{Budget, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
+pub use budget::{Budget, DEFAULT_MAX_CAVEAT_STEPS, DEFAULT_MAX_DEPTH, DEFAULT_MAX_STEPS};
 pub use check::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub use circumstances::Circumstances;
 pub use error::CheckError;

@@ -227,7 +227,7 @@ impl Bench {
         })
     }
 
-    fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
+    pub(super) fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
         let TupleKey { resource, relation, subject } = tuple(question);
         check(&self.plan, &*self.view, &resource, &relation, &subject, &self.circumstances, &self.budget)
     }

@@ -139,7 +139,11 @@ impl Services {
         let LookupResources { question, context, limit, .. } = request;
         let begin = move |ready: &ReadySchema| {
             let circumstances = Circumstances { now, context };
-            ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, LookupBounds::default())
+            let bounds = LookupBounds::default();
+            // What is beyond the limit is not to be judged.
+            let batch_results = if limit == 0 { bounds.batch_results } else { bounds.batch_results.min(limit) };
+            let bounds = LookupBounds { batch_results, ..bounds };
+            ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, bounds)
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
         let terms = self.stream_terms(call, "go on after the last cursor");

@@ -12,6 +12,8 @@ use crate::store::ReadView;
 
 /// Versions kept: a handful of stores, each with the latest and a few that old zookies still ask for.
 const KEPT: usize = 64;
+/// Bytes of their texts. Ready for use, a schema takes some thirty times the memory of its text.
+const KEPT_TEXT_BYTES: usize = 16 << 20;
 
 /// One version of a schema, ready for use. Where no schema was ever written, an empty one with no revision.
 #[derive(Debug)]
@@ -44,7 +46,16 @@ struct Key {
 /// The versions in use, the most recently used one last.
 #[derive(Debug, Default)]
 pub(super) struct SchemaCache {
-    entries: Mutex<Vec<(Key, Arc<ReadySchema>)>>,
+    entries: Mutex<Vec<Entry>>,
+    /// Held while a version is made ready, so that a new one is made once and not by everyone who asks.
+    making: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    text_bytes: usize,
+    ready: Arc<ReadySchema>,
 }
 
 impl SchemaCache {
@@ -54,8 +65,11 @@ impl SchemaCache {
         if let Some(found) = self.take_hit(key) {
             return Ok(found);
         }
+        let _making = self.making.lock();
+        if let Some(found) = self.take_hit(key) {
+            return Ok(found);
+        }
         let stored = view.schema()?;
-        // Two requests may both do this; they make the same thing.
         let schema = match &stored {
             None => Schema::default(),
             Some(stored) => spicedb::parse(&stored.text).map_err(|error| {
@@ -64,26 +78,30 @@ impl SchemaCache {
             })?,
         };
         let text = stored.map(|stored| stored.text).unwrap_or_default();
-        let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
-        self.insert(key, Arc::clone(&ready));
+        let (text_bytes, ready) = (text.len(), Arc::new(ReadySchema::new(key.revision, text, schema)));
+        self.insert(key, text_bytes, Arc::clone(&ready));
         Ok(ready)
     }
 
     fn take_hit(&self, key: Key) -> Option<Arc<ReadySchema>> {
         let mut entries = self.entries.lock();
-        let at = entries.iter().rposition(|(held, _)| *held == key)?;
+        let at = entries.iter().rposition(|entry| entry.key == key)?;
         // The last place is by far the most common one, and then nothing moves.
         entries[at..].rotate_left(1);
-        entries.last().map(|(_, ready)| Arc::clone(ready))
+        entries.last().map(|entry| Arc::clone(&entry.ready))
     }
 
-    fn insert(&self, key: Key, ready: Arc<ReadySchema>) {
+    fn insert(&self, key: Key, text_bytes: usize, ready: Arc<ReadySchema>) {
         let mut entries = self.entries.lock();
-        entries.retain(|(held, _)| *held != key);
-        if entries.len() >= KEPT {
-            entries.remove(0);
+        let mut bytes = text_bytes + entries.iter().map(|entry| entry.text_bytes).sum::<usize>();
+        let fits = |count: usize, bytes: usize| count < KEPT && bytes <= KEPT_TEXT_BYTES;
+        let mut oldest = 0;
+        while oldest < entries.len() && !fits(entries.len() - oldest, bytes) {
+            bytes -= entries[oldest].text_bytes;
+            oldest += 1;
         }
-        entries.push((key, ready));
+        entries.drain(..oldest);
+        entries.push(Entry { key, text_bytes, ready });
     }
 }
 
@@ -100,20 +118,25 @@ mod tests {
         let cache = SchemaCache::default();
         let key = |n: usize| Key { store: StoreId::DEFAULT, revision: Some(Revision::new(n as u64)) };
         for n in 0..KEPT {
-            cache.insert(key(n), ready());
+            cache.insert(key(n), 1, ready());
         }
         assert!(cache.take_hit(key(0)).is_some());
-        cache.insert(key(KEPT), ready());
+        cache.insert(key(KEPT), 1, ready());
         assert!(cache.take_hit(key(0)).is_some(), "was used");
         assert!(cache.take_hit(key(1)).is_none(), "was the oldest");
         assert_eq!(cache.entries.lock().len(), KEPT);
+        cache.insert(key(KEPT + 1), KEPT_TEXT_BYTES - 2, ready());
+        assert_eq!(cache.entries.lock().len(), 3, "two small ones have room beside it");
+        cache.insert(key(KEPT + 2), 2 * KEPT_TEXT_BYTES, ready());
+        assert!(cache.take_hit(key(KEPT + 2)).is_some(), "the one in use is kept whatever its size");
+        assert_eq!(cache.entries.lock().len(), 1);
     }
 
     #[test]
     fn versions_of_different_stores_are_kept_apart() {
         let cache = SchemaCache::default();
         let key = |store| Key { store: StoreId::new(store), revision: Some(Revision::new(1)) };
-        cache.insert(key(1), ready());
+        cache.insert(key(1), 1, ready());
         assert!(cache.take_hit(key(2)).is_none());
     }
 }

@@ -31,8 +31,20 @@ pub struct CheckOutcome {
     pub decision: Decision,
     /// Tuples looked up or visited.
     pub reads: u64,
+    /// Steps that evaluations of caveats took.
+    pub caveat_steps: u64,
     /// Relations and permissions of objects that were evaluated; none when the answer was known from an earlier item.
     pub evaluated: u64,
+}
+
+/// Steps of a caveat that cost about as much as one tuple.
+const CAVEAT_STEPS_PER_READ: u64 = 100;
+
+impl CheckOutcome {
+    /// What it cost in all, in tuples.
+    pub(in crate::engine) fn work(&self) -> u64 {
+        self.reads + self.caveat_steps / CAVEAT_STEPS_PER_READ
+    }
 }
 
 /// Whether `subject` has `permission` on `resource`, as `view` shows the tuples.

@@ -1,8 +1,9 @@
 //! Many checks that share what they find out: of one subject on many resources, or of many subjects on one resource.
 
+use crate::engine::explanation::Standing;
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
 use crate::engine::{Budget, CheckError, Circumstances, Explanation, ExplanationRoom};
-use crate::model::{ObjectId, SubjectRef, TimestampMs};
+use crate::model::{Decision, ObjectId, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
 use super::conditions::Conditions;
@@ -43,7 +44,10 @@ impl<'a> SubjectChecks<'a> {
         object: &ObjectId,
         budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
-        let mut evaluation = self.evaluation();
+        let remembered = self.evaluation.take();
+        // Where it hangs on the order of questions whether there is an answer at all, each is asked as if it were the first.
+        let remembered = remembered.filter(|_| !self.plan.member(member).circular);
+        let mut evaluation = remembered.unwrap_or_else(|| self.fresh());
         let decision = evaluation.decide(member, object, budget)?;
         let outcome = evaluation.outcome(decision);
         // A failed evaluation is not kept, since it ended half way; a large one is not, for its memory.
@@ -53,7 +57,7 @@ impl<'a> SubjectChecks<'a> {
 }
 
 impl<'a> SubjectChecks<'a> {
-    /// The same with an explanation.
+    /// The same with an explanation, whose search has the same budget again.
     pub(super) fn explain(
         &mut self,
         member: MemberId,
@@ -61,17 +65,19 @@ impl<'a> SubjectChecks<'a> {
         budget: &Budget,
         room: ExplanationRoom,
     ) -> Result<(CheckOutcome, Explanation), CheckError> {
-        let mut evaluation = self.evaluation();
-        let decision = evaluation.decide(member, object, budget)?;
-        let explanation = evaluation.explain(member, object, room)?;
-        Ok((evaluation.outcome(decision), explanation))
+        let outcome = self.decide(member, object, budget)?;
+        let standing = match &outcome.decision {
+            Decision::Allowed => Standing::True,
+            Decision::Denied => Standing::False,
+            Decision::Conditional { .. } => Standing::Open,
+        };
+        let explanation = self.fresh().ranked().explain(member, object, standing, budget, room);
+        Ok((outcome, explanation))
     }
 
-    fn evaluation(&mut self) -> Evaluation<'a> {
-        self.evaluation.take().unwrap_or_else(|| {
-            let conditions = Conditions::new(self.plan, self.circumstances);
-            Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
-        })
+    fn fresh(&self) -> Evaluation<'a> {
+        let conditions = Conditions::new(self.plan, self.circumstances);
+        Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
     }
 }
 

@@ -420,3 +420,37 @@ fn a_check_ends_when_nobody_waits() {
     bench.budget = Budget::on_behalf_of(Waiter::until(std::time::Instant::now()));
     assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
 }
+
+/// An item that is answered by itself must not help another over the circle that leaves it without an answer.
+#[test]
+fn a_circle_through_an_exclusion_is_an_error_alone_and_beside_others() {
+    let schema = SchemaText::with_users()
+        .definition("group")
+        .relation("member", "user")
+        .relation("blocked", "group#odd")
+        .permission("odd", minus(computed("member"), computed("blocked")))
+        .permission("plain", minus(computed("member"), computed("member")))
+        .definition("doc")
+        .relation("viewer", "group#odd")
+        .permission("view", computed("viewer"));
+    let bench = Bench::new(
+        schema,
+        &[
+            "doc:d#viewer@group:b#odd",
+            "doc:d#viewer@group:c#odd",
+            "group:b#blocked@group:b#odd",
+            "group:b#member@user:tom",
+            "group:c#member@user:tom",
+        ],
+    );
+    let is_circle = |result: &Result<bool, CheckError>| matches!(result, Err(CheckError::CycleThroughExclusion { .. }));
+    assert!(is_circle(&bench.ask("doc:d#view@user:tom")));
+    let results = bench.ask_bulk(&["group:c#odd@user:tom", "doc:d#view@user:tom", "group:c#plain@user:tom"]);
+    assert!(matches!(results[..], [Ok(true), Err(_), Ok(false)]) && is_circle(&results[1]), "{results:?}");
+    let circular = |member| {
+        let question = tuple(&format!("group:c#{member}@user:tom"));
+        let object_type = bench.plan.type_id(&question.resource.object_type).unwrap();
+        bench.plan.member(bench.plan.member_id(object_type, &question.relation).unwrap()).circular
+    };
+    assert_eq!(["odd", "blocked", "plain", "member"].map(circular), [true, true, false, false]);
+}

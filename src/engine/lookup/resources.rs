@@ -127,7 +127,7 @@ impl ResourceLookup {
                 Decision::Allowed
             } else {
                 let outcome = checks.decide(*wanted, &object, spent.budget())?;
-                spent.read(outcome.reads)?;
+                spent.read(outcome.work())?;
                 outcome.decision
             };
             match decision {

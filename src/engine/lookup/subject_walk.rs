@@ -3,9 +3,9 @@
 //! Where wildcards can take part, it also goes where subjects are taken away: whoever stands on the right side of an
 //! exclusion is someone whom the wildcard may not stand for. Where none can, it goes only where subjects are given.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind};
+use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind, TypeId};
 use crate::model::{ObjectId, RelationName, TimestampMs, TupleKey, TypeName};
 use crate::store::ReadView;
 
@@ -169,11 +169,8 @@ impl SubjectWalk {
         if is_wanted {
             self.candidates.push_back(Candidate { object: object.clone(), standing });
         }
-        let Some(name) = &subject.relation else { return };
-        let userset = body.usersets.iter().map(|userset| userset.member).find(|member| {
-            let member = plan.member(*member);
-            member.name == *name && member.object_type == subject.object.object_type
-        });
+        let name = subject.relation.as_ref().map(RelationName::as_str);
+        let userset = plan.userset(body, subject.object.object_type.as_str(), name);
         if let Some(member) = userset {
             self.meet(plan, Place { member, object: object.clone(), standing });
         }
@@ -213,18 +210,12 @@ impl SubjectWalk {
 
     fn scan_subjects(&mut self, plan: &Plan, relation: &RelationPlan, place: &Place) {
         let reach = plan.reach(self.goal.kind);
-        let mut types = Vec::new();
-        if relation.admits(self.goal.kind) {
-            types.push(&self.goal.subject_type);
-        }
-        for userset in relation.usersets.iter().filter(|userset| reach.contains(userset.member)) {
-            let name = plan.type_name(userset.object_type);
-            if !types.contains(&name) {
-                types.push(name);
-            }
-        }
+        let own = relation.admits(self.goal.kind).then(|| plan.subject_type(self.goal.kind));
+        let within = relation.usersets.iter().filter(|userset| reach.contains(userset.member));
+        let types: BTreeSet<TypeId> = within.map(|userset| userset.object_type).chain(own).collect();
         let rows = Rows::Subjects(place.member);
-        for name in types {
+        for object_type in types {
+            let name = plan.type_name(object_type);
             let scan = Scan::held(plan, place.member, &place.object, Some(name));
             self.ways.push_back(Way { scan, rows: rows.clone(), standing: place.standing });
         }

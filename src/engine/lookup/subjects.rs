@@ -268,7 +268,7 @@ impl SubjectLookup {
     fn decide(&mut self, checks: &mut ResourceChecks<'_>, id: ObjectId) -> Result<Decision, LookupError> {
         let outcome = checks.decide(&self.question.subject(id), self.spent.budget())?;
         // A check that reads nothing is still work.
-        self.spent.read(outcome.reads.max(1))?;
+        self.spent.read(outcome.work().max(1))?;
         Ok(outcome.decision)
     }
 }
