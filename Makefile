@@ -27,12 +27,16 @@ CASE ?=
 ONLY ?=
 SPICEDB ?=
 
+# How many seeds `make sim` runs, and from which on.
+SEEDS ?= 5000
+FIRST ?= 1
+
 # Seconds for each target of `make fuzz`, and parts of the names of those that are wanted.
 TIME ?= 60
 TARGETS ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import differential fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-import cost differential sim fuzz fmt clean packages packages-test
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -58,11 +62,19 @@ test-clients: packages-test
 test-import: packages
 	QUORATE_IMPORT_SIZE=$(IMPORT_SIZE) cargo test --locked --release --test integration -- --nocapture import::
 
+## cost: what each consistency mode costs, on leader and follower, in the release binary
+cost: packages
+	cargo test --locked --release --test integration -- --ignored --nocapture cost::
+
 ## differential: the same random schemas, data and questions put to this and to a real SpiceDB
 differential: packages-test
 	cargo build --locked
 	SEED="$(SEED)" ROUNDS="$(ROUNDS)" CASE="$(CASE)" ONLY="$(ONLY)" SPICEDB="$(SPICEDB)" \
 		tests/differential/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## sim: simulated clusters under faults, SEEDS of them from FIRST on; or one SEED, with its trace
+sim: packages-test
+	QUORATE_SIM_SEEDS=$(SEEDS) QUORATE_SIM_FIRST=$(FIRST) $(if $(SEED),QUORATE_SIM_SEED=$(SEED)) cargo test --locked --test sim
 
 ## fuzz: every decoder of bytes from outside, by coverage, TIME seconds each
 fuzz: packages-test

@@ -10,6 +10,7 @@ mod connection;
 mod consistency;
 mod dev;
 mod failure;
+mod floor;
 #[cfg(test)]
 mod fuzz;
 mod lines;
@@ -19,6 +20,9 @@ mod reference;
 mod relationship;
 mod schema;
 mod serve;
+mod text_file;
 mod validate;
+mod write_key;
+mod zookie;
 
 pub use args::{Cli, run};

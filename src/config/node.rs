@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{ClientOverrides, ClientSection};
 use super::gateway::{GatewayOverrides, GatewaySection};
+use super::history::{HistoryOverrides, HistorySection};
 use super::limits::{LimitsOverrides, LimitsSection};
 use super::log::{LogOverrides, LogSection};
 use super::peer::{PeerOverrides, PeerSection};
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub store: StoreSection,
     /// Freshness of reads.
     pub reads: ReadsSection,
+    /// Retention of old states.
+    pub history: HistorySection,
     /// Bounds on work.
     pub limits: LimitsSection,
     /// Logging.
@@ -59,6 +62,8 @@ pub struct NodeOverrides {
     store: StoreOverrides,
     #[command(flatten)]
     reads: ReadsOverrides,
+    #[command(flatten)]
+    history: HistoryOverrides,
     #[command(flatten)]
     limits: LimitsOverrides,
     #[command(flatten)]
@@ -93,6 +98,7 @@ impl NodeOverrides {
             raft: self.raft.over(lower.raft),
             store: self.store.over(lower.store),
             reads: self.reads.over(lower.reads),
+            history: self.history.over(lower.history),
             limits: self.limits.over(lower.limits),
             log: self.log.over(lower.log),
         }
@@ -116,6 +122,7 @@ impl NodeOverrides {
             raft: self.raft.resolve(),
             store: self.store.resolve(),
             reads: self.reads.resolve(),
+            history: self.history.resolve(),
             limits: self.limits.resolve(),
             log: self.log.resolve(),
         }
@@ -143,6 +150,7 @@ impl NodeConfig {
         self.raft.validate()?;
         self.store.validate()?;
         self.reads.validate()?;
+        self.history.validate()?;
         self.limits.validate()?;
         self.log.validate()
     }

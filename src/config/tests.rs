@@ -29,6 +29,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.client.advertise, "127.0.0.1:50051");
     assert_eq!(config.peer.advertise, "127.0.0.1:50151");
     assert_eq!((config.raft.heartbeat_ms, config.raft.snapshot_after_entries), (100, 50_000));
+    assert_eq!((config.history.retain_ms, config.history.retain_entries), (86_400_000, 100_000));
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.gateway.listen, OptionalListen::Off);
 }
@@ -80,7 +81,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 21);
+    assert_eq!(seen, 23);
 }
 
 #[test]
@@ -135,6 +136,8 @@ fn each_rule_names_its_key() {
         (&["--snapshot-after-entries", "0"], "raft.snapshot_after_entries"),
         (&["--block-cache-mib", "0"], "store.block_cache_mib"),
         (&["--write-buffer-mib", "9999999"], "store.write_buffer_mib"),
+        (&["--history-retain-ms", "999"], "history.retain_ms"),
+        (&["--history-retain-entries", "0"], "history.retain_entries"),
         (&["--request-timeout-ms", "0"], "limits.request_timeout_ms"),
         (&["--concurrent-evaluations", "0"], "limits.concurrent_evaluations"),
         (&["--waiting-writes", "0"], "limits.waiting_writes"),

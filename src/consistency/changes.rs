@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::model::{Error, ErrorCode, Revision, StoreId};
 use crate::raft::{AppliedMark, Replica};
-use crate::store::{ChangeRecord, RocksStore, StateStore};
+use crate::store::{ChangeRecord, StateStore, StoreError};
 
 /// Records kept in memory.
 const KEPT_RECORDS: usize = 1024;
@@ -46,7 +46,7 @@ pub trait ChangeSource: Send + Sync {
 
 /// The changelog of one node's replica.
 pub struct ReplicaChanges {
-    store: Arc<RocksStore>,
+    store: Arc<dyn StateStore>,
     applied: watch::Receiver<AppliedMark>,
     recent: Mutex<Recent>,
 }
@@ -93,6 +93,11 @@ impl ChangeSource for ReplicaChanges {
         let applied = self.applied.borrow().revision;
         if after >= applied {
             return Ok(Changes { records: Vec::new(), through: after });
+        }
+        // What this node happens to remember must not make it answer where another refuses.
+        let oldest = self.store.oldest();
+        if after < oldest {
+            return Err(StoreError::Expired { asked: after, oldest }.into());
         }
         if let Some(known) = self.recent.lock().get(store, after, applied, most) {
             return Ok(known);

@@ -1,6 +1,7 @@
-//! What one check may spend, and the meter that counts it. Spending more is an error, never an answer.
+//! What one check may spend, and the meter that counts it. Spending more is an error, never an answer; so is work that nobody
+//! waits for.
 
-use super::CheckError;
+use super::{CheckError, Waiter};
 
 /// Default of [`Budget::max_depth`]. A level costs well under 4 KiB of stack, so that this fits a 16 MiB stack; a test
 /// holds it to that.
@@ -12,8 +13,11 @@ pub const DEFAULT_MAX_STEPS: u64 = 1_000_000;
 /// Default of [`Budget::max_caveat_steps`]: under a second of work, and twenty times what one evaluation may take.
 pub const DEFAULT_MAX_CAVEAT_STEPS: u64 = 20_000_000;
 
+/// Tuples that are looked up or visited between two looks at whether anyone waits for the answer.
+const READS_BETWEEN_GLANCES: u64 = 1024;
+
 /// What one check may spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Budget {
     /// How deeply permissions may nest: each permission or relation counts one, and each operator inside one counts one.
     /// Chains of plain unions (groups in groups, `viewer + parent->view`) are followed without nesting and are not bound
@@ -23,11 +27,26 @@ pub struct Budget {
     pub max_steps: u64,
     /// How many steps the evaluations of all caveats may take together.
     pub max_caveat_steps: u64,
+    /// For whom.
+    pub waiter: Waiter,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { max_depth: DEFAULT_MAX_DEPTH, max_steps: DEFAULT_MAX_STEPS, max_caveat_steps: DEFAULT_MAX_CAVEAT_STEPS }
+        Self::on_behalf_of(Waiter::default())
+    }
+}
+
+impl Budget {
+    /// The default, as long as this one waits.
+    #[must_use]
+    pub fn on_behalf_of(waiter: Waiter) -> Self {
+        Self {
+            max_depth: DEFAULT_MAX_DEPTH,
+            max_steps: DEFAULT_MAX_STEPS,
+            max_caveat_steps: DEFAULT_MAX_CAVEAT_STEPS,
+            waiter,
+        }
     }
 }
 
@@ -46,13 +65,17 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(budget: Budget) -> Self {
-        Self { budget, depth: 0, reads: 0, evaluated: 0, caveat_steps_left: budget.max_caveat_steps }
+        Self { depth: 0, reads: 0, evaluated: 0, caveat_steps_left: budget.max_caveat_steps, budget }
     }
 
     /// One more tuple is about to be looked up, or was visited.
     pub(super) fn read(&mut self) -> Result<(), CheckError> {
         if self.reads >= self.budget.max_steps {
             return Err(CheckError::StepsExceeded { max_steps: self.budget.max_steps });
+        }
+        // A check that reads little is worth a glance too: many of them may make one request.
+        if self.reads.is_multiple_of(READS_BETWEEN_GLANCES) && !self.budget.waiter.waits() {
+            return Err(CheckError::GivenUp);
         }
         self.reads += 1;
         Ok(())

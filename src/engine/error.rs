@@ -55,6 +55,9 @@ pub enum CheckError {
         /// The budget.
         max_steps: u64,
     },
+    /// Nobody waits for the answer any more.
+    #[error("the deadline passed before the evaluation was done, or its caller has gone; try again with more time")]
+    GivenUp,
     /// A subject has the permission only if it does not have it: relationships form a cycle through an exclusion.
     #[error(
         "`{resource}#{permission}` excludes what depends on itself; remove the relationship that closes the cycle, or the \
@@ -108,6 +111,7 @@ impl From<CheckError> for Error {
             CheckError::StepsExceeded { max_steps } | CheckError::CaveatStepsExceeded { max_steps } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("maximum_steps_allowed", max_steps)
             }
+            CheckError::GivenUp => Self::new(ErrorCode::DeadlineExceeded, message),
             CheckError::CycleThroughExclusion { resource, permission } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("resource", resource).with("permission", permission)
             }
@@ -141,6 +145,7 @@ mod tests {
         assert_eq!(code(CheckError::DepthExceeded { max_depth: 1 }), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::StepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::CaveatStepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
+        assert_eq!(code(CheckError::GivenUp), ErrorCode::DeadlineExceeded);
         let cycle = CheckError::CycleThroughExclusion { resource: resource.clone(), permission: relation.clone() };
         assert_eq!(code(cycle), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::UnknownCaveat { name: "gone".into() }), ErrorCode::Internal);

@@ -22,8 +22,8 @@ use super::lookup::World;
 use super::reference::{FAILED, Holds, Reference, Spot, Truth};
 use super::testbed::{caveat, context, object, relation_name, stored, type_name};
 use super::{
-    Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Explanation, Plan, Proof, Standing, check, check_bulk,
-    explain,
+    Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Explanation, ExplanationRoom, Plan, Proof, Standing,
+    check, check_bulk, explain,
 };
 
 /// The relation that arrows follow comes first and never holds wildcards. Some names exist on one type only.
@@ -369,7 +369,7 @@ fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: Ra
     for item in &items {
         let result = alone(item);
         judge(&reference, item, &result)?;
-        let explained = explain(&plan, view, item, NOW, &budget, 10_000);
+        let explained = explain(&plan, view, item, NOW, &budget, ExplanationRoom { nodes: 10_000, bytes: 1 << 20 });
         judge_explanation(item, &result, &explained).map_err(|error| format!("{item:?}, explained: {error}"))?;
     }
     // Both contexts in one request, and each question in front of as well as behind the others.

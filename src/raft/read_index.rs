@@ -11,6 +11,7 @@ use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::monotonic;
 use super::codec;
 use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
@@ -60,7 +61,7 @@ impl ReadIndex {
                 Ok(Err(_)) => return Err(Error::new(ErrorCode::Unavailable, "this node is stopping")),
                 Err(_) => return Err(unconfirmed(&last)),
             }
-            if Instant::now() + RETRY_PAUSE >= deadline {
+            if monotonic() + RETRY_PAUSE >= deadline {
                 return Err(unconfirmed(&last));
             }
             tokio::time::sleep(RETRY_PAUSE).await;
@@ -91,7 +92,7 @@ where
 }
 
 async fn call(raft: &Raft, peers: &Peers, leader: &LeaderWatch) -> Answer {
-    let Some((id, address)) = leader.wait(Instant::now() + CALL_TIMEOUT).await else {
+    let Some((id, address)) = leader.wait(monotonic() + CALL_TIMEOUT).await else {
         return Err("no leader is known".into());
     };
     if id == peers.me().node_id {

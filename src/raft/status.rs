@@ -6,6 +6,7 @@ use openraft::metrics::RaftMetrics;
 use super::NodeAddress;
 use super::state_machine::AppliedMark;
 use super::types::TypeConfig;
+use crate::model::Revision;
 
 /// The part that a node plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct ReplicaStatus {
     pub committed: u64,
     /// The last index it applied, and the hash chain there.
     pub applied: AppliedMark,
+    /// The oldest revision that can still be read on it.
+    pub oldest: Revision,
     /// The last index in its snapshot.
     pub snapshot: u64,
     /// The last index it purged.
@@ -70,7 +73,7 @@ impl ReplicaStatus {
     pub(super) fn new(
         lineage: u64,
         metrics: &RaftMetrics<TypeConfig>,
-        applied: AppliedMark,
+        (oldest, applied): (Revision, AppliedMark),
         log_entries_appended: u64,
         log_fsyncs: u64,
     ) -> Self {
@@ -99,6 +102,7 @@ impl ReplicaStatus {
             last_log: metrics.last_log_index.unwrap_or(0),
             committed: index(&metrics.cluster_committed).max(index(&metrics.local_committed)),
             applied,
+            oldest,
             snapshot: index(&metrics.snapshot),
             purged: index(&metrics.purged),
             members: members.collect(),

@@ -24,6 +24,17 @@ pub enum JoinStage {
     CatchingUp,
     /// This node is a voter; the join is over.
     Voter,
+    /// This node has caught up and stays a learner; the join is over.
+    Learner,
+}
+
+/// What a node joins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinAs {
+    /// It gets a vote once it has caught up.
+    Voter,
+    /// It has everything, serves every read, and has no vote.
+    Learner,
 }
 
 /// One report on a join.
@@ -90,6 +101,8 @@ pub struct ClusterStatus {
     pub committed: Revision,
     /// How much of it is applied.
     pub applied: Revision,
+    /// The oldest revision that can still be read on it.
+    pub oldest: Revision,
     /// What the last snapshot covers.
     pub snapshot: Revision,
     /// What was removed from the log.
@@ -119,9 +132,13 @@ pub trait ClusterAdmin: Send + Sync {
     fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>>;
 
     /// Makes this waiting node join the cluster of the first of `peers` that answers. The stream ends after
-    /// [`JoinStage::Voter`] or the first error. Calling it again continues an interrupted join.
-    fn join(&self, peers: Vec<String>)
-    -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
+    /// [`JoinStage::Voter`] or [`JoinStage::Learner`], or the first error. Calling it again continues an interrupted join, and
+    /// makes a learner a voter where that is asked for.
+    fn join(
+        &self,
+        peers: Vec<String>,
+        join_as: JoinAs,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
 
     /// What this node knows, without asking another.
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;

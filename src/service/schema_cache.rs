@@ -20,13 +20,15 @@ const KEPT_TEXT_BYTES: usize = 16 << 20;
 pub(super) struct ReadySchema {
     /// The entry that wrote it.
     pub(super) revision: Option<Revision>,
+    /// As it was written. One copy, however many explanations show it.
+    pub(super) text: Arc<str>,
     /// How to evaluate it; knows the schema too.
     pub(super) plan: Plan,
 }
 
 impl ReadySchema {
-    fn new(revision: Option<Revision>, schema: Schema) -> Self {
-        Self { revision, plan: Plan::new(Arc::new(schema)) }
+    fn new(revision: Option<Revision>, text: Arc<str>, schema: Schema) -> Self {
+        Self { revision, text, plan: Plan::new(Arc::new(schema)) }
     }
 
     /// What it says.
@@ -52,15 +54,13 @@ pub(super) struct SchemaCache {
 #[derive(Debug)]
 struct Entry {
     key: Key,
-    text_bytes: usize,
     ready: Arc<ReadySchema>,
 }
 
 impl SchemaCache {
     /// The schema that is in force in `view`. Reads storage and may parse: not for the threads of the network.
     pub(super) fn of(&self, store: StoreId, view: &dyn ReadView) -> Result<Arc<ReadySchema>, Error> {
-        let stored = view.schema()?;
-        let key = Key { store, revision: stored.as_ref().map(|stored| stored.revision) };
+        let key = Key { store, revision: view.schema_revision()? };
         if let Some(found) = self.take_hit(key) {
             return Ok(found);
         }
@@ -68,6 +68,7 @@ impl SchemaCache {
         if let Some(found) = self.take_hit(key) {
             return Ok(found);
         }
+        let stored = view.schema()?;
         let schema = match &stored {
             None => Schema::default(),
             Some(stored) => spicedb::parse(&stored.text).map_err(|error| {
@@ -75,8 +76,9 @@ impl SchemaCache {
                 Error::new(ErrorCode::Internal, message)
             })?,
         };
-        let ready = Arc::new(ReadySchema::new(key.revision, schema));
-        self.insert(key, stored.map_or(0, |stored| stored.text.len()), Arc::clone(&ready));
+        let text = stored.map(|stored| stored.text).unwrap_or_default();
+        let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
+        self.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
 
@@ -88,17 +90,17 @@ impl SchemaCache {
         entries.last().map(|entry| Arc::clone(&entry.ready))
     }
 
-    fn insert(&self, key: Key, text_bytes: usize, ready: Arc<ReadySchema>) {
+    fn insert(&self, key: Key, ready: Arc<ReadySchema>) {
         let mut entries = self.entries.lock();
-        let mut bytes = text_bytes + entries.iter().map(|entry| entry.text_bytes).sum::<usize>();
+        let mut bytes = ready.text.len() + entries.iter().map(|entry| entry.ready.text.len()).sum::<usize>();
         let fits = |count: usize, bytes: usize| count < KEPT && bytes <= KEPT_TEXT_BYTES;
         let mut oldest = 0;
         while oldest < entries.len() && !fits(entries.len() - oldest, bytes) {
-            bytes -= entries[oldest].text_bytes;
+            bytes -= entries[oldest].ready.text.len();
             oldest += 1;
         }
         entries.drain(..oldest);
-        entries.push(Entry { key, text_bytes, ready });
+        entries.push(Entry { key, ready });
     }
 }
 
@@ -106,8 +108,8 @@ impl SchemaCache {
 mod tests {
     use super::*;
 
-    fn ready() -> Arc<ReadySchema> {
-        Arc::new(ReadySchema::new(None, Schema::default()))
+    fn ready(text_bytes: usize) -> Arc<ReadySchema> {
+        Arc::new(ReadySchema::new(None, " ".repeat(text_bytes).into(), Schema::default()))
     }
 
     #[test]
@@ -115,16 +117,16 @@ mod tests {
         let cache = SchemaCache::default();
         let key = |n: usize| Key { store: StoreId::DEFAULT, revision: Some(Revision::new(n as u64)) };
         for n in 0..KEPT {
-            cache.insert(key(n), 1, ready());
+            cache.insert(key(n), ready(1));
         }
         assert!(cache.take_hit(key(0)).is_some());
-        cache.insert(key(KEPT), 1, ready());
+        cache.insert(key(KEPT), ready(1));
         assert!(cache.take_hit(key(0)).is_some(), "was used");
         assert!(cache.take_hit(key(1)).is_none(), "was the oldest");
         assert_eq!(cache.entries.lock().len(), KEPT);
-        cache.insert(key(KEPT + 1), KEPT_TEXT_BYTES - 2, ready());
+        cache.insert(key(KEPT + 1), ready(KEPT_TEXT_BYTES - 2));
         assert_eq!(cache.entries.lock().len(), 3, "two small ones have room beside it");
-        cache.insert(key(KEPT + 2), 2 * KEPT_TEXT_BYTES, ready());
+        cache.insert(key(KEPT + 2), ready(2 * KEPT_TEXT_BYTES));
         assert!(cache.take_hit(key(KEPT + 2)).is_some(), "the one in use is kept whatever its size");
         assert_eq!(cache.entries.lock().len(), 1);
     }
@@ -133,7 +135,7 @@ mod tests {
     fn versions_of_different_stores_are_kept_apart() {
         let cache = SchemaCache::default();
         let key = |store| Key { store: StoreId::new(store), revision: Some(Revision::new(1)) };
-        cache.insert(key(1), 1, ready());
+        cache.insert(key(1), ready(1));
         assert!(cache.take_hit(key(2)).is_none());
     }
 }

@@ -1,18 +1,13 @@
 //! What a change of schema would do, beforehand: the same judgement that a write is under, on a view, without writing.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
 
+use super::orphans::{SearchBounds, search};
 use super::{Call, Services};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, SubjectFilter, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, limits};
-use crate::schema::guards::{Guard, never_allowed, orphaning};
+use crate::model::{Error, TupleKey, limits};
+use crate::schema::guards::{never_allowed, orphaning};
 use crate::schema::{SchemaChange, diff, spicedb};
-use crate::store::ReadView;
-
-/// Relationships that one obstacle names.
-const EXAMPLES: usize = 3;
 
 /// What a change of schema would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,67 +48,25 @@ impl Services {
             let refused = never_allowed(old, &new).into_iter();
             let refused = refused.map(|it| Obstacle { reason: it.what, relationships: 0, examples: Vec::new() });
             let mut obstacles: Vec<Obstacle> = refused.collect();
-            let mut search = Search { view: view.as_ref(), now, rows: limits::PLAN_ROWS, until: call.deadline };
-            for guard in orphaning(old, &new) {
-                obstacles.extend(search.in_the_way(guard)?);
-            }
-            Ok(SchemaPlan { changes, obstacles, incomplete: search.rows == 0, zookie })
+            let guards = orphaning(old, &new);
+            let bounds = SearchBounds { rows: limits::PLAN_ROWS, until: call.deadline };
+            let orphans = search(view.as_ref(), &guards, now, bounds)?;
+            let in_the_way = guards.into_iter().zip(orphans.by_guard).filter(|(_, found)| found.count > 0);
+            obstacles.extend(in_the_way.map(|(guard, found)| Obstacle {
+                reason: guard.what,
+                relationships: found.count,
+                examples: found.examples,
+            }));
+            Ok(SchemaPlan { changes, obstacles, incomplete: orphans.incomplete, zookie })
         };
         self.pool.run(call.deadline, plan).await
     }
 }
 
-/// Looks for tuples in the way, within bounds that hold for all guards together.
-struct Search<'a> {
-    view: &'a dyn ReadView,
-    /// What has expired by then is in nobody's way.
-    now: TimestampMs,
-    /// How many more may be looked at; 0 once there was no end of them.
-    rows: usize,
-    until: Instant,
-}
-
-impl Search<'_> {
-    fn in_the_way(&mut self, guard: Guard) -> Result<Option<Obstacle>, Error> {
-        const BETWEEN_GLANCES_AT_THE_CLOCK: usize = 1024;
-        let mut found = Obstacle { reason: guard.what, relationships: 0, examples: Vec::new() };
-        if self.rows == 0 {
-            return Ok(None);
-        }
-        self.view.scan(&surroundings(&guard.filter), None, &mut |row| {
-            self.rows -= 1;
-            let Tuple { key, qualifiers } = row.tuple;
-            if !qualifiers.expired(self.now) && guard.filter.matches_qualified(&key, &qualifiers) {
-                found.relationships += 1;
-                if found.examples.len() < EXAMPLES {
-                    found.examples.push(key);
-                }
-            }
-            let late = self.rows.is_multiple_of(BETWEEN_GLANCES_AT_THE_CLOCK) && Instant::now() >= self.until;
-            if late {
-                self.rows = 0;
-            }
-            if self.rows == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok((found.relationships > 0).then_some(found))
-    }
-}
-
-/// A filter for all tuples that have to be read to find those that `filter` means, so that each one read is also counted.
-fn surroundings(filter: &TupleFilter) -> TupleFilter {
-    match &filter.subject {
-        Some(subject) if filter.resource_type.is_none() || subject.subject_id.is_some() => TupleFilter {
-            subject: Some(SubjectFilter { relation: SubjectRelationFilter::Any, ..subject.clone() }),
-            ..TupleFilter::default()
-        },
-        Some(_) | None => TupleFilter { resource_type: filter.resource_type.clone(), ..TupleFilter::default() },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::{ErrorCode, UpdateKind};
+
+    use crate::model::{ErrorCode, TimestampMs, UpdateKind};
     use crate::service::WriteTuples;
     use crate::service::testing::{SCHEMA, TestNode, call, update};
 
@@ -177,24 +130,5 @@ mod tests {
         let plan = services.plan_schema(call(), new).await.expect("valid");
         let found: Vec<_> = plan.obstacles.iter().map(|it| (it.relationships, it.examples.clone())).collect();
         assert_eq!(found, [(1, vec![update(UpdateKind::Touch, "doc:a#own@user:there").tuple.key])]);
-    }
-
-    #[tokio::test]
-    async fn a_search_ends_within_its_bounds_and_says_so() {
-        let (node, services) = TestNode::start();
-        services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
-        let updates = (0..10).map(|n| update(UpdateKind::Touch, &format!("document:d{n}#viewer@user:b"))).collect();
-        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
-        let view = services.view(call(), Requirement::FullyConsistent).await.expect("there");
-        let old = spicedb::parse(SCHEMA).expect("valid");
-        let guards = orphaning(&old, &crate::schema::Schema::default());
-        for (rows, until, counted) in [(100, call().deadline, 10), (4, call().deadline, 4)] {
-            let mut search = Search { view: view.as_ref(), now: TimestampMs(0), rows, until };
-            let guard = guards.iter().find(|guard| guard.what.contains("`document`")).expect("one of them").clone();
-            let found = search.in_the_way(guard).expect("readable").expect("in the way");
-            assert_eq!((found.relationships, found.examples.len()), (counted, EXAMPLES));
-            assert_eq!(search.rows, rows - usize::try_from(counted).expect("small"));
-        }
-        drop(node);
     }
 }

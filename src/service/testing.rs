@@ -13,16 +13,15 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Counter, Error, ErrorCode, ObjectRef, Precondition, PreconditionKind, RelationName, Revision, StoreId, SubjectRef,
-    TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    Error, ErrorCode, Floors, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleKey,
+    TupleUpdate, UpdateKind,
 };
-use crate::raft::{
-    Applied, ChangeCounter, CommandBody, DeleteTuples, Outcome, Propose, ProposeError, Refusal, WriteSchema,
-    WriteTuples,
-};
-use crate::store::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore};
+use crate::raft::{Applied, CommandBody, Propose, ProposeError, WriteSchema, apply_alone, floors_of, wall_clock};
+use crate::store::{MemoryStore, ReadView, StateBatch, StateStore};
 
 pub(crate) const LINEAGE: u64 = 0x51;
+/// The age up to which the node answers without asking.
+pub(crate) const CEILING: Duration = Duration::from_secs(10);
 const STORE: StoreId = StoreId::DEFAULT;
 
 /// The schema that most tests use.
@@ -37,9 +36,13 @@ pub(crate) const SCHEMA: &str = "
 
 #[derive(Default)]
 pub(crate) struct TestNode {
-    store: MemoryStore,
+    store: Arc<MemoryStore>,
     /// Follows what is applied.
     mark: watch::Sender<Revision>,
+    /// Every view that was asked for, in order.
+    pub(crate) asked: Mutex<Vec<Requirement>>,
+    /// Commands of others: each view lets one of them in first.
+    pub(crate) meanwhile: Mutex<VecDeque<CommandBody>>,
     /// One proposal at a time.
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
@@ -55,8 +58,19 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// A member with use cases attached.
     pub(crate) fn start() -> (Arc<Self>, Arc<Services>) {
+        Self::start_with(Services::new(limits()))
+    }
+
+    /// The same, and readers that take nothing are given up soon.
+    pub(crate) fn start_impatient() -> (Arc<Self>, Arc<Services>) {
+        let mut services = Services::new(limits());
+        services.reader_patience = Duration::from_millis(200);
+        Self::start_with(services)
+    }
+
+    fn start_with(services: Services) -> (Arc<Self>, Arc<Services>) {
         let node = Arc::new(Self::default());
-        let services = Arc::new(Services::new(limits()));
+        let services = Arc::new(services);
         services.attach(node.clone(), node.clone(), node.clone());
         services.mark_ready();
         (node, services)
@@ -75,116 +89,11 @@ impl TestNode {
     }
 
     pub(crate) fn apply(&self, body: CommandBody) -> Applied {
-        let before = self.store.view(STORE, self.store.applied()).expect("readable");
-        let revision = Revision::new(self.store.applied().index() + 1);
-        let mut batch = self.store.batch();
-        let outcome = match body {
-            CommandBody::WriteTuples(write) => write_tuples(before.as_ref(), &mut batch, revision, write),
-            CommandBody::DeleteTuples(delete) => delete_tuples(before.as_ref(), &mut batch, revision, delete),
-            CommandBody::WriteSchema(write) => write_schema(before.as_ref(), &mut batch, revision, write),
-            CommandBody::ChangeCounter(change) => change_counter(&mut batch, revision, change),
-            CommandBody::AdmitNode(_) => Outcome::Admitted { node_id: 1 },
-        };
-        batch.commit(revision).expect("commits");
-        self.mark.send_replace(revision);
-        Applied { revision, outcome }
+        let proposed_at = wall_clock().max(*self.cluster_time.lock());
+        let applied = apply_alone(&self.store, proposed_at, body);
+        self.mark.send_replace(applied.revision);
+        applied
     }
-}
-
-fn first_match(view: &dyn ReadView, filter: &TupleFilter) -> Option<TupleKey> {
-    let mut found = None;
-    view.scan(filter, None, &mut |row| {
-        found = Some(row.tuple.key);
-        ControlFlow::Break(())
-    })
-    .expect("scans");
-    found
-}
-
-fn failed_precondition(view: &dyn ReadView, preconditions: &[Precondition]) -> Option<Outcome> {
-    let position = preconditions.iter().position(|precondition| {
-        let matched = first_match(view, &precondition.filter).is_some();
-        matched != (precondition.kind == PreconditionKind::MustMatch)
-    })?;
-    Some(Outcome::Refused(Refusal::PreconditionFailed { position: u32::try_from(position).expect("few") }))
-}
-
-fn schema_revision(view: &dyn ReadView) -> Option<Revision> {
-    view.schema().expect("readable").map(|schema| schema.revision)
-}
-
-fn write_tuples(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, write: WriteTuples) -> Outcome {
-    let current = schema_revision(view);
-    if current != Some(write.schema_revision) {
-        return Outcome::Refused(Refusal::SchemaChanged { current });
-    }
-    if let Some(failed) = failed_precondition(view, &write.preconditions) {
-        return failed;
-    }
-    let exists = |update: &&TupleUpdate| view.lookup(&update.tuple.key).expect("readable").is_some();
-    if let Some(update) = write.updates.iter().filter(|update| update.kind == UpdateKind::Create).find(exists) {
-        return Outcome::Refused(Refusal::AlreadyExists { key: update.tuple.key.clone() });
-    }
-    for TupleUpdate { kind, tuple } in &write.updates {
-        match kind {
-            UpdateKind::Create | UpdateKind::Touch => batch.put(STORE, at, tuple).expect("writes"),
-            UpdateKind::Delete => batch.delete(STORE, at, &tuple.key).expect("writes"),
-        }
-    }
-    let (updates, metadata_json) = (write.updates, write.metadata_json);
-    let change = ChangeRecord { op_id: 0, updates, schema_changed: false, metadata_json };
-    batch.put_change(STORE, at, &change).expect("writes");
-    Outcome::Done
-}
-
-fn delete_tuples(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, delete: DeleteTuples) -> Outcome {
-    if let Some(failed) = failed_precondition(view, &delete.preconditions) {
-        return failed;
-    }
-    let mut keys = Vec::new();
-    view.scan(&delete.filter, None, &mut |row| {
-        keys.push(row.tuple.key);
-        ControlFlow::Continue(())
-    })
-    .expect("scans");
-    let limit = usize::try_from(delete.limit).expect("small");
-    let partial = keys.len() > limit;
-    if partial && !delete.allow_partial {
-        return Outcome::Refused(Refusal::TooManyDeletes { limit: delete.limit });
-    }
-    keys.truncate(limit);
-    for key in &keys {
-        batch.delete(STORE, at, key).expect("writes");
-    }
-    Outcome::Deleted { count: keys.len() as u64, partial }
-}
-
-fn write_schema(view: &dyn ReadView, batch: &mut impl StateBatch, at: Revision, write: WriteSchema) -> Outcome {
-    let current = schema_revision(view);
-    if current != write.replaces {
-        return Outcome::Refused(Refusal::SchemaChanged { current });
-    }
-    for (position, guard) in write.orphan_guards.iter().enumerate() {
-        if let Some(example) = first_match(view, guard) {
-            let position = u32::try_from(position).expect("few");
-            return Outcome::Refused(Refusal::WouldOrphan { position, example });
-        }
-    }
-    batch.put_schema(STORE, at, &write.text).expect("writes");
-    Outcome::Done
-}
-
-fn change_counter(batch: &mut impl StateBatch, at: Revision, change: ChangeCounter) -> Outcome {
-    let mut counters = batch.counters(STORE).expect("readable");
-    let place = counters.iter().position(|counter| counter.name == change.name);
-    match (place, change.filter) {
-        (Some(_), Some(_)) => return Outcome::Refused(Refusal::CounterExists),
-        (None, None) => return Outcome::Refused(Refusal::UnknownCounter),
-        (None, Some(filter)) => counters.push(Counter { name: change.name, filter }),
-        (Some(place), None) => drop(counters.remove(place)),
-    }
-    batch.put_counters(STORE, at, &counters).expect("writes");
-    Outcome::Done
 }
 
 impl Propose for TestNode {
@@ -210,6 +119,10 @@ impl ViewSource for TestNode {
         requirement: Requirement,
         _: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
+        self.asked.lock().push(requirement);
+        if let Some(other) = self.meanwhile.lock().pop_front() {
+            self.apply(other);
+        }
         let applied = self.applied();
         let revision = match requirement {
             Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
@@ -223,6 +136,14 @@ impl ViewSource for TestNode {
             }
         };
         async move { Ok(self.store.view(store, revision?)?) }.boxed()
+    }
+
+    fn floors(&self, store: StoreId) -> Arc<Floors> {
+        floors_of(&self.store, store)
+    }
+
+    fn ceiling(&self) -> Duration {
+        CEILING
     }
 
     fn lineage(&self) -> u64 {
@@ -263,7 +184,8 @@ pub(crate) fn limits() -> ServiceLimits {
 }
 
 pub(crate) fn call() -> Call {
-    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20), staleness: StalenessBound::None }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    Call { store: STORE, deadline, stream_deadline: None, staleness: StalenessBound::None }
 }
 
 /// `document:a#viewer@user:b`, `…@group:g#member`.
@@ -289,8 +211,11 @@ pub(crate) fn schema_change(node: &TestNode, text: &str) -> CommandBody {
     let current = node.store.view(STORE, node.applied()).expect("readable");
     CommandBody::WriteSchema(WriteSchema {
         store: STORE,
-        replaces: schema_revision(current.as_ref()),
+        replaces: current.schema().expect("readable").map(|schema| schema.revision),
         orphan_guards: Vec::new(),
+        judged_at: current.revision(),
+        expired_by: TimestampMs(0),
         text: text.to_owned(),
+        request: None,
     })
 }

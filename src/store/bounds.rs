@@ -4,7 +4,7 @@ use crate::model::Revision;
 
 use super::StoreError;
 
-/// What a store can be asked about.
+/// What a store can be asked about. The oldest is never above the applied.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retained {
     /// The oldest readable revision.
@@ -27,17 +27,18 @@ impl Retained {
 }
 
 /// The revisions at which a batch writes. They only grow: what a view may already show is never written again, which is
-/// what makes views stable without a lock.
+/// what makes views stable without a lock. Beside them, what the batch lets go of.
 #[derive(Debug)]
 pub(super) struct WriteOrder {
     base: Revision,
     last: Revision,
+    oldest: Revision,
 }
 
 impl WriteOrder {
-    /// For a batch on top of the state at `base`.
-    pub(super) fn above(base: Revision) -> Self {
-        Self { base, last: base }
+    /// For a batch on top of what is there.
+    pub(super) fn above(retained: Retained) -> Self {
+        Self { base: retained.applied, last: retained.applied, oldest: retained.oldest }
     }
 
     /// Notes a write at `at`.
@@ -50,11 +51,18 @@ impl WriteOrder {
         self.last = at;
     }
 
-    /// Judges the revision that the batch is committed as.
+    /// Notes that what is below `oldest` goes.
+    pub(super) fn expire_below(&mut self, oldest: Revision) {
+        self.oldest = self.oldest.max(oldest);
+    }
+
+    /// Judges the revision that the batch is committed as; what can be asked for from then on.
     ///
     /// # Panics
-    /// When it is below the applied state or below a write of the batch.
-    pub(super) fn finish(&self, applied: Revision) {
+    /// When it is below the applied state, below a write of the batch, or itself let go of.
+    pub(super) fn finish(&self, applied: Revision) -> Retained {
         assert!(applied >= self.last, "committed as revision {applied}, but it wrote at {}", self.last);
+        assert!(self.oldest <= applied, "nothing below {} is kept, and the state is at {applied}", self.oldest);
+        Retained { oldest: self.oldest, applied }
     }
 }

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::api::errors::to_status;
 use crate::model::{Error, ErrorCode};
-use crate::service::{ClusterAdmin, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState};
+use crate::service::{ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState};
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
 
@@ -36,12 +36,13 @@ impl ClusterService for Cluster {
     }
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {
-        let peers = request.into_inner().peers;
+        let wire::JoinRequest { peers, learner } = request.into_inner();
         if peers.is_empty() || peers.len() > MOST_PEERS {
             let message = format!("name 1 to {MOST_PEERS} peer addresses (host:port) of members");
             return Err(to_status(Error::new(ErrorCode::InvalidArgument, message)));
         }
-        let progress = self.admin.join(peers).await.map_err(to_status)?;
+        let join_as = if learner { JoinAs::Learner } else { JoinAs::Voter };
+        let progress = self.admin.join(peers, join_as).await.map_err(to_status)?;
         Ok(Response::new(progress.map(|report| report.map(from_progress).map_err(to_status)).boxed()))
     }
 
@@ -69,6 +70,7 @@ fn from_progress(progress: JoinProgress) -> wire::JoinProgress {
         JoinStage::Admitted => wire::join_progress::Stage::Admitted,
         JoinStage::CatchingUp => wire::join_progress::Stage::CatchingUp,
         JoinStage::Voter => wire::join_progress::Stage::Voter,
+        JoinStage::Learner => wire::join_progress::Stage::Learner,
     };
     wire::JoinProgress {
         stage: stage.into(),
@@ -112,6 +114,7 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
         applied_index: status.applied.index(),
         snapshot_index: status.snapshot.index(),
         purged_index: status.purged.index(),
+        oldest_index: status.oldest.index(),
         state_hash: status.state_hash,
         members: status.members.into_iter().map(from_member).collect(),
         log_entries_appended: status.log_entries_appended,
@@ -143,6 +146,7 @@ mod tests {
             last_log: Revision::new(5),
             committed: Revision::new(6),
             applied: Revision::new(7),
+            oldest: Revision::new(12),
             snapshot: Revision::new(8),
             purged: Revision::new(9),
             state_hash: "hash".to_owned(),
@@ -154,7 +158,7 @@ mod tests {
         assert_eq!(found.state(), wire::status_response::State::Leader);
         assert_eq!((found.node_id, found.term, found.leader_id), (2, 3, 4));
         assert_eq!((found.last_log_index, found.committed_index, found.applied_index), (5, 6, 7));
-        assert_eq!((found.snapshot_index, found.purged_index), (8, 9));
+        assert_eq!((found.snapshot_index, found.purged_index, found.oldest_index), (8, 9, 12));
         assert_eq!((found.log_entries_appended, found.log_fsyncs), (10, 11));
         assert_eq!((found.lineage.as_str(), found.state_hash.as_str()), ("00000000000000ab", "hash"));
         assert_eq!(found.members[0].matched_index, Some(14));

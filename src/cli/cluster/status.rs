@@ -15,7 +15,7 @@ Examples:
   quorate cluster status
   quorate cluster status --endpoint node-2:50051 --json
 
-LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
+OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
 applied: two members at the same index must have the same. Exit code 1 when they have not.";
 
 /// A member that does not answer must not hold up the picture of the others.

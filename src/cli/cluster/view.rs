@@ -67,8 +67,9 @@ impl ClusterView {
             return output.line("Make it the first of a new one with `quorate cluster init`, or let it join one.");
         }
         output.line(format_args!("cluster {}, term {}: {}", asked.lineage, asked.term, self.leader()))?;
-        let mut rows =
-            table(&["NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "APPLIED", "LAG", "SNAPSHOT", "HASH"]);
+        let mut rows = table(&[
+            "NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "OLDEST", "APPLIED", "LAG", "SNAPSHOT", "HASH",
+        ]);
         let committed = self.committed();
         for (member, said) in self.rows() {
             let of = |value: fn(&StatusResponse) -> String| said.map_or_else(|| "-".to_owned(), value);
@@ -85,6 +86,7 @@ impl ClusterView {
                 member.client_address.clone(),
                 member.peer_address.clone(),
                 of(|said| said.term.to_string()),
+                of(|said| said.oldest_index.to_string()),
                 of(|said| said.applied_index.to_string()),
                 lag,
                 of(|said| said.snapshot_index.to_string()),
@@ -126,6 +128,7 @@ fn status_json(said: &StatusResponse) -> Value {
         "leader_id": said.leader_id,
         "last_log_index": said.last_log_index,
         "committed_index": said.committed_index,
+        "oldest_index": said.oldest_index,
         "applied_index": said.applied_index,
         "snapshot_index": said.snapshot_index,
         "purged_index": said.purged_index,

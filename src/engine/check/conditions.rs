@@ -11,7 +11,7 @@ use crate::engine::budget::Meter;
 use crate::engine::explanation::{CaveatProof, CaveatResult, Standing, TupleProof};
 use crate::engine::plan::Plan;
 use crate::engine::{CheckError, Circumstances};
-use crate::model::{CaveatUse, Qualifiers};
+use crate::model::{CaveatUse, Qualifiers, TimestampMs};
 use crate::store::TupleRow;
 
 use super::objects::Mode;
@@ -44,6 +44,11 @@ impl Verdict {
     }
 }
 
+/// The earlier of two times, where there are any.
+pub(in crate::engine) fn earlier(one: Option<TimestampMs>, other: Option<TimestampMs>) -> Option<TimestampMs> {
+    one.into_iter().chain(other).min()
+}
+
 /// Judges tuples, and remembers what it judged.
 #[derive(Debug)]
 pub(super) struct Conditions<'a> {
@@ -54,11 +59,13 @@ pub(super) struct Conditions<'a> {
     remembered_bytes: usize,
     /// Whether any tuple was met whose caveat could not be judged.
     met_open: bool,
+    /// The first time at which something that was met expires.
+    next_expiry: Option<TimestampMs>,
 }
 
 impl<'a> Conditions<'a> {
     pub(super) fn new(plan: &'a Plan, circumstances: &'a Circumstances) -> Self {
-        Self { plan, circumstances, verdicts: HashMap::new(), remembered_bytes: 0, met_open: false }
+        Self { plan, circumstances, verdicts: HashMap::new(), remembered_bytes: 0, met_open: false, next_expiry: None }
     }
 
     /// The same for an evaluation that has met nothing yet.
@@ -71,11 +78,17 @@ impl<'a> Conditions<'a> {
         self.met_open
     }
 
+    /// The first time at which something that was met expires, for any subject. Until then, every verdict stands.
+    pub(super) fn next_expiry(&self) -> Option<TimestampMs> {
+        self.next_expiry
+    }
+
     /// Whether a tuple counts; `None` where it has expired, and so is not there.
     pub(super) fn judge(&mut self, qualifiers: &Qualifiers, meter: &mut Meter) -> Result<Option<Verdict>, CheckError> {
         if qualifiers.expired(self.circumstances.now) {
             return Ok(None);
         }
+        self.next_expiry = earlier(self.next_expiry, qualifiers.expires_at);
         let Some(caveat) = &qualifiers.caveat else { return Ok(Some(Verdict::True)) };
         let known =
             self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();

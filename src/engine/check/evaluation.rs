@@ -66,9 +66,9 @@ impl<'a> Evaluation<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<Decision, CheckError> {
-        self.reader.meter = Meter::new(budget);
+        self.reader.meter = Meter::new(budget.clone());
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
         let decision = match self.value(root)? {
             Standing::True => Decision::Allowed,

@@ -16,16 +16,15 @@ use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::budget::Budget;
-use crate::engine::explanation::{Condition, Explanation, Proof, Standing, Step};
+use crate::engine::explanation::{Condition, Explanation, ExplanationRoom, Proof, Standing, Step};
 use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, RelationPlan};
+use crate::model::limits::EXPLAIN_LEVELS;
 use crate::model::{ObjectId, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey};
 use crate::store::TupleRow;
 
 use super::evaluation::Evaluation;
 use super::objects::{Mode, Node};
 
-/// Levels of an explanation; what lies deeper is left out.
-const MAX_DEPTH: usize = 200;
 /// Tuples that are read at a time.
 const PAGE: usize = 128;
 
@@ -33,6 +32,7 @@ const PAGE: usize = 128;
 struct Drawing {
     seen: HashSet<Node>,
     nodes_left: usize,
+    bytes_left: usize,
     depth: usize,
     truncated: bool,
 }
@@ -119,18 +119,20 @@ enum To {
 type Lead<'l> = &'l dyn Fn(&SubjectRef) -> Option<To>;
 
 impl<'a> Evaluation<'a> {
-    /// Why `member` of `object` has the value that it was found to have, with about so many nodes at the most. The evaluation
-    /// is not to be asked again.
+    /// Why `member` of `object` has the value that it was found to have, as far as there is room. The evaluation is not to be
+    /// asked again.
     pub(super) fn explain(
         mut self,
         member: MemberId,
         object: &ObjectId,
         standing: Standing,
-        budget: Budget,
-        max_nodes: usize,
+        budget: &Budget,
+        room: ExplanationRoom,
     ) -> Explanation {
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
-        let mut drawing = Drawing { seen: HashSet::new(), nodes_left: max_nodes.max(1), depth: 0, truncated: false };
+        let ExplanationRoom { nodes, bytes } = room;
+        let mut drawing =
+            Drawing { seen: HashSet::new(), nodes_left: nodes.max(1), bytes_left: bytes, depth: 0, truncated: false };
         let root = match self.decide(member, object, budget) {
             Ok(_) => self.proof(root, standing, &mut drawing),
             Err(_) => {
@@ -156,7 +158,7 @@ impl<'a> Evaluation<'a> {
 
     /// The proof of a node, if there is room for it.
     fn proof_within(&mut self, node: Node, drawing: &mut Drawing) -> Result<Option<Proof>, CheckError> {
-        if drawing.nodes_left == 0 || drawing.depth == MAX_DEPTH {
+        if drawing.nodes_left == 0 || drawing.depth == EXPLAIN_LEVELS {
             drawing.truncated = true;
             return Ok(None);
         }
@@ -444,7 +446,7 @@ impl<'a> Evaluation<'a> {
             let full = page.len() == PAGE;
             after = page.last().map(|row| row.tuple.key.clone());
             for row in page {
-                if drawing.nodes_left == 0 {
+                if drawing.nodes_left == 0 || drawing.bytes_left < row.tuple.text_bytes() {
                     drawing.truncated = true;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -469,6 +471,7 @@ impl<'a> Evaluation<'a> {
         shown: &mut Shown,
         drawing: &mut Drawing,
     ) -> Result<ControlFlow<()>, CheckError> {
+        let bytes = row.tuple.text_bytes();
         let object = self.reader.objects.intern(&row.tuple.key.subject.object.object_id);
         let next = match to {
             To::End | To::Nowhere => None,
@@ -493,6 +496,7 @@ impl<'a> Evaluation<'a> {
             return Ok(ControlFlow::Continue(()));
         }
         drawing.nodes_left = drawing.nodes_left.saturating_sub(1);
+        drawing.bytes_left = drawing.bytes_left.saturating_sub(bytes);
         let proof = match next {
             Some(next) if tuple.standing != Standing::False => self.proof_within(next, drawing)?,
             Some(_) | None => None,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::engine::ExplanationRoom;
 use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, minus, or, tuple};
 use crate::engine::{CheckItem, Explanation, Proof, Standing, explain};
 
@@ -31,7 +32,8 @@ fn ask(bench: &Bench, question: &str, max_nodes: usize) -> Explanation {
         context: bench.circumstances.context.clone(),
     };
     let now = bench.circumstances.now;
-    explain(&bench.plan, &*bench.view, &item, now, &bench.budget, max_nodes).unwrap().1
+    let room = ExplanationRoom { nodes: max_nodes, bytes: 1 << 20 };
+    explain(&bench.plan, &*bench.view, &item, now, &bench.budget, room).unwrap().1
 }
 
 fn draw(explanation: &Explanation) -> String {

@@ -2,8 +2,8 @@
 
 use crate::engine::explanation::Standing;
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, CheckError, Circumstances, Explanation};
-use crate::model::{Decision, ObjectId, SubjectRef};
+use crate::engine::{Budget, CheckError, Circumstances, Explanation, ExplanationRoom};
+use crate::model::{Decision, ObjectId, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
 use super::conditions::Conditions;
@@ -42,7 +42,7 @@ impl<'a> SubjectChecks<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
         let remembered = self.evaluation.take();
         // Where it hangs on the order of questions whether there is an answer at all, each is asked as if it were the first.
@@ -62,8 +62,8 @@ impl<'a> SubjectChecks<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
-        max_nodes: usize,
+        budget: &Budget,
+        room: ExplanationRoom,
     ) -> Result<(CheckOutcome, Explanation), CheckError> {
         let outcome = self.decide(member, object, budget)?;
         let standing = match &outcome.decision {
@@ -71,7 +71,7 @@ impl<'a> SubjectChecks<'a> {
             Decision::Denied => Standing::False,
             Decision::Conditional { .. } => Standing::Open,
         };
-        let explanation = self.fresh().ranked().explain(member, object, standing, budget, max_nodes);
+        let explanation = self.fresh().ranked().explain(member, object, standing, budget, room);
         Ok((outcome, explanation))
     }
 
@@ -104,12 +104,17 @@ impl<'a> ResourceChecks<'a> {
         Self { plan, view, member, object: object.clone(), circumstances, conditions: None }
     }
 
+    /// Until when all that was decided so far stands; `None` where nothing that it rests on expires.
+    pub(in crate::engine) fn holds_until(&self) -> Option<TimestampMs> {
+        self.conditions.as_ref().and_then(Conditions::next_expiry)
+    }
+
     /// Whether `subject` has the member. After an error, others can still be asked. A wildcard means what it means for
     /// [`SubjectChecks`].
     pub(in crate::engine) fn decide(
         &mut self,
         subject: &SubjectRef,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
         let kind = kind(self.plan, subject)?;
         let conditions = self.conditions.take().unwrap_or_else(|| Conditions::new(self.plan, self.circumstances));

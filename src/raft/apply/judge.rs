@@ -3,13 +3,15 @@
 //! `now` is the cluster's time, the command's own included: what has expired by then matches no condition, and orphaning it
 //! harms nobody. A CREATE still meets it, as long as it is stored.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::model::{
-    Precondition, PreconditionKind, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate, UpdateKind,
+    FilterIndex, Precondition, PreconditionKind, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey,
+    TupleUpdate, UpdateKind,
 };
-use crate::raft::{DeleteTuples, Refusal};
-use crate::store::{ReadView, StateBatch, StoreError};
+use crate::raft::{DeleteTuples, Refusal, WriteSchema};
+use crate::store::{ReadView, StateBatch, StateStore, StoreError};
 
 /// The first tuple that matches and has not expired at `now`, if any.
 fn first_match(view: &dyn ReadView, filter: &TupleFilter, now: TimestampMs) -> Result<Option<TupleKey>, StoreError> {
@@ -112,17 +114,40 @@ pub(super) fn deletions(
     Ok(Some((keys, partial)))
 }
 
-/// Refuses when a tuple would be orphaned.
-pub(super) fn orphans(
+/// Refuses when a tuple would be orphaned that was written after the change was judged, or when that judgement does not hold.
+///
+/// Without a change of a tuple after `judged_at`, no guard matches: the proposer looked. What is live in the store now, and was
+/// changed since, is looked at here. The schema cannot have changed between: its revision was compared before.
+pub(super) fn orphans<S: StateStore>(
+    store: &S,
     view: &dyn ReadView,
-    guards: &[TupleFilter],
+    write: &WriteSchema,
     now: TimestampMs,
 ) -> Result<Option<Refusal>, StoreError> {
-    for (position, filter) in guards.iter().enumerate() {
-        if let Some(example) = first_match(view, filter, now)? {
-            let position = u32::try_from(position).expect("a schema is far smaller than 2^32 guards");
-            return Ok(Some(Refusal::WouldOrphan { position, example }));
+    if write.judged_at < store.oldest() || write.judged_at > view.revision() || now < write.expired_by {
+        return Ok(Some(Refusal::JudgementOutdated));
+    }
+    let guards = FilterIndex::new(write.orphan_guards.iter().enumerate());
+    let mut doubtful: BTreeSet<TupleKey> = BTreeSet::new();
+    store.changes(write.store, write.judged_at, view.revision(), &mut |_, record| {
+        let put = record.updates.into_iter().filter(|update| update.kind != UpdateKind::Delete);
+        let matching = put.filter(|TupleUpdate { tuple: Tuple { key, qualifiers }, .. }| {
+            guards.first_match(key, qualifiers).is_some()
+        });
+        doubtful.extend(matching.map(|update| update.tuple.key));
+        ControlFlow::Continue(())
+    })?;
+    let mut first: Option<(usize, TupleKey)> = None;
+    for key in doubtful {
+        let Some(qualifiers) = view.lookup(&key)?.filter(|qualifiers| !qualifiers.expired(now)) else { continue };
+        if let Some(position) = guards.first_match(&key, &qualifiers)
+            && first.as_ref().is_none_or(|(known, _)| position < *known)
+        {
+            first = Some((position, key));
         }
     }
-    Ok(None)
+    Ok(first.map(|(position, example)| {
+        let position = u32::try_from(position).expect("a schema is far smaller than 2^32 guards");
+        Refusal::WouldOrphan { position, example }
+    }))
 }

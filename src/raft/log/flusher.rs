@@ -12,8 +12,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::DB;
 
-/// Called with the outcome of the fsync that covers a write.
-pub(super) type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
+use super::device::Completion;
 
 /// What the log has done since it was opened.
 #[derive(Debug, Default)]

@@ -93,8 +93,8 @@ fn split(text: &str, statements: Vec<Statement>) -> Result<(Vec<Partial>, Vec<Na
             StatementKind::Definition(name, block) => named.push(Named::Definition(name, block, place)),
             StatementKind::Caveat(node) => named.push(Named::Caveat(node, place)),
             StatementKind::Import(_) => {
-                let message = "`import` is not allowed here: a server does not see your files; write the schema with \
-                               `quorate schema write`, which puts imported files into one text";
+                let message = "`import` is not allowed here: a server does not see your files; `quorate schema write` and \
+                               the `schemaFile` of a validation file put imported files into one text";
                 return Err(SchemaError::parse(text, place.start, message).with_source(text, place.end, ""));
             }
         }

@@ -14,7 +14,7 @@ use crate::model::Revision;
 
 use super::super::StoreError;
 use super::files;
-use super::generation::{Database, engine, open_read_only, read_applied, read_meta};
+use super::generation::{Database, engine, open_read_only, read_meta, read_retained};
 use super::keys::MetaRecord;
 use super::options::StoreOptions;
 
@@ -52,7 +52,7 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&building)).map_err(engine)?;
     let (revision, applied) = {
         let checkpoint = open_read_only(&building, store, &Cache::new_lru_cache(1 << 20))?;
-        (read_applied(&checkpoint)?, read_meta(&checkpoint, MetaRecord::Applied)?)
+        (read_retained(&checkpoint)?.applied, read_meta(&checkpoint, MetaRecord::Applied)?)
     };
     remove_diagnostics(&building)?;
     let mut entries = Vec::new();
@@ -85,7 +85,8 @@ fn remove_diagnostics(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn describe(path: &Path, name: String) -> Result<FileEntry, StoreError> {
+/// What a list says of a file.
+pub(in crate::store) fn describe(path: &Path, name: String) -> Result<FileEntry, StoreError> {
     let file = File::open(path).map_err(files::failed("read", path))?;
     let bytes = file.metadata().map_err(files::failed("read", path))?.len();
     let mut hasher = blake3::Hasher::new();

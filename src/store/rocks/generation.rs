@@ -44,8 +44,8 @@ pub(super) fn read_meta(db: &Database, record: MetaRecord) -> Result<Option<Vec<
     db.get_cf(handle(db, Family::Meta), record.key()).map_err(engine)
 }
 
-/// Refuses a database that a later version wrote, then says which revision it is at.
-pub(super) fn read_applied(db: &Database) -> Result<Revision, StoreError> {
+/// Refuses a database that a later version wrote, then says which revisions can be read in it.
+pub(super) fn read_retained(db: &Database) -> Result<Retained, StoreError> {
     let missing = |what: &str| StoreError::Corrupt { place: "meta", what: format!("{what} is missing") };
     let format = read_meta(db, MetaRecord::Format)?.ok_or_else(|| missing("the format"))?;
     let format = record::decode_format(&format)?;
@@ -54,8 +54,11 @@ pub(super) fn read_applied(db: &Database) -> Result<Revision, StoreError> {
             "the data is in format {format} and this version reads format {FORMAT}: use the version that wrote it"
         )));
     }
-    let applied = read_meta(db, MetaRecord::AppliedRevision)?.ok_or_else(|| missing("the applied revision"))?;
-    record::decode_revision(&applied)
+    let revision = |meta, what| record::decode_revision(&read_meta(db, meta)?.ok_or_else(|| missing(what))?);
+    Ok(Retained {
+        oldest: revision(MetaRecord::OldestRevision, "the oldest revision")?,
+        applied: revision(MetaRecord::AppliedRevision, "the applied revision")?,
+    })
 }
 
 /// An open database in its generation's folder.
@@ -63,6 +66,7 @@ pub(super) struct Generation {
     /// Closed before the folder is released: fields are dropped in order.
     db: Database,
     applied: AtomicU64,
+    oldest: AtomicU64,
     pins: Arc<Pins>,
     files: GenerationFiles,
 }
@@ -94,6 +98,7 @@ impl Generation {
         let meta = handle(&db, Family::Meta);
         batch.put_cf(meta, MetaRecord::Format.key(), record::encode_format(FORMAT));
         batch.put_cf(meta, MetaRecord::AppliedRevision.key(), record::encode_revision(Revision::ZERO));
+        batch.put_cf(meta, MetaRecord::OldestRevision.key(), record::encode_revision(Revision::ZERO));
         db.write(batch).map_err(engine)?;
         // In a table file, so that these records are there whatever becomes of the write-ahead log.
         db.flush_cf(meta).map_err(engine)?;
@@ -118,9 +123,10 @@ impl Generation {
     }
 
     fn from_database(db: Database, folder: &Arc<DataFolder>, id: GenerationId) -> Result<Self, StoreError> {
-        let applied = AtomicU64::new(read_applied(&db)?.index());
+        let Retained { oldest, applied } = read_retained(&db)?;
+        let (oldest, applied) = (AtomicU64::new(oldest.index()), AtomicU64::new(applied.index()));
         let files = GenerationFiles { id, folder: Arc::clone(folder), retired: AtomicBool::new(false) };
-        Ok(Self { db, applied, pins: Arc::default(), files })
+        Ok(Self { db, applied, oldest, pins: Arc::default(), files })
     }
 
     pub(super) fn id(&self) -> GenerationId {
@@ -139,18 +145,22 @@ impl Generation {
         &self.pins
     }
 
+    /// The last committed revision.
     pub(super) fn applied(&self) -> Revision {
         Revision::new(self.applied.load(Ordering::Acquire))
     }
 
-    /// Lets readers see what was committed up to `revision`.
-    pub(super) fn publish(&self, revision: Revision) {
-        self.applied.store(revision.index(), Ordering::Release);
+    /// Lets readers see what was committed.
+    pub(super) fn publish(&self, retained: Retained) {
+        // In the other order of reading, so that nobody finds the oldest above the applied.
+        self.applied.store(retained.applied.index(), Ordering::Release);
+        self.oldest.store(retained.oldest.index(), Ordering::Release);
     }
 
-    /// What can be read. Nothing is collected, so it begins at zero.
+    /// What can be read.
     pub(super) fn retained(&self) -> Retained {
-        Retained { oldest: Revision::ZERO, applied: self.applied() }
+        let oldest = Revision::new(self.oldest.load(Ordering::Acquire));
+        Retained { oldest, applied: self.applied() }
     }
 
     /// The files go when the last view does.

@@ -7,6 +7,8 @@
 //! counters            store | !index
 //! changelog           store | index
 //! meta                one byte
+//! requests            store | idempotency key
+//! request order       index | store | idempotency key
 //! ```
 //!
 //! `store` is 4 bytes and `index` 8, both big-endian. No name holds a NUL, so the byte order of keys is the order of their
@@ -22,7 +24,9 @@
 //!
 //! To read `T` at revision `r`, seek `T | !r`: the first key found, if it is still `T`, is the newest version ≤ `r`.
 
-use crate::model::{ObjectId, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, TypeName};
+use crate::model::{
+    IdempotencyKey, ObjectId, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, TypeName,
+};
 
 use super::super::{ScanOrder, StoreError};
 
@@ -49,6 +53,8 @@ pub(super) enum MetaRecord {
     Applied = 2,
     Identity = 3,
     Cluster = 4,
+    OldestRevision = 5,
+    Floors = 6,
 }
 
 impl MetaRecord {
@@ -236,7 +242,12 @@ pub(super) fn version_key(store: StoreId, at: Revision) -> Vec<u8> {
 
 /// The revision in such a key.
 pub(super) fn decode_version_key(place: &'static str, key: &[u8]) -> Result<Revision, StoreError> {
-    decode_plain(place, key).map(|index| Revision::new(!index))
+    split_version_key(place, key).map(|(_, at)| at)
+}
+
+/// Store and revision in such a key.
+pub(super) fn split_version_key(place: &'static str, key: &[u8]) -> Result<(StoreId, Revision), StoreError> {
+    decode_plain(place, key).map(|(store, index)| (store, Revision::new(!index)))
 }
 
 /// The key of a changelog record.
@@ -246,13 +257,47 @@ pub(super) fn change_key(store: StoreId, at: Revision) -> Vec<u8> {
 
 /// The revision in a changelog record's key.
 pub(super) fn decode_change_key(key: &[u8]) -> Result<Revision, StoreError> {
-    decode_plain("changelog", key).map(Revision::new)
+    split_change_key(key).map(|(_, at)| at)
 }
 
-fn decode_plain(place: &'static str, key: &[u8]) -> Result<u64, StoreError> {
-    match key.split_last_chunk::<INDEX_BYTES>() {
-        Some((store, index)) if store.len() == STORE_BYTES => Ok(u64::from_be_bytes(*index)),
-        Some(_) | None => Err(StoreError::Corrupt { place, what: format!("a key of {} bytes", key.len()) }),
+/// The key of what is remembered of a request.
+pub(super) fn request_key(store: StoreId, key: &IdempotencyKey) -> Vec<u8> {
+    [store.get().to_be_bytes().as_slice(), key.as_str().as_bytes()].concat()
+}
+
+/// Where the order of requests has those of `at`.
+pub(super) fn request_order_start(at: Revision) -> [u8; INDEX_BYTES] {
+    at.index().to_be_bytes()
+}
+
+/// The key of a request's place in their order.
+pub(super) fn request_order_key(at: Revision, store: StoreId, key: &IdempotencyKey) -> Vec<u8> {
+    [request_order_start(at).as_slice(), &request_key(store, key)].concat()
+}
+
+/// What such a key says.
+pub(super) fn decode_request_order_key(bytes: &[u8]) -> Result<(Revision, StoreId, IdempotencyKey), StoreError> {
+    let parse = || {
+        let (index, rest) = bytes.split_first_chunk::<INDEX_BYTES>()?;
+        let (store, key) = rest.split_first_chunk::<STORE_BYTES>()?;
+        let key = IdempotencyKey::new(std::str::from_utf8(key).ok()?).ok()?;
+        Some((Revision::new(u64::from_be_bytes(*index)), StoreId::new(u32::from_be_bytes(*store)), key))
+    };
+    let corrupt = || StoreError::Corrupt { place: "request order", what: format!("a key of {} bytes", bytes.len()) };
+    parse().ok_or_else(corrupt)
+}
+
+/// Store and revision in a changelog record's key.
+pub(super) fn split_change_key(key: &[u8]) -> Result<(StoreId, Revision), StoreError> {
+    decode_plain("changelog", key).map(|(store, index)| (store, Revision::new(index)))
+}
+
+fn decode_plain(place: &'static str, key: &[u8]) -> Result<(StoreId, u64), StoreError> {
+    let parts =
+        key.split_first_chunk::<STORE_BYTES>().map(|(store, index)| (store, <[u8; INDEX_BYTES]>::try_from(index)));
+    match parts {
+        Some((store, Ok(index))) => Ok((StoreId::new(u32::from_be_bytes(*store)), u64::from_be_bytes(index))),
+        Some((_, Err(_))) | None => Err(StoreError::Corrupt { place, what: format!("a key of {} bytes", key.len()) }),
     }
 }
 
@@ -284,6 +329,9 @@ mod tests {
         );
         assert_eq!(version_key(STORE, rev(5)), [b"\x01\x02\x03\x04".as_slice(), &version].concat());
         assert_eq!(change_key(STORE, rev(5)), b"\x01\x02\x03\x04\0\0\0\0\0\0\0\x05");
+        let key = IdempotencyKey::new("k 1").unwrap();
+        assert_eq!(request_key(STORE, &key), b"\x01\x02\x03\x04k 1");
+        assert_eq!(request_order_key(rev(5), STORE, &key), b"\0\0\0\0\0\0\0\x05\x01\x02\x03\x04k 1");
     }
 
     #[test]
@@ -298,6 +346,8 @@ mod tests {
         }
         assert_eq!(decode_version_key("test", &version_key(STORE, rev(3))).unwrap(), rev(3));
         assert_eq!(decode_change_key(&change_key(STORE, rev(3))).unwrap(), rev(3));
+        let request = (rev(3), STORE, IdempotencyKey::new("k").unwrap());
+        assert_eq!(decode_request_order_key(&request_order_key(request.0, request.1, &request.2)).unwrap(), request);
     }
 
     #[test]
@@ -342,6 +392,7 @@ mod tests {
         }
         assert!(decode_version_key("test", b"\0\0\0\x01").is_err());
         assert!(decode_change_key(&[0; 13]).is_err());
+        assert!(decode_request_order_key(&[0; 11]).is_err() && decode_request_order_key(&[0; 13]).is_err());
     }
 
     proptest! {
@@ -352,7 +403,7 @@ mod tests {
                     let _ = decode_names(order, tuple).map(|names| names.to_key(order));
                 }
             }
-            let _ = (decode_version_key("test", &bytes), decode_change_key(&bytes));
+            let _ = (decode_version_key("test", &bytes), decode_change_key(&bytes), decode_request_order_key(&bytes));
             prop_assert!(bytes.starts_with(group(&bytes)));
         }
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod checkpoint;
+mod collect;
 mod files;
 #[cfg(test)]
 mod fuzz;
@@ -18,6 +19,8 @@ mod tests;
 mod view;
 
 pub use batch::RocksBatch;
+pub(super) use checkpoint::describe;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
+pub use collect::Collector;
 pub use options::StoreOptions;
 pub use store::RocksStore;

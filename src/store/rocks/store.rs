@@ -10,9 +10,10 @@ use rocksdb::{Cache, ReadOptions};
 use crate::model::{Revision, StoreId};
 
 use super::super::writer::WriterSlot;
-use super::super::{ChangeRecord, MetaKey, ReadView, StateStore, StoreError, codec};
+use super::super::{ChangeRecord, CheckpointStore, MetaKey, ReadView, StateStore, StoreError, codec};
 use super::batch::{RocksBatch, meta_record};
 use super::checkpoint::{self, CheckpointInfo};
+use super::collect;
 use super::generation::{Generation, engine, read_meta};
 use super::keys;
 use super::layout::{DataFolder, GenerationId};
@@ -56,16 +57,6 @@ impl RocksStore {
         generation.db().flush_wal(true).map_err(engine)?;
         Ok(applied)
     }
-
-    /// The oldest revision that a view of the live state shows; what is below may be collected.
-    pub fn oldest_in_use(&self) -> Option<Revision> {
-        self.generation().pins().oldest()
-    }
-
-    /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links.
-    pub fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
-        checkpoint::create(self.generation().db(), &self.options, into)
-    }
 }
 
 /// The database of a folder without a pointer: a new one, or the one that a crash left just before the pointer was written.
@@ -101,8 +92,10 @@ impl StateStore for RocksStore {
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
         let generation = self.generation();
+        // Pinned first and judged then, against the collector: see `collect`.
+        let view = RocksView::new(Arc::clone(&generation), store, revision);
         generation.retained().check(revision)?;
-        Ok(Arc::new(RocksView::new(generation, store, revision)))
+        Ok(Arc::new(view))
     }
 
     fn changes(
@@ -113,6 +106,8 @@ impl StateStore for RocksStore {
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let generation = self.generation();
+        // As for a view: the records after `after` are safe as long as somebody reads there.
+        let _pin = generation.pins().pin(after);
         let retained = generation.retained();
         retained.check(through)?;
         retained.check(after)?;
@@ -134,8 +129,22 @@ impl StateStore for RocksStore {
         iterator.status().map_err(engine)
     }
 
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
+        collect::changed_within(&self.generation(), after, through)
+    }
+
     fn batch(&self) -> RocksBatch<'_> {
         let permit = self.writer.take();
         RocksBatch::new(self.generation(), permit)
+    }
+}
+
+impl CheckpointStore for RocksStore {
+    fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
+        checkpoint::create(self.generation().db(), &self.options, into)
+    }
+
+    fn install(&self, from: &Path) -> Result<(), StoreError> {
+        self.replace_by(from)
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     /// Whether the node serves the JSON gateway, on a port that the system chooses.
     pub(crate) gateway: bool,
     pub(crate) max_staleness_ms: Option<u64>,
+    /// Milliseconds and entries for which history is kept.
+    pub(crate) history: Option<(u64, u64)>,
 }
 
 /// A node process and what belongs to it. Dropping it kills the process.
@@ -79,6 +81,9 @@ impl Node {
         .expect("writing to a string");
         if settings.gateway {
             text.push_str("[gateway]\nlisten = \"127.0.0.1:0\"\n");
+        }
+        if let Some((ms, entries)) = settings.history {
+            writeln!(text, "[history]\nretain_ms = {ms}\nretain_entries = {entries}").expect("writing to a string");
         }
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
@@ -132,9 +137,14 @@ impl Node {
         self.process.is_some()
     }
 
+    /// The running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// Does something to the running process.
     pub(crate) fn inflict(&self, fault: Fault) {
-        fault.inflict(self.process.as_ref().expect("it runs").id());
+        fault.inflict(self.pid());
     }
 
     /// `kill -9`, and the end of the process.

@@ -57,7 +57,7 @@ fn a_power_cut_leaves_an_earlier_whole_state() {
 }
 
 /// The write-ahead logs, oldest first.
-fn logs(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn logs(dir: &Path) -> Vec<PathBuf> {
     let mut logs: Vec<_> = fs::read_dir(dir.join("gen-000001")).unwrap().map(|entry| entry.unwrap().path()).collect();
     logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     logs.sort();

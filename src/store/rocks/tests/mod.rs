@@ -1,6 +1,8 @@
-//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, and checkpoints.
+//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, checkpoints, and the
+//! collection of history.
 
 mod checkpoints;
+mod collection;
 mod crashes;
 
 use std::fs;
@@ -93,6 +95,12 @@ fn two_batches_are_refused() {
 }
 
 #[test]
+#[should_panic(expected = "nothing below 6 is kept")]
+fn expiring_the_latest_is_refused() {
+    suite::refuses_to_expire_the_latest(&fresh().0);
+}
+
+#[test]
 #[should_panic(expected = "views may already show")]
 fn rewriting_history_is_refused() {
     suite::refuses_to_rewrite_history(&fresh().0);
@@ -107,8 +115,7 @@ proptest! {
         let model = MemoryStore::new();
         let (mut store, dir) = fresh();
         for (steps, next) in history.iter().zip(moves) {
-            twins::apply(&model, steps);
-            twins::apply(&store, steps);
+            prop_assert_eq!(twins::apply(&model, steps), twins::apply(&store, steps));
             match next {
                 0 => flush(&store),
                 1 => {
@@ -148,10 +155,10 @@ fn the_same_batches_leave_the_same_bytes() {
 fn the_oldest_reader_is_known() {
     let (store, _dir) = fresh();
     write(&store, 4, &["doc:a#viewer@user:x"]);
-    assert_eq!(store.oldest_in_use(), None);
+    assert_eq!(store.generation().pins().oldest(), None);
     let views = (store.view(STORE, rev(4)).unwrap(), store.view(STORE, rev(2)).unwrap());
-    assert_eq!(store.oldest_in_use(), Some(rev(2)));
+    assert_eq!(store.generation().pins().oldest(), Some(rev(2)));
     drop(views);
-    assert_eq!(store.oldest_in_use(), None);
+    assert_eq!(store.generation().pins().oldest(), None);
     store.batch().commit(rev(5)).unwrap();
 }
