@@ -65,7 +65,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(budget: Budget) -> Self {
-        Self { caveat_steps_left: budget.max_caveat_steps, budget, depth: 0, reads: 0, evaluated: 0 }
+        Self { depth: 0, reads: 0, evaluated: 0, caveat_steps_left: budget.max_caveat_steps, budget }
     }
 
     /// One more tuple is about to be looked up, or was visited.

@@ -47,9 +47,6 @@ pub enum CheckError {
         /// The budget.
         max_steps: u64,
     },
-    /// Nobody waits for the answer any more.
-    #[error("the deadline passed before the evaluation was done, or its caller has gone; try again with more time")]
-    GivenUp,
     /// The caveats that the check meets take more work than the budget allows.
     #[error(
         "the caveats on the way would take more than {max_steps} steps to evaluate; simplify them, or shorten the context"
@@ -58,6 +55,9 @@ pub enum CheckError {
         /// The budget.
         max_steps: u64,
     },
+    /// Nobody waits for the answer any more.
+    #[error("the deadline passed before the evaluation was done, or its caller has gone; try again with more time")]
+    GivenUp,
     /// A subject has the permission only if it does not have it: relationships form a cycle through an exclusion.
     #[error(
         "`{resource}#{permission}` excludes what depends on itself; remove the relationship that closes the cycle, or the \
@@ -144,8 +144,8 @@ mod tests {
         assert_eq!(code(CheckError::WildcardSubject { subject: resource.clone() }), ErrorCode::WildcardNotAllowed);
         assert_eq!(code(CheckError::DepthExceeded { max_depth: 1 }), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::StepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
-        assert_eq!(code(CheckError::GivenUp), ErrorCode::DeadlineExceeded);
         assert_eq!(code(CheckError::CaveatStepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
+        assert_eq!(code(CheckError::GivenUp), ErrorCode::DeadlineExceeded);
         let cycle = CheckError::CycleThroughExclusion { resource: resource.clone(), permission: relation.clone() };
         assert_eq!(code(cycle), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::UnknownCaveat { name: "gone".into() }), ErrorCode::Internal);

@@ -369,7 +369,7 @@ fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: Ra
     for item in &items {
         let result = alone(item);
         judge(&reference, item, &result)?;
-        let explained = explain(&plan, view, item, NOW, &budget, ExplanationRoom { nodes: 10_000, bytes: usize::MAX });
+        let explained = explain(&plan, view, item, NOW, &budget, ExplanationRoom { nodes: 10_000, bytes: 1 << 20 });
         judge_explanation(item, &result, &explained).map_err(|error| format!("{item:?}, explained: {error}"))?;
     }
     // Both contexts in one request, and each question in front of as well as behind the others.

@@ -54,7 +54,6 @@ pub(super) struct SchemaCache {
 #[derive(Debug)]
 struct Entry {
     key: Key,
-    text_bytes: usize,
     ready: Arc<ReadySchema>,
 }
 
@@ -78,8 +77,8 @@ impl SchemaCache {
             })?,
         };
         let text = stored.map(|stored| stored.text).unwrap_or_default();
-        let (text_bytes, ready) = (text.len(), Arc::new(ReadySchema::new(key.revision, text, schema)));
-        self.insert(key, text_bytes, Arc::clone(&ready));
+        let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
+        self.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
 
@@ -91,17 +90,17 @@ impl SchemaCache {
         entries.last().map(|entry| Arc::clone(&entry.ready))
     }
 
-    fn insert(&self, key: Key, text_bytes: usize, ready: Arc<ReadySchema>) {
+    fn insert(&self, key: Key, ready: Arc<ReadySchema>) {
         let mut entries = self.entries.lock();
-        let mut bytes = text_bytes + entries.iter().map(|entry| entry.text_bytes).sum::<usize>();
+        let mut bytes = ready.text.len() + entries.iter().map(|entry| entry.ready.text.len()).sum::<usize>();
         let fits = |count: usize, bytes: usize| count < KEPT && bytes <= KEPT_TEXT_BYTES;
         let mut oldest = 0;
         while oldest < entries.len() && !fits(entries.len() - oldest, bytes) {
-            bytes -= entries[oldest].text_bytes;
+            bytes -= entries[oldest].ready.text.len();
             oldest += 1;
         }
         entries.drain(..oldest);
-        entries.push(Entry { key, text_bytes, ready });
+        entries.push(Entry { key, ready });
     }
 }
 
@@ -109,8 +108,8 @@ impl SchemaCache {
 mod tests {
     use super::*;
 
-    fn ready() -> Arc<ReadySchema> {
-        Arc::new(ReadySchema::new(None, Arc::default(), Schema::default()))
+    fn ready(text_bytes: usize) -> Arc<ReadySchema> {
+        Arc::new(ReadySchema::new(None, " ".repeat(text_bytes).into(), Schema::default()))
     }
 
     #[test]
@@ -118,16 +117,16 @@ mod tests {
         let cache = SchemaCache::default();
         let key = |n: usize| Key { store: StoreId::DEFAULT, revision: Some(Revision::new(n as u64)) };
         for n in 0..KEPT {
-            cache.insert(key(n), 1, ready());
+            cache.insert(key(n), ready(1));
         }
         assert!(cache.take_hit(key(0)).is_some());
-        cache.insert(key(KEPT), 1, ready());
+        cache.insert(key(KEPT), ready(1));
         assert!(cache.take_hit(key(0)).is_some(), "was used");
         assert!(cache.take_hit(key(1)).is_none(), "was the oldest");
         assert_eq!(cache.entries.lock().len(), KEPT);
-        cache.insert(key(KEPT + 1), KEPT_TEXT_BYTES - 2, ready());
+        cache.insert(key(KEPT + 1), ready(KEPT_TEXT_BYTES - 2));
         assert_eq!(cache.entries.lock().len(), 3, "two small ones have room beside it");
-        cache.insert(key(KEPT + 2), 2 * KEPT_TEXT_BYTES, ready());
+        cache.insert(key(KEPT + 2), ready(2 * KEPT_TEXT_BYTES));
         assert!(cache.take_hit(key(KEPT + 2)).is_some(), "the one in use is kept whatever its size");
         assert_eq!(cache.entries.lock().len(), 1);
     }
@@ -136,7 +135,7 @@ mod tests {
     fn versions_of_different_stores_are_kept_apart() {
         let cache = SchemaCache::default();
         let key = |store| Key { store: StoreId::new(store), revision: Some(Revision::new(1)) };
-        cache.insert(key(1), 1, ready());
+        cache.insert(key(1), ready(1));
         assert!(cache.take_hit(key(2)).is_none());
     }
 }

@@ -119,8 +119,8 @@ enum To {
 type Lead<'l> = &'l dyn Fn(&SubjectRef) -> Option<To>;
 
 impl<'a> Evaluation<'a> {
-    /// Why `member` of `object` has the value that it was found to have, as far as there is room. The evaluation
-    /// is not to be asked again.
+    /// Why `member` of `object` has the value that it was found to have, as far as there is room. The evaluation is not to be
+    /// asked again.
     pub(super) fn explain(
         mut self,
         member: MemberId,

@@ -408,19 +408,6 @@ fn items_with_one_subject_share_what_was_found_out() {
     assert_eq!(reads, [3, 0, 0]);
 }
 
-#[test]
-fn a_check_ends_when_nobody_waits() {
-    let tuples = (0..5_000).map(|n| format!("group:big#member@group:g{n}#member"));
-    let mut bench = Bench::large(groups(), tuples);
-    let waiter = Waiter::until(std::time::Instant::now() + std::time::Duration::from_secs(60));
-    bench.budget = Budget::on_behalf_of(waiter.clone());
-    assert_eq!(bench.decide("group:big#member@user:tom").unwrap(), "denied");
-    waiter.leave();
-    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
-    bench.budget = Budget::on_behalf_of(Waiter::until(std::time::Instant::now()));
-    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
-}
-
 /// An item that is answered by itself must not help another over the circle that leaves it without an answer.
 #[test]
 fn a_circle_through_an_exclusion_is_an_error_alone_and_beside_others() {
@@ -453,4 +440,17 @@ fn a_circle_through_an_exclusion_is_an_error_alone_and_beside_others() {
         bench.plan.member(bench.plan.member_id(object_type, &question.relation).unwrap()).circular
     };
     assert_eq!(["odd", "blocked", "plain", "member"].map(circular), [true, true, false, false]);
+}
+
+#[test]
+fn a_check_ends_when_nobody_waits() {
+    let tuples = (0..5_000).map(|n| format!("group:big#member@group:g{n}#member"));
+    let mut bench = Bench::large(groups(), tuples);
+    let waiter = Waiter::until(std::time::Instant::now() + std::time::Duration::from_secs(60));
+    bench.budget = Budget::on_behalf_of(waiter.clone());
+    assert_eq!(bench.decide("group:big#member@user:tom").unwrap(), "denied");
+    waiter.leave();
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
+    bench.budget = Budget::on_behalf_of(Waiter::until(std::time::Instant::now()));
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
 }
