@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn one_printable_key_is_taken_and_nothing_else() {
         let longest = "k".repeat(128);
-        let cases: &[(&[&str], Result<Option<&str>, Code>)] = &[
+        type Case<'a> = (&'a [&'a str], Result<Option<&'a str>, Code>);
+        let cases: &[Case<'_>] = &[
             (&[], Ok(None)),
             (&["order-17"], Ok(Some("order-17"))),
             (&[&longest], Ok(Some(&longest))),

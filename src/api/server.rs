@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -90,10 +91,12 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let reporter = HealthReporter::new();
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
-    let routes = routes(api, keyring, reporter)?;
+    let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
+    let key = RequireKey::new(keyring);
+    let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
         match listeners.gateway {
-            Some(listener) => serve_gateway(listener, routes.clone(), shutdown.clone()).await,
+            Some(listener) => serve_gateway(listener, gateway::router(routes.clone(), key), shutdown.clone()).await,
             None => Ok(()),
         }
     };
@@ -101,7 +104,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(ResponseMetaLayer)
+        .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
@@ -120,9 +123,8 @@ pub async fn serve(
     }
 }
 
-/// Everything that is served, with the keys that it asks for.
-pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthReporter) -> Result<Routes, ServeError> {
-    let key = RequireKey::new(keyring);
+/// Everything that is served, with the key that it asks for.
+pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter) -> Result<Routes, ServeError> {
     let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -156,12 +158,12 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .add_service(InterceptedService::new(cluster, key)))
 }
 
-async fn serve_gateway(listener: TcpListener, routes: Routes, shutdown: CancellationToken) -> Result<(), ServeError> {
+async fn serve_gateway(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
     let listener = listener.tap_io(|connection| {
         // Only latency suffers where the system refuses.
         let _ = connection.set_nodelay(true);
     });
-    let serving = axum::serve(listener, gateway::router(routes)).with_graceful_shutdown(shutdown.cancelled_owned());
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
     serving.await.map_err(ServeError::Gateway)
 }
 

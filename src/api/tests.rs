@@ -27,7 +27,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::Keyring;
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodeState, Services, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodePosition, NodeState, Services,
+    SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -80,6 +81,10 @@ impl ClusterAdmin for TestAdmin {
             log_fsyncs: 0,
         };
         async { Ok(status) }.boxed()
+    }
+
+    fn position(&self) -> Option<NodePosition> {
+        Some(NodePosition { node_id: 3, applied: Revision::new(7) })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

@@ -9,11 +9,17 @@ use super::ast::Operator;
 use super::functions;
 use super::node::{MapEntry, Node};
 use super::operators;
+use super::pattern::Pattern;
 use super::signatures::Function;
 use super::value::{Value, lookup};
 
 /// The most work that one evaluation may do.
 pub(super) const MAX_STEPS: u64 = 1_000_000;
+
+/// What compiling a pattern during an evaluation counts for at least.
+const PATTERN_STEPS: u64 = 5_000;
+/// What it counts for beyond that, for the size of the program.
+const PATTERN_BYTES_PER_STEP: u64 = 16;
 
 /// Why an expression has no value.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(super) enum Stop {
     Missing(BTreeSet<usize>),
     /// The expression fails, for this reason.
     Failed(String),
-    /// The work is more than [`MAX_STEPS`].
+    /// The work is more than the budget.
     Exhausted,
 }
 
@@ -44,14 +50,20 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(parameters: &'a [Option<Value>]) -> Self {
-        Self { parameters, locals: Vec::new(), steps: MAX_STEPS }
+    pub(super) fn new(parameters: &'a [Option<Value>], steps: u64) -> Self {
+        Self { parameters, locals: Vec::new(), steps }
+    }
+
+    /// What is left of the budget.
+    pub(super) fn steps_left(&self) -> u64 {
+        self.steps
     }
 
     /// Takes `steps` from the budget.
     pub(super) fn spend(&mut self, steps: u64) -> Result<(), Stop> {
-        self.steps = self.steps.checked_sub(steps).ok_or(Stop::Exhausted)?;
-        Ok(())
+        let left = self.steps.checked_sub(steps);
+        self.steps = left.unwrap_or(0);
+        if left.is_some() { Ok(()) } else { Err(Stop::Exhausted) }
     }
 
     pub(super) fn evaluate(&mut self, node: &Node) -> Evaluated {
@@ -140,6 +152,9 @@ impl<'a> Evaluator<'a> {
             return self.or_else(function, target, alternative);
         }
         let args: Vec<Value> = args.iter().map(|arg| self.evaluate(arg)).collect::<Result<_, _>>()?;
+        if let (Function::Matches, [Value::String(text), Value::String(pattern)]) = (function, &args[..]) {
+            return self.matches(text, pattern);
+        }
         let converts = matches!(
             function,
             Function::ToInt | Function::ToUint | Function::ToDouble | Function::ToString | Function::ToTimestamp
@@ -149,6 +164,17 @@ impl<'a> Evaluator<'a> {
         }
         self.spend(functions::cost(function, &args))?;
         Ok(functions::call(function, &args)?)
+    }
+
+    /// `matches()` with a pattern that only the evaluation knows.
+    fn matches(&mut self, text: &str, pattern: &str) -> Evaluated {
+        self.spend(PATTERN_STEPS)?;
+        let compiled = Pattern::compile(pattern, Pattern::MAX_COMPUTED_BYTES);
+        let program_bytes = compiled.as_ref().map_or(Pattern::MAX_COMPUTED_BYTES, Pattern::program_bytes);
+        self.spend(program_bytes as u64 / PATTERN_BYTES_PER_STEP)?;
+        let compiled = compiled?;
+        self.spend(compiled.cost(text.len()))?;
+        Ok(Value::Bool(compiled.is_match(text)))
     }
 
     /// `or` and `orValue`: the alternative is evaluated only where the optional holds nothing.

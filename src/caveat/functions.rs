@@ -3,20 +3,15 @@
 use std::sync::Arc;
 
 use super::convert::is_in_network;
-use super::pattern::Pattern;
 use super::signatures::{Function, TimePart};
 use super::subtree::is_subtree;
 use super::time::{Timestamp, duration_text, parse_duration};
 use super::value::{Value, sum};
 
-/// What compiling a pattern during an evaluation counts for, in steps.
-const PATTERN_STEPS: u64 = 10_000;
-
 /// How many steps a call counts for beyond the one for its node.
 pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
     let weight = sum(args.iter().map(Value::weight));
     match function {
-        Function::Matches => weight.saturating_add(PATTERN_STEPS),
         // The characters of a text are counted; everything else knows its size.
         Function::Size => match args {
             [Value::String(_)] => weight,
@@ -44,6 +39,7 @@ pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
         | Function::ToUint
         | Function::InCidr
         | Function::IsSubtreeOf
+        | Function::Matches // Only with arguments that it does not take: the evaluation matches.
         | Function::Time(_) => weight,
     }
 }
@@ -56,9 +52,6 @@ pub(super) fn call(function: Function, args: &[Value]) -> Result<Value, String> 
         (Function::Contains, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.contains(&**b))),
         (Function::StartsWith, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.starts_with(&**b))),
         (Function::EndsWith, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.ends_with(&**b))),
-        (Function::Matches, [Value::String(text), Value::String(pattern)]) => {
-            Ok(Value::Bool(Pattern::compile(pattern)?.is_match(text)))
-        }
         (Function::ToDyn, [value]) => Ok(value.clone()),
         (Function::TypeOf, [value]) => Ok(Value::Type(value.type_name())),
         (Function::Time(part), [Value::Timestamp(t)]) => time_part(part, t, ""),

@@ -22,6 +22,7 @@ mod operators;
 mod parameter_type;
 mod parser;
 mod pattern;
+mod pattern_syntax;
 mod signatures;
 mod subtree;
 mod time;

@@ -1,8 +1,9 @@
 //! Floors: from what a request asks for, and what the floors demand of its types, to what its view must satisfy. Pure.
 //!
 //! Invariants: the result promises all that was asked for and all that the floor demands; what cannot promise both is
-//! refused. Where floors are in use, the node's ceiling holds for every request: a node can only judge by the floors that it
-//! has applied, and this bounds for how long it may be wrong about them.
+//! refused. The node's ceiling holds whatever is asked for: a node that is cut off stops answering by itself. Only one exact
+//! state is as right on such a node as anywhere; but where floors are in use, the ceiling holds for it as well, since a node
+//! can only judge by the floors that it has applied, and this bounds for how long it may be wrong about them.
 
 use std::fmt;
 use std::time::Duration;
@@ -127,23 +128,25 @@ impl Age {
 }
 
 impl Wish {
-    /// What the request demands by its consistency, and by a bound beside it. A bound only ever makes an answer fresher: full
-    /// consistency is fresher than any, and whoever names one state wants that one.
-    fn new(requirement: Requirement, beside: Option<Requirement>) -> Self {
+    /// What the request demands by its consistency, and by a bound beside it, on a node with this `ceiling`. A bound only ever
+    /// makes an answer fresher: full consistency is fresher than any, and whoever names one state wants that one.
+    fn new(requirement: Requirement, beside: Option<Requirement>, ceiling: Duration) -> Self {
         let bounds = |at_least, lag, age| Self::Bounds { at_least, lag, age };
         match (requirement, beside) {
             (Requirement::FullyConsistent, _) => bounds(None, None, Age::Confirmed),
             (Requirement::AtExactSnapshot(revision), _) => Self::Exact { revision, age: Age::Any },
-            (Requirement::MinimizeLatency, Some(bound)) => Self::new(bound, None),
+            (Requirement::MinimizeLatency, Some(bound)) => Self::new(bound, None, ceiling),
             (Requirement::MinimizeLatency, None) => bounds(None, None, Age::Ceiling),
             (Requirement::MaxStaleness { bound, local_only }, _) => {
-                bounds(None, None, Age::Within { bound, local_only })
+                bounds(None, None, Age::Within { bound, local_only }.at_most(ceiling, ceiling))
             }
-            (Requirement::MaxLag(entries), _) => bounds(None, Some(entries), Age::Any),
-            (Requirement::AtLeastAsFresh(revision), beside) => match beside.map(|bound| Self::new(bound, None)) {
-                Some(Self::Bounds { at_least: _, lag, age }) => bounds(Some(revision), lag, age),
-                Some(Self::Exact { .. }) | None => bounds(Some(revision), None, Age::Any),
-            },
+            (Requirement::MaxLag(entries), _) => bounds(None, Some(entries), Age::Ceiling),
+            (Requirement::AtLeastAsFresh(revision), beside) => {
+                match beside.map(|bound| Self::new(bound, None, ceiling)) {
+                    Some(Self::Bounds { at_least: _, lag, age }) => bounds(Some(revision), lag, age),
+                    Some(Self::Exact { .. }) | None => bounds(Some(revision), None, Age::Ceiling),
+                }
+            }
         }
     }
 
@@ -187,8 +190,8 @@ pub struct Demand {
 impl Demand {
     /// What a request demands where no floor concerns it.
     #[must_use]
-    pub fn unraised(requirement: Requirement, beside: Option<Requirement>) -> Self {
-        Self { steps: Wish::new(requirement, beside).steps(), raised: None }
+    pub fn unraised(requirement: Requirement, beside: Option<Requirement>, ceiling: Duration) -> Self {
+        Self { steps: Wish::new(requirement, beside, ceiling).steps(), raised: None }
     }
 
     /// What a request about `scope` demands under `floors`, on a node with this `ceiling`.
@@ -200,9 +203,9 @@ impl Demand {
         ceiling: Duration,
     ) -> Result<Self, BelowFloor> {
         if floors.version == Revision::ZERO {
-            return Ok(Self::unraised(requirement, beside));
+            return Ok(Self::unraised(requirement, beside, ceiling));
         }
-        let mut wish = Wish::new(requirement, beside);
+        let mut wish = Wish::new(requirement, beside, ceiling);
         let found = scope.floor(floors);
         if let (Wish::Exact { .. }, Some((floor, by))) = (wish, &found) {
             return Err(BelowFloor::ExactSnapshot { floor: *floor, by: by.clone() });
@@ -294,20 +297,20 @@ mod tests {
                 MinimizeLatency,
                 Some(MaxLag(3)),
                 [
-                    (&[MaxLag(3), within(10)], false),
+                    (&[MaxLag(3), MinimizeLatency], false),
                     (&[MaxLag(3), full], true),
                     (&[MaxLag(3), within(5)], true),
-                    (&[MaxLag(3), within(10)], false),
+                    (&[MaxLag(3), MinimizeLatency], false),
                 ],
             ),
             (
                 AtLeastAsFresh(Z),
                 None,
                 [
-                    (&[AtLeastAsFresh(Z), within(10)], false),
+                    (&[AtLeastAsFresh(Z), MinimizeLatency], false),
                     (&[AtLeastAsFresh(Z), full], true),
                     (&[AtLeastAsFresh(Z), within(5)], true),
-                    (&[AtLeastAsFresh(Z), within(10)], false),
+                    (&[AtLeastAsFresh(Z), MinimizeLatency], false),
                 ],
             ),
             (
@@ -324,10 +327,10 @@ mod tests {
                 AtLeastAsFresh(Z),
                 Some(MaxLag(3)),
                 [
-                    (&[AtLeastAsFresh(Z), MaxLag(3), within(10)], false),
+                    (&[AtLeastAsFresh(Z), MaxLag(3), MinimizeLatency], false),
                     (&[AtLeastAsFresh(Z), MaxLag(3), full], true),
                     (&[AtLeastAsFresh(Z), MaxLag(3), within(5)], true),
-                    (&[AtLeastAsFresh(Z), MaxLag(3), within(10)], false),
+                    (&[AtLeastAsFresh(Z), MaxLag(3), MinimizeLatency], false),
                 ],
             ),
         ];
@@ -369,15 +372,16 @@ mod tests {
     }
 
     #[test]
-    fn where_no_floor_was_ever_set_nothing_changes() {
+    fn where_no_floor_was_ever_set_the_ceiling_holds_for_all_but_one_state() {
         use Requirement::{AtExactSnapshot, AtLeastAsFresh, FullyConsistent, MaxLag, MinimizeLatency};
-        let cases: [(Requirement, Option<Requirement>, &[Requirement]); 8] = [
+        let cases: [(Requirement, Option<Requirement>, &[Requirement]); 9] = [
             (MinimizeLatency, None, &[MinimizeLatency]),
-            (MinimizeLatency, Some(within(99)), &[within(99)]),
+            (MinimizeLatency, Some(within(99)), &[within(10)]),
+            (MinimizeLatency, Some(locally(99)), &[locally(10)]),
             (MinimizeLatency, Some(locally(1)), &[locally(1)]),
-            (MinimizeLatency, Some(MaxLag(3)), &[MaxLag(3)]),
-            (AtLeastAsFresh(Z), None, &[AtLeastAsFresh(Z)]),
-            (AtLeastAsFresh(Z), Some(MaxLag(3)), &[AtLeastAsFresh(Z), MaxLag(3)]),
+            (MinimizeLatency, Some(MaxLag(3)), &[MaxLag(3), MinimizeLatency]),
+            (AtLeastAsFresh(Z), None, &[AtLeastAsFresh(Z), MinimizeLatency]),
+            (AtLeastAsFresh(Z), Some(MaxLag(3)), &[AtLeastAsFresh(Z), MaxLag(3), MinimizeLatency]),
             (AtExactSnapshot(Z), Some(within(1)), &[AtExactSnapshot(Z)]),
             (FullyConsistent, Some(MaxLag(3)), &[FullyConsistent]),
         ];

@@ -12,7 +12,8 @@ use super::contract::ViewSource;
 use super::freshness::Freshness;
 use super::requirement::Requirement;
 use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
-use crate::raft::{AppliedMark, FloorTable, ReadIndex, Replica, monotonic};
+use crate::mutants::Mutant;
+use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, monotonic};
 use crate::store::{ReadView, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
@@ -86,7 +87,7 @@ impl ReplicaViews {
 
     /// Makes sure that this node has applied everything that was acknowledged before the call.
     async fn confirm(&self, deadline: Instant) -> Result<Revision, Error> {
-        let asked = monotonic();
+        let asked = Moment::now();
         let confirmed = self.read_index.get(deadline).await?;
         let revision = self.applied_at_least(confirmed, deadline).await?;
         self.freshness.confirm(asked);
@@ -109,6 +110,7 @@ impl ReplicaViews {
     /// The revision to read at: never below what the requirement demands.
     async fn revision(&self, requirement: Requirement, deadline: Instant) -> Result<Revision, Error> {
         match requirement {
+            Requirement::FullyConsistent if Mutant::LocalToken.is_on() => Ok(self.applied.borrow().revision),
             Requirement::FullyConsistent => self.confirm(deadline).await,
             Requirement::AtLeastAsFresh(revision) => self.reached(revision, deadline).await,
             Requirement::AtExactSnapshot(revision) => {
@@ -128,6 +130,9 @@ impl ReplicaViews {
     /// Waits for a revision that a client claims to have seen. One that the cluster never made is told apart from one that
     /// this node has yet to apply.
     async fn reached(&self, revision: Revision, deadline: Instant) -> Result<Revision, Error> {
+        if Mutant::SkipWait.is_on() {
+            return Ok(self.applied.borrow().revision);
+        }
         let patience = deadline.min(monotonic() + PATIENCE);
         if let Ok(applied) = self.applied_at_least(revision, patience).await {
             return Ok(applied);
@@ -167,7 +172,18 @@ impl ViewSource for ReplicaViews {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         async move {
-            let revision = self.revision(requirement, deadline).await?;
+            let revision = match (requirement, self.revision(requirement, deadline).await?) {
+                (Requirement::AtExactSnapshot(_), revision) => revision,
+                // Any later state will do, and a process that was paused just now may need one.
+                (
+                    Requirement::FullyConsistent
+                    | Requirement::AtLeastAsFresh(_)
+                    | Requirement::MaxStaleness { .. }
+                    | Requirement::MaxLag(_)
+                    | Requirement::MinimizeLatency,
+                    revision,
+                ) => revision.max(self.store.oldest()),
+            };
             Ok(self.store.view(store, revision)?)
         }
         .boxed()

@@ -227,7 +227,7 @@ impl Bench {
         })
     }
 
-    fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
+    pub(super) fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
         let TupleKey { resource, relation, subject } = tuple(question);
         check(&self.plan, &*self.view, &resource, &relation, &subject, &self.circumstances, &self.budget)
     }
@@ -327,12 +327,13 @@ impl ReadView for SortedView {
         Ok(())
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        _: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let object_type = filter.resource_type.clone().expect("the engine scans one type of resource");
         let relation = filter.relation.clone().expect("the engine scans one relation");
         let key = |object_id: &ObjectId, subject: &SubjectRef| TupleKey {
@@ -366,10 +367,14 @@ impl ReadView for SortedView {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
+        Ok(None)
+    }
+
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
         Ok(None)
     }
 

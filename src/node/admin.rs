@@ -14,7 +14,8 @@ use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
 use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 
 /// How long a new cluster's first node may take to elect itself.
@@ -75,6 +76,11 @@ impl ClusterAdmin for Admin {
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
         let status = self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status()));
         async move { Ok(status) }.boxed()
+    }
+
+    fn position(&self) -> Option<NodePosition> {
+        let replica = self.node.replica()?;
+        Some(NodePosition { node_id: replica.node_id(), applied: replica.applied().borrow().revision })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

@@ -35,7 +35,7 @@ mod testing;
 mod types;
 
 pub use apply::FloorTable;
-pub use clock::{SystemClock, WallClock, monotonic, wall_clock};
+pub use clock::{Moment, SystemClock, WallClock, monotonic, wall_clock};
 pub use codec::CodecError;
 pub use command::{
     ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,

@@ -201,6 +201,12 @@ impl Replica {
         self.peers.me().lineage
     }
 
+    /// This node's id in it.
+    #[must_use]
+    pub fn node_id(&self) -> u64 {
+        self.peers.me().node_id
+    }
+
     /// The state store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn StateStore> {

@@ -126,6 +126,15 @@ pub struct SnapshotTaken {
     pub purged: Revision,
 }
 
+/// Who a node is, and how far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodePosition {
+    /// Its id.
+    pub node_id: u64,
+    /// How much of the log it has applied.
+    pub applied: Revision,
+}
+
 /// What an operator can ask of a node.
 pub trait ClusterAdmin: Send + Sync {
     /// Makes this waiting node the first member of a new cluster.
@@ -142,6 +151,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// What this node knows, without asking another.
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;
+
+    /// Who this node is, for every response; `None` while it is no member. Must cost nothing.
+    fn position(&self) -> Option<NodePosition>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

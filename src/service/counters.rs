@@ -14,11 +14,11 @@ use crate::consistency::{Requirement, Zookie};
 use crate::model::{
     Counter, CounterName, Error, ErrorCode, IdempotencyKey, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
 };
-use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal};
+use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal, monotonic};
 use crate::store::ReadView;
 
-/// Tuples that are looked at in one go.
-const PIECE_TUPLES: usize = 20_000;
+/// Rows that are passed in one go, whether they match or not.
+const PIECE_ROWS: usize = 50_000;
 
 /// What a counter says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +117,13 @@ impl Services {
         let now = self.now()?;
         let (mut tuples, mut after) = (0, None);
         loop {
-            if Instant::now() >= until {
+            if monotonic() >= until {
                 return Ok(Count::StillCounting);
             }
             let (view, filter) = (Arc::clone(&view), filter.clone());
             let piece = self
                 .pool
-                .run(call.deadline, move || piece(view.as_ref(), &filter, after.as_ref(), now, PIECE_TUPLES))
+                .run(call.deadline, move || piece(view.as_ref(), &filter, after.as_ref(), now, PIECE_ROWS))
                 .await?;
             tuples += piece.live;
             after = piece.last;
@@ -135,7 +135,7 @@ impl Services {
 }
 
 fn reserve(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now()) / 5
+    deadline.saturating_duration_since(monotonic()) / 5
 }
 
 /// Some of the tuples that match.
@@ -152,15 +152,10 @@ fn piece(
     now: TimestampMs,
     most: usize,
 ) -> Result<Piece, Error> {
-    let (mut live, mut seen, mut last) = (0, 0, None);
-    view.scan(filter, after, &mut |row| {
+    let mut live = 0;
+    let last = view.scan_some(filter, after, most, &mut |row| {
         live += u64::from(!row.tuple.qualifiers.expired(now));
-        seen += 1;
-        if seen < most {
-            return ControlFlow::Continue(());
-        }
-        last = Some(row.tuple.key);
-        ControlFlow::Break(())
+        ControlFlow::Continue(())
     })?;
     Ok(Piece { live, last })
 }

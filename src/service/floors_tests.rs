@@ -200,7 +200,7 @@ async fn a_local_request_is_raised_locally_or_not_at_all() {
     };
     let last = || node.asked.lock().last().copied();
     let locally = |bound| Some(Requirement::MaxStaleness { bound, local_only: true });
-    assert_eq!((check().await, last()), (Ok(false), locally(CEILING * 2)));
+    assert_eq!((check().await, last()), (Ok(false), locally(CEILING)));
     set(&services, &[("document", within(5))]).await;
     assert_eq!((check().await, last()), (Ok(true), locally(Duration::from_secs(5))));
     set(&services, &[("group", within(5))]).await;

@@ -6,6 +6,7 @@
 //! A request is answered from one view, and every answer carries the zookie of that view.
 
 mod check;
+mod clock;
 mod cluster;
 mod consistency_request;
 mod counters;
@@ -17,6 +18,7 @@ mod floors_tests;
 mod keyed;
 mod lookup;
 mod orphans;
+mod outlet;
 mod reflection;
 mod sandbox;
 mod schema;
@@ -24,6 +26,8 @@ mod schema_cache;
 mod schema_plan;
 mod services;
 mod staleness;
+#[cfg(test)]
+mod stream_ends;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tuples;
@@ -36,7 +40,8 @@ pub use crate::engine::{
 };
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;

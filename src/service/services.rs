@@ -7,15 +7,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Consistency;
+use super::clock::Clock;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::floors::Basis;
+use super::outlet::Terms;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
 use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
-use crate::raft::{Applied, CommandBody, Propose, wall_clock};
+use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
+
+/// A reader of a stream that takes nothing for so long is given up.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bounds of a node that an operator can set.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,8 @@ pub struct Call {
     pub store: StoreId,
     /// When its answer is no longer of use.
     pub deadline: Instant,
+    /// When a stream that answers it must have ended; `None` where it may go on for as long as it is read.
+    pub stream_deadline: Option<Instant>,
     /// How old it may be, whatever else it asks for.
     pub staleness: StalenessBound,
 }
@@ -47,6 +54,7 @@ pub struct Services {
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    pub(super) reader_patience: Duration,
     /// A permit for each import under way.
     pub(super) imports: Semaphore,
 }
@@ -69,6 +77,7 @@ impl Services {
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            reader_patience: READER_PATIENCE,
             imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
@@ -97,6 +106,11 @@ impl Services {
         self.limits.request_timeout
     }
 
+    /// What holds for a stream that answers `call`; whoever is given up hears the advice.
+    pub(super) fn stream_terms(&self, call: Call, advice: &'static str) -> Terms {
+        Terms { deadline: call.stream_deadline, patience: self.reader_patience, advice }
+    }
+
     fn member(&self) -> Result<&Member, Error> {
         const MESSAGE: &str = "this node is not a member of a cluster yet: run `quorate cluster init` or \
                                `quorate cluster join`";
@@ -108,7 +122,8 @@ impl Services {
     }
 
     pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
-        let demand = Demand::unraised(requirement, call.staleness.requirement()?);
+        let ceiling = self.views()?.ceiling();
+        let demand = Demand::unraised(requirement, call.staleness.requirement()?, ceiling);
         self.view_by_steps(call, &demand).await
     }
 
@@ -155,9 +170,13 @@ impl Services {
         self.stopping.cancel();
     }
 
-    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn clock(&self) -> Result<Clock, Error> {
+        Ok(Clock(Arc::clone(&self.member()?.views)))
+    }
+
+    /// The time by which expiration is judged.
     pub(super) fn now(&self) -> Result<TimestampMs, Error> {
-        Ok(wall_clock().max(self.member()?.views.cluster_time()))
+        Ok(self.clock()?.now())
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

@@ -58,8 +58,19 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// A member with use cases attached.
     pub(crate) fn start() -> (Arc<Self>, Arc<Services>) {
+        Self::start_with(Services::new(limits()))
+    }
+
+    /// The same, and readers that take nothing are given up soon.
+    pub(crate) fn start_impatient() -> (Arc<Self>, Arc<Services>) {
+        let mut services = Services::new(limits());
+        services.reader_patience = Duration::from_millis(200);
+        Self::start_with(services)
+    }
+
+    fn start_with(services: Services) -> (Arc<Self>, Arc<Services>) {
         let node = Arc::new(Self::default());
-        let services = Arc::new(Services::new(limits()));
+        let services = Arc::new(services);
         services.attach(node.clone(), node.clone(), node.clone());
         services.mark_ready();
         (node, services)
@@ -173,7 +184,8 @@ pub(crate) fn limits() -> ServiceLimits {
 }
 
 pub(crate) fn call() -> Call {
-    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20), staleness: StalenessBound::None }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    Call { store: STORE, deadline, stream_deadline: None, staleness: StalenessBound::None }
 }
 
 /// `document:a#viewer@user:b`, `…@group:g#member`.

@@ -137,10 +137,25 @@ pub trait ReadView: Send + Sync {
         filter: &TupleFilter,
         after: Option<&TupleKey>,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.scan_some(filter, after, usize::MAX, visit).map(drop)
+    }
+
+    /// The same, but stops when about `rows` stored rows were passed, whether they match or not. Returns after which tuple to go
+    /// on, which need not match; `None` at the end, and where `visit` broke.
+    fn scan_some(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        rows: usize,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<Option<TupleKey>, StoreError>;
 
     /// The schema in force at this revision.
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError>;
+
+    /// The revision that wrote the schema in force. Does not copy its text.
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError>;
 
     /// The relationship counters that are registered at this revision, in order of their names.
     fn counters(&self) -> Result<Vec<Counter>, StoreError>;

@@ -212,12 +212,13 @@ impl ReadView for MemoryView {
         Ok(())
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        most_rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let order = ScanOrder::for_filter(filter);
         let mut rows: Vec<TupleRow> = Vec::new();
         if let Some(tenant) = read(&self.state).stores.get(&self.store) {
@@ -230,24 +231,27 @@ impl ReadView for MemoryView {
                 }
             }
         }
-        rows.retain(|row| {
-            let key = &row.tuple.key;
-            filter.matches_qualified(key, &row.tuple.qualifiers)
-                && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
-        });
+        rows.retain(|row| after.is_none_or(|after| sort_key(order, &row.tuple.key) > sort_key(order, after)));
         rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
+        let most_rows = most_rows.max(1);
+        let last = rows.get(most_rows - 1).map(|row| row.tuple.key.clone()).filter(|_| rows.len() > most_rows);
+        rows.truncate(most_rows);
         for row in rows {
-            if visit(row).is_break() {
-                break;
+            if filter.matches_qualified(&row.tuple.key, &row.tuple.qualifiers) && visit(row).is_break() {
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         let state = read(&self.state);
         let newest = state.stores.get(&self.store).and_then(|t| t.schemas.range(..=self.revision).next_back());
         Ok(newest.map(|(revision, text)| StoredSchema { revision: *revision, text: Arc::clone(text) }))
+    }
+
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
+        Ok(self.schema()?.map(|schema| schema.revision))
     }
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::harness::wire::authzed::{WatchRequest, ZedToken};
 use crate::harness::{
-    Cluster, SCHEMA, SETTLE_LIMIT, Settings, delete, eventually, exactly, filter, minimize, reason_of, touch,
+    Cluster, SCHEMA, SETTLE_LIMIT, Settings, delete, eventually, exactly, filter, minimize, reason_of, touch, within,
 };
 
 /// So many of the newest states are kept for certain, however slow the machine is; of the others, a second's worth.
@@ -75,8 +75,20 @@ async fn every_node_answers_an_old_zookie_the_same_way() {
     let old = client.write([touch("document:old#viewer@user:tom")]).await.unwrap();
     let index = cluster.assert_same_state().await;
     assert_snapshots(&cluster, "document:old#view@user:tom", &[(&old, true)]).await;
+    // Every node has told of what came next, and still has it at hand when it must refuse to.
+    let mut watches = Vec::new();
+    for node in cluster.others(&[]) {
+        let start = WatchRequest { optional_start_cursor: Some(old.clone()), ..Default::default() };
+        watches.push(cluster.client(node).watches.clone().watch(start).await.unwrap().into_inner());
+    }
     client.write([delete("document:old#viewer@user:tom")]).await.unwrap();
     write_past(&cluster, "first").await;
+    for watch in &mut watches {
+        within("the first change", SETTLE_LIMIT, watch.message())
+            .await
+            .unwrap()
+            .expect("a watch has no end of its own");
+    }
     wait_until_expired(&cluster, index).await;
     assert_gone(&cluster, &old).await;
 

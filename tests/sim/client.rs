@@ -104,7 +104,7 @@ pub struct Clients {
 }
 
 fn call(staleness: StalenessBound) -> Call {
-    Call { store: StoreId::DEFAULT, deadline: monotonic() + DEADLINE, staleness }
+    Call { store: StoreId::DEFAULT, deadline: monotonic() + DEADLINE, stream_deadline: None, staleness }
 }
 
 fn key(document: u32, user: u32) -> TupleKey {

@@ -13,14 +13,15 @@ use tower::Layer as _;
 
 use super::pass::{Gateway, refuse, respond};
 use super::{openapi, routes};
+use crate::api::auth::RequireKey;
 use crate::api::request_id::RequestIdLayer;
 
-/// The gateway to `services`, which are everything that the gRPC front serves, with its keys.
-pub(in crate::api) fn router(services: Routes) -> Router {
+/// The gateway to `services`, which are everything that the gRPC front serves, with its keys; `key` asks for the same ones.
+pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
     let methods = routes::methods();
     let description = openapi::describe(&methods).to_string();
     let health = HealthClient::new(services.clone());
-    let gateway = Gateway::new(RequestIdLayer.layer(services));
+    let gateway = Gateway::new(RequestIdLayer.layer(services), key);
 
     let mut router = Router::new();
     for method in methods {

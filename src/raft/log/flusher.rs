@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use rocksdb::DB;
 
 use super::device::Completion;
+use crate::mutants::Mutant;
 
 /// What the log has done since it was opened.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl Flusher {
     /// Starts the thread that syncs `db`.
     pub(super) fn start(db: Arc<DB>, counters: Arc<LogCounters>) -> io::Result<Self> {
         let sync = move || {
-            let outcome = db.flush_wal(true).map_err(|e| e.to_string());
+            let outcome = db.flush_wal(!Mutant::AckBeforeFsync.is_on()).map_err(|e| e.to_string());
             counters.fsyncs.fetch_add(1, Ordering::Relaxed);
             outcome
         };

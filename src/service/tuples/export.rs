@@ -5,12 +5,13 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::guard;
-use super::pages::{Extent, PAGES_AHEAD};
+use super::pages::{self, Extent, PAGES_AHEAD};
 use super::read::scope;
 use crate::consistency::{Raised, Scope};
 use crate::model::{Error, Tuple, TupleFilter, limits};
 use crate::service::cursor::{Cursor, Digest, Place};
 use crate::service::floors::Basis;
+use crate::service::outlet::Outlet;
 use crate::service::{Call, Consistency, Services};
 
 /// An export.
@@ -67,9 +68,9 @@ impl Services {
             let cursor = Cursor::after(zookie, digest, Place::Tuple(last.key.clone())).encode();
             ExportPage { tuples, cursor }
         };
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let (outlet, pages) = Outlet::new(PAGES_AHEAD, self.stream_terms(call, pages::ADVICE));
         let pager = self.pager(view, request.filter.unwrap_or_default())?;
-        tokio::spawn(pager.run(sender, Extent { after, page_tuples, limit: usize::MAX }, shape));
+        tokio::spawn(pager.run(outlet, Extent { after, page_tuples, limit: usize::MAX }, shape));
         Ok(ExportStream { raised, pages })
     }
 }

@@ -6,12 +6,13 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::guard;
-use super::pages::{Extent, PAGES_AHEAD, Pager};
+use super::pages::{self, Extent, PAGES_AHEAD, Pager};
 use crate::consistency::{Raised, Scope, Zookie};
 use crate::model::{Error, ErrorCode, Tuple, TupleFilter, limits};
 use crate::schema::{Member, Schema};
 use crate::service::cursor::{Cursor, Digest, Place};
 use crate::service::floors::Basis;
+use crate::service::outlet::Outlet;
 use crate::service::{Call, Consistency, Services};
 use crate::store::ReadView;
 
@@ -72,7 +73,7 @@ impl Services {
             })
             .await?;
 
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let (outlet, pages) = Outlet::new(PAGES_AHEAD, self.stream_terms(call, pages::ADVICE));
         let limit = if request.limit == 0 { usize::MAX } else { request.limit };
         let shape = move |tuples: Vec<Tuple>| {
             let with_cursor = |tuple: Tuple| {
@@ -82,7 +83,7 @@ impl Services {
             tuples.into_iter().map(with_cursor).collect()
         };
         let pager = self.pager(view, request.filter)?;
-        tokio::spawn(pager.run(sender, Extent { after, page_tuples: PAGE_TUPLES, limit }, shape));
+        tokio::spawn(pager.run(outlet, Extent { after, page_tuples: PAGE_TUPLES, limit }, shape));
         Ok(TupleStream { zookie, raised, pages })
     }
 
@@ -92,7 +93,7 @@ impl Services {
             page_timeout: self.limits.request_timeout,
             view,
             filter: Arc::new(filter),
-            now: self.now()?,
+            clock: self.clock()?,
         })
     }
 }

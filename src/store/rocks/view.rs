@@ -56,21 +56,31 @@ impl RocksView {
     }
 
     /// Visits the newest version ≤ the view's revision of each tuple whose key begins with `within`, from `from` on, where
-    /// that version is live.
+    /// that version is live. Stops behind a tuple when `rows` keys were passed, and returns that tuple's key.
     fn walk(
         &self,
         order: ScanOrder,
         (within, span): (&Prefix, Span),
         from: &[u8],
+        rows: usize,
         visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let revision = self.pin.revision();
         let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
         let mut decided: Vec<u8> = Vec::new();
         let mut steps = 0;
+        let mut passed = 0_usize;
+        let mut last: Option<Vec<u8>> = None;
         iterator.seek(from);
         while let Some((key, value)) = iterator.item() {
             let (tuple, at) = keys::split_version(order, key)?;
+            if last.as_ref().is_some_and(|last| last != tuple) {
+                return Ok(last);
+            }
+            passed += 1;
+            if passed >= rows && last.is_none() {
+                last = Some(tuple.to_vec());
+            }
             let target = if tuple == decided.as_slice() {
                 // Older than the version that decided: on to the next tuple. No version has index 0.
                 Revision::ZERO
@@ -80,7 +90,7 @@ impl RocksView {
                 if let Some(qualifiers) = record::decode_tuple(keys::place(order), value)?
                     && visit(keys::decode_names(order, tuple)?, at, &qualifiers)?.is_break()
                 {
-                    return Ok(());
+                    return Ok(None);
                 }
                 decided.clear();
                 decided.extend_from_slice(tuple);
@@ -97,7 +107,7 @@ impl RocksView {
                 iterator.next();
             }
         }
-        iterator.status().map_err(engine)
+        iterator.status().map_err(engine).map(|()| None)
     }
 }
 
@@ -205,22 +215,24 @@ impl ReadView for RocksView {
             .name(resource.object_type.as_str())
             .name(resource.object_id.as_str())
             .name(relation.as_str());
-        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), &mut |names, _, qualifiers| {
+        let visit: &mut Visit<'_> = &mut |names, _, qualifiers| {
             Ok(visit(SubjectRow {
                 subject_type: names.subject_type,
                 subject_id: names.subject_id,
                 subject_relation: Some(names.subject_relation).filter(|name| !name.is_empty()),
                 qualifiers,
             }))
-        })
+        };
+        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), usize::MAX, visit).map(drop)
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let order = ScanOrder::for_filter(filter);
         let (prefix, span) = narrowest(self.store, order, filter);
         // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
@@ -231,22 +243,27 @@ impl ReadView for RocksView {
             Some(_) | None => prefix.bytes(),
         };
         if prefix.end().is_some_and(|end| *from >= *end) {
-            return Ok(());
+            return Ok(None);
         }
-        self.walk(order, (&prefix, span), from, &mut |names, written_at, qualifiers| {
+        let last = self.walk(order, (&prefix, span), from, rows, &mut |names, written_at, qualifiers| {
             let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
             if !fits {
                 return Ok(ControlFlow::Continue(()));
             }
             let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
             Ok(visit(TupleRow { tuple, written_at }))
-        })
+        })?;
+        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, value| {
             Ok(StoredSchema { revision, text: record::decode_schema(value)?.into() })
         })
+    }
+
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
+        newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, _| Ok(revision))
     }
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {

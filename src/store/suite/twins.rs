@@ -172,6 +172,7 @@ fn assert_views_agree(expected: &dyn ReadView, found: &dyn ReadView) {
     assert_eq!(expected.revision(), found.revision());
     let at = expected.revision();
     assert_eq!(expected.schema().unwrap(), found.schema().unwrap(), "schema at {at}");
+    assert_eq!(expected.schema_revision().unwrap(), found.schema_revision().unwrap(), "schema at {at}");
     assert_eq!(expected.counters().unwrap(), found.counters().unwrap(), "counters at {at}");
     for (key, _) in (0..REQUESTS).map(|n| request(n, 0)) {
         assert_eq!(expected.request(&key).unwrap(), found.request(&key).unwrap(), "request {key} at {at}");
