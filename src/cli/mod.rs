@@ -3,6 +3,9 @@
 //! Only `serve` may know the node; every other command goes through the public protocols. Output for machines is on
 //! standard output; progress, hints and errors are on standard error.
 
+// `println!` and `eprintln!` panic where nobody reads, which is none of a command's business: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod call_error;
 mod cluster;

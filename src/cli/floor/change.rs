@@ -5,6 +5,7 @@ use crate::cli::call_error::CallError;
 use crate::cli::connection::{Connection, ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::consistency::fully_consistent;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::note;
 use crate::wire::authzed::v1::ReflectSchemaRequest;
 use crate::wire::quorate::v1::{Floor, SetFloorsRequest};
 
@@ -41,7 +42,9 @@ pub(super) async fn run(
         };
         table::print(connection.json, version, &floors, &zookie.unwrap_or_default().token)?;
         for name in unknown(&cluster, named).await {
-            eprintln!("note: the schema has no type {name} (yet); its floor counts from the moment that it has");
+            note(format_args!(
+                "note: the schema has no type {name} (yet); its floor counts from the moment that it has"
+            ));
         }
         return Ok(Exit::Done);
     }
