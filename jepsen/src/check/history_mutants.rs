@@ -94,10 +94,12 @@ pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
             Answer::Listed { .. } => {}
             Answer::Written { index } => {
                 let logged = record.log.iter().any(|entry| entry.index == *index && entry.op.is_some());
-                let only_answer = attempts(record, &operation.request) == 1;
-                if logged && only_answer {
-                    mutants.push(HistoryMutant::Denied { at });
+                if logged {
                     mutants.push(HistoryMutant::Index { at, index: index + 1 });
+                }
+                // One attempt of several may well have failed.
+                if logged && attempts(record, &operation.request) == 1 {
+                    mutants.push(HistoryMutant::Denied { at });
                 }
             }
         }
