@@ -27,12 +27,20 @@ CASE ?=
 ONLY ?=
 SPICEDB ?=
 
+# How many seeds `make sim` runs, and from which on.
+SEEDS ?= 5000
+FIRST ?= 1
+
 # Seconds for each target of `make fuzz`, and parts of the names of those that are wanted.
 TIME ?= 60
 TARGETS ?=
 
+# Arguments of `make chaos`: make chaos CHAOS="--seed 7 --seconds 60 --faults lagging,pause"
+CHAOS ?=
+
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import cost differential fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-import cost differential sim fuzz fmt clean packages packages-test
+.PHONY: chaos chaos-mutants chaos-release packages-chaos
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -46,9 +54,9 @@ build: packages
 test: packages-test test-rust test-clients
 
 test-rust: packages-test
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace
 
 test-clients: packages-test
 	cargo build --locked
@@ -68,13 +76,35 @@ differential: packages-test
 	SEED="$(SEED)" ROUNDS="$(ROUNDS)" CASE="$(CASE)" ONLY="$(ONLY)" SPICEDB="$(SPICEDB)" \
 		tests/differential/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
+## sim: simulated clusters under faults, SEEDS of them from FIRST on; or one SEED, with its trace
+sim: packages-test
+	QUORATE_SIM_SEEDS=$(SEEDS) QUORATE_SIM_FIRST=$(FIRST) $(if $(SEED),QUORATE_SIM_SEED=$(SEED)) cargo test --locked --test sim
+
 ## fuzz: every decoder of bytes from outside, by coverage, TIME seconds each
 fuzz: packages-test
 	tests/fuzz/run $(TIME) $(TARGETS)
 
+## chaos: five nodes under load and faults for about three minutes, judged; with partitions and power cuts as root
+chaos: packages-chaos
+	cargo build --locked --workspace
+	"$(CARGO_TARGET_DIR)/debug/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/debug/quorate" --expect quick $(CHAOS)
+
+## chaos-mutants: the same against binaries with a bug on purpose, each of which must be caught
+chaos-mutants: packages-chaos
+	cargo build --locked --features mutants
+	cp "$(CARGO_TARGET_DIR)/debug/quorate" "$(CARGO_TARGET_DIR)/debug/quorate-mutants"
+	cargo build --locked --workspace
+	"$(CARGO_TARGET_DIR)/debug/quorate-jepsen" mutants --binary "$(CARGO_TARGET_DIR)/debug/quorate-mutants" $(CHAOS)
+
+## chaos-release: an hour of chaos, on the release binary
+chaos-release: packages-chaos
+	cargo build --locked --release --workspace
+	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name release \
+		--seconds 3600 --clients 2 --expect quick $(CHAOS)
+
 ## fmt: format the sources
 fmt:
-	cargo fmt
+	cargo fmt --all
 
 clean:
 	cargo clean
@@ -84,3 +114,6 @@ packages:
 
 packages-test:
 	@.ci/packages test
+
+packages-chaos:
+	@.ci/packages chaos

@@ -11,6 +11,7 @@ pub mod config;
 pub mod consistency;
 pub mod engine;
 pub mod model;
+pub mod mutants;
 pub mod node;
 pub mod raft;
 pub mod schema;

@@ -65,7 +65,8 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
 }
 
 fn rust_files() -> Vec<String> {
-    let mut names: Vec<String> = ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")).collect();
+    let mut names: Vec<String> =
+        ["src", "tests", "benches", "jepsen"].iter().flat_map(|folder| files(folder, "rs")).collect();
     names.push("build.rs".to_owned());
     assert!(names.len() > 20, "the walk over the sources found almost nothing: {names:?}");
     names

@@ -1,11 +1,13 @@
-//! From the `grpc-timeout` of a request to the instant by which the services must have answered.
+//! From the `grpc-timeout` of a request to the instant by which the services must have answered, or ended a stream.
 
 use std::time::{Duration, Instant};
 
 use tonic::metadata::MetadataMap;
 
-/// A longer timeout than this is taken as this one.
+/// A longer timeout for one answer is taken as this one.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// The same for a stream.
+const LONGEST_STREAM: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The answer leaves this much before the client gives up, or a tenth of its timeout if that is less: an answer that says
 /// "the outcome is unknown" is worth nothing to a client that has stopped listening.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -15,15 +17,18 @@ pub(super) fn deadline(metadata: &MetadataMap, default: Duration) -> Instant {
     Instant::now() + allowance(metadata, default)
 }
 
+/// When a stream must have ended; `None` where the client does not say.
+pub(super) fn stream_deadline(metadata: &MetadataMap) -> Option<Instant> {
+    Some(Instant::now() + asked(metadata, LONGEST_STREAM)?)
+}
+
 fn allowance(metadata: &MetadataMap, default: Duration) -> Duration {
-    let asked = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
-    match asked {
-        None => default.min(LONGEST),
-        Some(timeout) => {
-            let timeout = timeout.min(LONGEST);
-            timeout - MARGIN.min(timeout / 10)
-        }
-    }
+    asked(metadata, LONGEST).unwrap_or(default.min(LONGEST))
+}
+
+fn asked(metadata: &MetadataMap, longest: Duration) -> Option<Duration> {
+    let timeout = metadata.get("grpc-timeout")?.to_str().ok().and_then(parse)?.min(longest);
+    Some(timeout - MARGIN.min(timeout / 10))
 }
 
 /// At most eight digits and a unit. What does not parse is as good as absent, as in other servers.
@@ -69,6 +74,21 @@ mod tests {
                 metadata.insert("grpc-timeout", header.parse().expect("ASCII"));
             }
             assert_eq!(allowance(&metadata, default), expected, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_may_take_as_long_as_its_client_says() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        for (header, expected) in
+            [(None, None), (Some("3H"), Some(hours(3) - MARGIN)), (Some("99999999H"), Some(LONGEST_STREAM - MARGIN))]
+        {
+            let mut metadata = MetadataMap::new();
+            if let Some(header) = header {
+                metadata.insert("grpc-timeout", header.parse().expect("ASCII"));
+            }
+            assert_eq!(asked(&metadata, LONGEST_STREAM), expected, "{header:?}");
+            assert_eq!(stream_deadline(&metadata).is_some(), expected.is_some());
         }
     }
 }

@@ -86,6 +86,8 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::ForeignZookie => (Code::FailedPrecondition, Own("FOREIGN_ZOOKIE")),
         ErrorCode::ZookieFromFuture => (Code::OutOfRange, Own("ZOOKIE_FROM_FUTURE")),
         ErrorCode::RevisionExpired => (Code::OutOfRange, Own("REVISION_EXPIRED")),
+        // Not UNAVAILABLE: no other node answers it either.
+        ErrorCode::BelowFloor => (Code::FailedPrecondition, Own("BELOW_FLOOR")),
         ErrorCode::Unsupported => (Code::Unimplemented, Own("UNSUPPORTED")),
         ErrorCode::MetadataTooLarge => (Code::InvalidArgument, Authzed(R::TransactionMetadataTooLarge)),
         ErrorCode::UnknownDefinition => (Code::FailedPrecondition, Authzed(R::UnknownDefinition)),
@@ -112,6 +114,8 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::OutcomeUnknown => (Code::DeadlineExceeded, Own("OUTCOME_UNKNOWN")),
         ErrorCode::ResourceExhausted => (Code::ResourceExhausted, Own("RESOURCE_EXHAUSTED")),
         ErrorCode::Internal => (Code::Internal, Own("INTERNAL")),
+        // Not ALREADY_EXISTS: that is how clients hear of a CREATE that came too late, and some take it for success.
+        ErrorCode::IdempotencyKeyReused => (Code::FailedPrecondition, Own("IDEMPOTENCY_KEY_REUSED")),
     }
 }
 

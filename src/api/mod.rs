@@ -8,6 +8,8 @@ mod authzed;
 mod deadline;
 mod errors;
 mod gateway;
+mod idempotency;
+mod raised;
 mod request_id;
 mod response_meta;
 mod server;

@@ -4,7 +4,7 @@
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
@@ -45,7 +45,7 @@ where
     }
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
-        let id = usable(request.headers().get(HEADER)).unwrap_or_else(fresh);
+        let id = choose(request.headers());
         let span = tracing::info_span!("request", method = request.uri().path(), id = id.to_str().unwrap_or_default());
         let answer = self.inner.call(request);
         let with_id = async move {
@@ -55,6 +55,11 @@ where
         };
         Box::pin(with_id.instrument(span))
     }
+}
+
+/// The client's id, if it is harmless, or a fresh one.
+pub(super) fn choose(headers: &HeaderMap) -> HeaderValue {
+    usable(headers.get(HEADER)).unwrap_or_else(fresh)
 }
 
 fn usable(value: Option<&HeaderValue>) -> Option<HeaderValue> {

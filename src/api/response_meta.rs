@@ -1,8 +1,10 @@
-//! What clients of SpiceDB read beside the messages: trailers that name the request and count its work, the version for whoever
-//! asks, and a word on what is not served.
+//! What stands beside the messages. For clients of SpiceDB: trailers that name the request and count its work, the version for
+//! whoever asks, and a word on what is not served. For whoever looks into a cluster: which node answered, and how far it had
+//! come when the request arrived, which tells whether a read had to wait.
 //!
 //! Work is not split into parts that are sent elsewhere, so each request counts as one operation that came from no cache.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -12,6 +14,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::request_id::HEADER as REQUEST_ID;
+use crate::service::{ClusterAdmin, NodePosition};
 
 /// Under which the request's id was found in the trailers before it had the header's name.
 const EARLIER_REQUEST_ID: HeaderName = HeaderName::from_static("io.spicedb.respmeta.requestid");
@@ -21,27 +24,41 @@ const CACHED: HeaderName = HeaderName::from_static("io.spicedb.respmeta.cachedop
 const WANTS_VERSION: HeaderName = HeaderName::from_static("io.spicedb.requestversion");
 const VERSION: HeaderName = HeaderName::from_static("io.spicedb.debug.version");
 const OUR_VERSION: HeaderValue = HeaderValue::from_static(concat!("quorate v", env!("CARGO_PKG_VERSION")));
+/// The id of the node that answers.
+const NODE: HeaderName = HeaderName::from_static("quorate-node");
+/// The last index that the node had applied when the request arrived.
+const APPLIED: HeaderName = HeaderName::from_static("quorate-applied");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// UNIMPLEMENTED.
 const NOT_SERVED: &str = "12";
 
 /// Adds [`WithResponseMeta`] to a service. Stands outside of the one that gives requests their ids.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ResponseMetaLayer;
+#[derive(Clone)]
+pub(super) struct ResponseMetaLayer {
+    node: Arc<dyn ClusterAdmin>,
+}
+
+impl ResponseMetaLayer {
+    /// For the answers of `node`.
+    pub(super) fn new(node: Arc<dyn ClusterAdmin>) -> Self {
+        Self { node }
+    }
+}
 
 impl<S> Layer<S> for ResponseMetaLayer {
     type Service = WithResponseMeta<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WithResponseMeta { inner }
+        WithResponseMeta { inner, node: Arc::clone(&self.node) }
     }
 }
 
 /// Adds trailers and headers to what a service answers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct WithResponseMeta<S> {
     inner: S,
+    node: Arc<dyn ClusterAdmin>,
 }
 
 impl<S, In> Service<Request<In>> for WithResponseMeta<S>
@@ -59,12 +76,13 @@ where
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let wants_version = request.headers().contains_key(WANTS_VERSION);
+        let position = self.node.position();
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(annotate(answer.await?, wants_version)) })
+        Box::pin(async move { Ok(annotate(answer.await?, wants_version, position)) })
     }
 }
 
-fn annotate(mut response: Response<Body>, wants_version: bool) -> Response<Body> {
+fn annotate(mut response: Response<Body>, wants_version: bool, position: Option<NodePosition>) -> Response<Body> {
     let id = response.headers().get(REQUEST_ID).cloned();
     let headers = response.headers_mut();
     if wants_version {
@@ -75,7 +93,7 @@ fn annotate(mut response: Response<Body>, wants_version: bool) -> Response<Body>
         return response.map(|body| {
             Body::new(body.map_frame(move |mut frame| {
                 if let Some(trailers) = frame.trailers_mut() {
-                    add_trailers(trailers, id.as_ref());
+                    add_trailers(trailers, id.as_ref(), position);
                 }
                 frame
             }))
@@ -85,14 +103,18 @@ fn annotate(mut response: Response<Body>, wants_version: bool) -> Response<Body>
     if status.as_bytes() == NOT_SERVED.as_bytes() && !headers.contains_key(MESSAGE) {
         headers.insert(MESSAGE, HeaderValue::from_static("this server does not serve the method that was called"));
     }
-    add_trailers(headers, id.as_ref());
+    add_trailers(headers, id.as_ref(), position);
     response
 }
 
-fn add_trailers(trailers: &mut HeaderMap, id: Option<&HeaderValue>) {
+fn add_trailers(trailers: &mut HeaderMap, id: Option<&HeaderValue>, position: Option<NodePosition>) {
     if let Some(id) = id {
         trailers.insert(REQUEST_ID, id.clone());
         trailers.insert(EARLIER_REQUEST_ID, id.clone());
+    }
+    if let Some(NodePosition { node_id, applied }) = position {
+        trailers.insert(NODE, HeaderValue::from(node_id));
+        trailers.insert(APPLIED, HeaderValue::from(applied.index()));
     }
     trailers.insert(DISPATCHED, HeaderValue::from_static("1"));
     trailers.insert(CACHED, HeaderValue::from_static("0"));
@@ -103,6 +125,9 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
+    use crate::model::Revision;
+
+    const POSITION: Option<NodePosition> = Some(NodePosition { node_id: 2, applied: Revision::new(41) });
 
     fn answer(headers: &[(HeaderName, &'static str)], body: Body) -> Response<Body> {
         let mut response = Response::new(body);
@@ -117,14 +142,16 @@ mod tests {
         let status = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
         let body = Full::new(tonic::codegen::Bytes::from_static(b"message"));
         let body = body.with_trailers(std::future::ready(Some(Ok::<_, std::convert::Infallible>(status))));
-        let response = annotate(answer(&[(REQUEST_ID, "id-1")], Body::new(body)), false);
+        let response = annotate(answer(&[(REQUEST_ID, "id-1")], Body::new(body)), false, POSITION);
         assert!(!response.headers().contains_key(VERSION) && !response.headers().contains_key(DISPATCHED));
         let collected = response.into_body().collect().await.expect("whole");
         let trailers = collected.trailers().expect("there were some");
         for (name, value) in [(STATUS, "0"), (REQUEST_ID, "id-1"), (EARLIER_REQUEST_ID, "id-1"), (DISPATCHED, "1")] {
             assert_eq!(trailers[&name], value, "{name}");
         }
-        let response = annotate(answer(&[(REQUEST_ID, "id-2"), (STATUS, "5")], Body::empty()), true);
+        assert_eq!((&trailers[&NODE], &trailers[&APPLIED]), (&HeaderValue::from(2), &HeaderValue::from(41)));
+        let response = annotate(answer(&[(REQUEST_ID, "id-2"), (STATUS, "5")], Body::empty()), true, None);
+        assert!(!response.headers().contains_key(NODE));
         for (name, value) in [(EARLIER_REQUEST_ID, "id-2"), (CACHED, "0")] {
             assert_eq!(response.headers()[&name], value, "{name}");
         }
@@ -134,9 +161,9 @@ mod tests {
 
     #[test]
     fn what_is_not_served_says_so_and_what_says_more_is_left_alone() {
-        let silent = annotate(answer(&[(STATUS, NOT_SERVED)], Body::empty()), false);
+        let silent = annotate(answer(&[(STATUS, NOT_SERVED)], Body::empty()), false, None);
         assert!(silent.headers()[MESSAGE].to_str().expect("text").contains("does not serve"));
-        let told = annotate(answer(&[(STATUS, NOT_SERVED), (MESSAGE, "why")], Body::empty()), false);
+        let told = annotate(answer(&[(STATUS, NOT_SERVED), (MESSAGE, "why")], Body::empty()), false, None);
         assert_eq!(told.headers()[MESSAGE], "why");
     }
 }

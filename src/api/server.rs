@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::admin::{Cluster, SchemaPlanning};
+use super::admin::{Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::gateway;
@@ -32,6 +33,7 @@ use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServ
 use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
 use crate::wire::authzed::v1::watch_service_server::WatchServiceServer;
 use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
+use crate::wire::quorate::v1::consistency_service_server::ConsistencyServiceServer;
 use crate::wire::quorate::v1::schema_plan_service_server::SchemaPlanServiceServer;
 
 /// What health knows: `""` is the node as a whole. The administration is no part of it, since it works before the node is a
@@ -89,10 +91,12 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let reporter = HealthReporter::new();
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
-    let routes = routes(api, keyring, reporter)?;
+    let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
+    let key = RequireKey::new(keyring);
+    let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
         match listeners.gateway {
-            Some(listener) => serve_gateway(listener, routes.clone(), shutdown.clone()).await,
+            Some(listener) => serve_gateway(listener, gateway::router(routes.clone(), key), shutdown.clone()).await,
             None => Ok(()),
         }
     };
@@ -100,7 +104,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(ResponseMetaLayer)
+        .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
@@ -119,9 +123,8 @@ pub async fn serve(
     }
 }
 
-/// Everything that is served, with the keys that it asks for.
-pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthReporter) -> Result<Routes, ServeError> {
-    let key = RequireKey::new(keyring);
+/// Everything that is served, with the key that it asks for.
+pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter) -> Result<Routes, ServeError> {
     let permissions = PermissionsServiceServer::new(Permissions::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -136,6 +139,8 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .send_compressed(CompressionEncoding::Gzip);
     let plans = SchemaPlanServiceServer::new(SchemaPlanning::new(Arc::clone(&api.services)))
         .max_decoding_message_size(limits::MESSAGE_BYTES);
+    let consistency = ConsistencyServiceServer::new(Consistency::new(Arc::clone(&api.services)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES);
     let watch = WatchServiceServer::new(Watch::new(api.services))
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -149,15 +154,16 @@ pub(super) fn routes(api: ApiServices, keyring: Arc<Keyring>, reporter: HealthRe
         .add_service(InterceptedService::new(experimental, key.clone()))
         .add_service(InterceptedService::new(watch, key.clone()))
         .add_service(InterceptedService::new(plans, key.clone()))
+        .add_service(InterceptedService::new(consistency, key.clone()))
         .add_service(InterceptedService::new(cluster, key)))
 }
 
-async fn serve_gateway(listener: TcpListener, routes: Routes, shutdown: CancellationToken) -> Result<(), ServeError> {
+async fn serve_gateway(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
     let listener = listener.tap_io(|connection| {
         // Only latency suffers where the system refuses.
         let _ = connection.set_nodelay(true);
     });
-    let serving = axum::serve(listener, gateway::router(routes)).with_graceful_shutdown(shutdown.cancelled_owned());
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
     serving.await.map_err(ServeError::Gateway)
 }
 
@@ -195,5 +201,6 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .with_service_name("authzed.api.v1.ExperimentalService")
         .with_service_name("quorate.v1.ClusterService")
         .with_service_name("quorate.v1.SchemaPlanService")
+        .with_service_name("quorate.v1.ConsistencyService")
         .with_service_name("grpc.health.v1.Health")
 }

@@ -15,7 +15,11 @@ const LOCAL_ONLY: &str = "quorate-local-only";
 
 /// What `metadata` demands.
 pub(super) fn staleness(metadata: &MetadataMap) -> StalenessBound {
-    let text = |name| metadata.get(name).map(|value| value.to_str().unwrap_or("not text"));
+    let text = |name| {
+        let mut values = metadata.get_all(name).iter().map(|value| value.to_str().unwrap_or("not text"));
+        let first = values.next()?;
+        Some(if values.next().is_some() { "given twice" } else { first })
+    };
     let local_only = match text(LOCAL_ONLY) {
         None | Some("false") => Some(false),
         Some("true") => Some(true),
@@ -51,6 +55,8 @@ mod tests {
             (&[(MAX_STALENESS, "250ms")], within(250, false)),
             (&[(MAX_STALENESS, "5s")], within(5000, false)),
             (&[(MAX_STALENESS, "5s"), (LOCAL_ONLY, "true")], within(5000, true)),
+            (&[(MAX_STALENESS, "5s"), (MAX_STALENESS, "1s")], StalenessBound::Malformed),
+            (&[(MAX_STALENESS, "5s"), (LOCAL_ONLY, "true"), (LOCAL_ONLY, "false")], StalenessBound::Malformed),
             (&[(MAX_LAG, "100")], StalenessBound::Lag(100)),
             (&[(MAX_STALENESS, "250")], StalenessBound::Malformed),
             (&[(MAX_STALENESS, "-1s")], StalenessBound::Malformed),
@@ -65,7 +71,7 @@ mod tests {
         for (given, expected) in cases {
             let mut metadata = MetadataMap::new();
             for (name, value) in *given {
-                metadata.insert(*name, value.parse().expect("plain text"));
+                metadata.append(*name, value.parse().expect("plain text"));
             }
             assert_eq!(staleness(&metadata), *expected, "{given:?}");
         }

@@ -27,7 +27,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::Keyring;
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, NodeState, Services, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodePosition, NodeState, Services,
+    SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -49,10 +50,15 @@ impl ClusterAdmin for TestAdmin {
         async { Err(Error::new(ErrorCode::Unavailable, "cannot")) }.boxed()
     }
 
-    fn join(&self, _: Vec<String>) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
+    fn join(
+        &self,
+        _: Vec<String>,
+        join_as: JoinAs,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
         let report =
             |stage| Ok(JoinProgress { stage, node_id: 2, applied: Revision::new(1), target: Revision::new(2) });
-        let reports = [JoinStage::Admitted, JoinStage::CatchingUp, JoinStage::Voter].map(report);
+        let goal = if join_as == JoinAs::Learner { JoinStage::Learner } else { JoinStage::Voter };
+        let reports = [JoinStage::Admitted, JoinStage::CatchingUp, goal].map(report);
         async { Ok(stream::iter(reports).boxed()) }.boxed()
     }
 
@@ -75,6 +81,10 @@ impl ClusterAdmin for TestAdmin {
             log_fsyncs: 0,
         };
         async { Ok(status) }.boxed()
+    }
+
+    fn position(&self) -> Option<NodePosition> {
+        Some(NodePosition { node_id: 3, applied: Revision::new(7) })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
@@ -429,16 +439,18 @@ async fn administration_reaches_the_node() {
     assert_eq!(status.state(), cluster_wire::status_response::State::Waiting);
     let taken = client.snapshot(cluster_wire::SnapshotRequest {}).await.expect("taken").into_inner();
     assert_eq!((taken.snapshot_index, taken.purged_index), (5, 3));
-    let none = client.join(cluster_wire::JoinRequest { peers: Vec::new() }).await.expect_err("no peer");
+    let none = client.join(cluster_wire::JoinRequest::default()).await.expect_err("no peer");
     assert_eq!(none.code(), Code::InvalidArgument);
-    let peers = vec!["127.0.0.1:1".to_owned()];
-    let mut reports = client.join(cluster_wire::JoinRequest { peers }).await.expect("joins").into_inner();
-    let mut stages = Vec::new();
-    while let Some(report) = reports.message().await.expect("goes on") {
-        stages.push(report.stage());
-    }
     use cluster_wire::join_progress::Stage;
-    assert_eq!(stages, [Stage::Admitted, Stage::CatchingUp, Stage::Voter]);
-    drop((reports, client));
+    for (learner, goal) in [(false, Stage::Voter), (true, Stage::Learner)] {
+        let peers = vec!["127.0.0.1:1".to_owned()];
+        let mut reports = client.join(cluster_wire::JoinRequest { peers, learner }).await.expect("joins").into_inner();
+        let mut stages = Vec::new();
+        while let Some(report) = reports.message().await.expect("goes on") {
+            stages.push(report.stage());
+        }
+        assert_eq!(stages, [Stage::Admitted, Stage::CatchingUp, goal]);
+    }
+    drop(client);
     server.stop().await;
 }

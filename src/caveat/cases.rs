@@ -22,6 +22,13 @@ pub(super) fn compile(parameters: &str, expression: &str) -> Result<Caveat, Comp
     }
 }
 
+impl Caveat {
+    /// Evaluates without any other bound than that of one evaluation.
+    pub(super) fn evaluate(&self, stored: &Context, request: &Context) -> Result<Outcome, EvaluationError> {
+        self.evaluate_within(stored, request, &mut { u64::MAX })
+    }
+}
+
 /// The answer in the words of the table.
 fn answer(caveat: &Caveat, stored: &str, request: &str) -> String {
     let context = |text| Context::from_json_text(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -88,6 +95,64 @@ fn some_answers_are_our_own() {
     }
     // Protobuf messages are not built.
     assert!(compile("a duration", "google.protobuf.Duration{seconds: 1} == a").is_err());
+}
+
+/// A schema that is written has no pattern that is none; one that is computed fails when it is reached.
+#[test]
+fn constant_patterns_that_are_none_are_told_of() {
+    for (expression, is_bad) in [
+        ("a.matches('(')", true),
+        ("true || a.matches('^\\\\p{L}+$') && matches(a, 'a{1001}')", true),
+        ("a.matches('^\\\\p{L}+$')", false),
+        ("a.matches('(' + '')", false),
+    ] {
+        let caveat = compile("a string", expression).unwrap();
+        assert_eq!(caveat.bad_pattern().is_some(), is_bad, "{expression}");
+    }
+    let many = ["a.matches('^[\\\\pL\\\\pN ]{1,200}$')"; 3].join(" || ");
+    assert!(compile("a string", &many).unwrap().bad_pattern().unwrap().message.contains("bytes in all"));
+}
+
+/// One budget serves many evaluations.
+#[test]
+fn evaluations_draw_from_the_budget_that_they_are_given() {
+    let caveat = compile("l list<int>", "l.all(x, x > 0)").unwrap();
+    let context = Context::from_json_text(r#"{"l": [1, 2, 3]}"#).unwrap();
+    let mut steps = u64::MAX;
+    caveat.evaluate_within(&context, &Context::new(), &mut steps).unwrap();
+    let cost = u64::MAX - steps;
+    assert!((10..100).contains(&cost), "{cost}");
+    let mut steps = 2 * cost + 1;
+    for _ in 0..2 {
+        assert_eq!(caveat.evaluate_within(&context, &Context::new(), &mut steps), Ok(Outcome::True));
+    }
+    assert_eq!(steps, 1);
+    let exhausted = caveat.evaluate_within(&context, &Context::new(), &mut steps);
+    assert!(matches!((exhausted, steps), (Err(EvaluationError::TooExpensive { .. }), 0)));
+}
+
+/// Zones by the names that they have, and what is no zone is an error and nothing worse.
+#[test]
+fn zones_are_known_by_their_exact_names() {
+    let caveat = compile("z string", "timestamp('2021-01-01T10:30:00Z').getHours(z) == 5").unwrap();
+    for (zone, expected) in [
+        ("America/New_York", "true"),
+        ("EST", "true"),
+        ("-05:00", "true"),
+        ("-5:0", "true"),
+        ("-4:30", "false"),
+        ("Etc/UTC", "false"),
+        ("UTC", "false"),
+        ("america/new_york", "error"),
+        ("utc", "error"),
+        ("Etc/Unknown", "error"),
+        ("-1:-2147483648", "error"),
+        ("1:-2147483648", "error"),
+        ("-35791394:2147483647", "error"),
+        ("-2147483648:0", "error"),
+    ] {
+        assert_eq!(answer(&caveat, "{}", &format!("{{\"z\": {zone:?}}}")), expected, "{zone}");
+    }
 }
 
 #[test]
@@ -184,6 +249,52 @@ fn work_is_bounded() {
     let heavy = compile("l list<int>", "l.all(x, l.all(y, x + y >= 0))").unwrap();
     let only_list = Context::from_json_text(&format!("{{\"l\": [{}]}}", list.join(","))).unwrap();
     assert!(matches!(heavy.evaluate(&only_list, &Context::new()), Err(EvaluationError::TooExpensive { .. })));
+}
+
+/// Shared contents weigh what a walk over them would cost, and nothing walks them for that: 90 doublings would never end.
+#[test]
+fn what_is_shared_is_not_walked_unpaid() {
+    let doubled = format!("[a]{}", ".map(x, [x, x])".repeat(90));
+    let mapped = format!("[{{'k': a}}]{}", ".map(x, {'l': x, 'r': x})".repeat(90));
+    let optional = format!("[a]{}", ".map(x, [optional.of(x), optional.of(x)])".repeat(45));
+    for (expression, expected) in [
+        (format!("size({doubled}) == 1"), Ok(Outcome::True)),
+        (format!("type({doubled}) == list"), Ok(Outcome::True)),
+        (format!("dyn({doubled})[0].size() == 2"), Ok(Outcome::True)),
+        (format!("optional.of({optional}).hasValue()"), Ok(Outcome::True)),
+        (format!("dyn({doubled}) != [1, 2]"), Ok(Outcome::True)),
+        (format!("{doubled} == {doubled}"), Err(())),
+        (format!("{mapped} == {mapped}"), Err(())),
+        (format!("{optional} == {optional}"), Err(())),
+        (format!("1 in dyn({doubled})"), Err(())),
+        (format!("{mapped}[0].isSubtreeOf({mapped}[0])"), Err(())),
+    ] {
+        let caveat = compile("a int", &expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        let context = Context::from_json_text(r#"{"a": 1}"#).unwrap();
+        let outcome = caveat.evaluate(&Context::new(), &context);
+        let outcome =
+            outcome.map_err(|error| assert!(matches!(error, EvaluationError::TooExpensive { .. }), "{error}"));
+        assert_eq!(outcome, expected, "{expression}");
+    }
+}
+
+/// Texts are long to walk, too: 2 MiB, thousands of times.
+#[test]
+fn long_texts_are_paid_for_wherever_they_are_walked() {
+    let long = "[s].map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x)";
+    let context =
+        Context::from_json_text(&format!("{{\"l\": {:?}, \"s\": \"{}\"}}", [0; 3000], "x".repeat(16_000))).unwrap();
+    for walked in [
+        "size(t) > 0",
+        "t in {t: 1}",
+        "{t: 1}[t] == 1",
+        "{t: 1, t + 'a': 2}.size() == 2",
+        "timestamp(0).getHours(t) == 0 || true",
+    ] {
+        let expression = format!("{long}.all(t, l.all(x, {walked} && x == 0))");
+        let outcome = compile("l list<int>, s string", &expression).unwrap().evaluate(&Context::new(), &context);
+        assert!(matches!(outcome, Err(EvaluationError::TooExpensive { .. })), "{walked}: {outcome:?}");
+    }
 }
 
 #[test]

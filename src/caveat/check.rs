@@ -15,22 +15,34 @@ use super::value::Value;
 /// Names that mean types where no variable has them.
 const TYPE_NAMES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
-/// Checks `expr` against the parameters: it must be a bool. The name is that of the first parameter it does not mention.
-pub(super) fn check(
-    expr: &Expr,
-    parameters: &BTreeMap<String, ParameterType>,
-) -> Result<(Node, Option<String>), CompileError> {
+/// The most memory that the patterns of one expression may take.
+const MAX_PATTERNS_BYTES: usize = 2 * Pattern::MAX_CONSTANT_BYTES;
+
+/// An expression that fits its parameters.
+pub(super) struct CheckedExpr {
+    pub(super) node: Node,
+    /// The first parameter that it does not mention.
+    pub(super) unused: Option<String>,
+    /// Its first pattern that is none.
+    pub(super) bad_pattern: Option<CompileError>,
+    /// The memory that its patterns take, roughly.
+    pub(super) pattern_bytes: usize,
+}
+
+/// Checks `expr` against the parameters: it must be a bool.
+pub(super) fn check(expr: &Expr, parameters: &BTreeMap<String, ParameterType>) -> Result<CheckedExpr, CompileError> {
     let places = parameters.iter().enumerate();
     let parameters: BTreeMap<&str, (usize, Type)> =
         places.map(|(place, (name, of))| (name.as_str(), (place, Type::of_parameter(of)))).collect();
     let mentioned = vec![false; parameters.len()];
-    let mut checker = Checker { parameters, mentioned, scope: Vec::new() };
+    let mut checker = Checker { parameters, mentioned, scope: Vec::new(), bad_pattern: None, pattern_bytes: 0 };
     let (node, found) = checker.check(expr)?;
     if found != Type::Bool {
         return Err(CompileError::whole(format!("a caveat's expression must be a bool, this one is {found}")));
     }
     let unused = checker.parameters.iter().find(|(_, (place, _))| !checker.mentioned[*place]);
-    Ok((node, unused.map(|(name, _)| (*name).to_owned())))
+    let unused = unused.map(|(name, _)| (*name).to_owned());
+    Ok(CheckedExpr { node, unused, bad_pattern: checker.bad_pattern, pattern_bytes: checker.pattern_bytes })
 }
 
 type Checked = Result<(Node, Type), CompileError>;
@@ -41,6 +53,8 @@ struct Checker<'a> {
     mentioned: Vec<bool>,
     /// The variables of the macros around, the innermost last.
     scope: Vec<(Arc<str>, Type)>,
+    bad_pattern: Option<CompileError>,
+    pattern_bytes: usize,
 }
 
 impl Checker<'_> {
@@ -156,7 +170,7 @@ impl Checker<'_> {
             NoCall::Mismatch => mismatch(name, &types, at),
         })?;
         let takes_int = types.first() == Some(&Type::Int);
-        Ok((call_node(function, nodes, takes_int), result))
+        Ok((self.call_node(function, nodes, takes_int, at), result))
     }
 
     fn ternary(&mut self, parts: &[Expr; 3], at: u32) -> Checked {
@@ -238,20 +252,32 @@ impl Checker<'_> {
         let node = Node::OptionalMap { target: Box::new(target), body: Box::new(body) };
         Ok((node, Type::Optional(Arc::new(result))))
     }
-}
 
-/// A call; a pattern that is known now is compiled now. One that is no pattern stays a call, which fails when it is reached.
-fn call_node(function: Function, mut args: Vec<Node>, takes_int: bool) -> Node {
-    if function == Function::Matches
-        && let Some(Node::Constant(Value::String(text))) = args.get(1)
-        && let Ok(pattern) = Pattern::compile(text)
-    {
-        args.truncate(1);
-        if let Some(text) = args.pop() {
-            return Node::Matches { text: Box::new(text), pattern: Arc::new(pattern) };
+    /// A call; a pattern that is known now is compiled now. One that is none stays a call, which fails when it is reached.
+    fn call_node(&mut self, function: Function, mut args: Vec<Node>, takes_int: bool, at: u32) -> Node {
+        if function == Function::Matches
+            && let [_, Node::Constant(Value::String(text))] = &args[..]
+        {
+            match self.pattern(text) {
+                Ok(pattern) => {
+                    args.truncate(1);
+                    let text = Box::new(args.pop().expect("it had two arguments"));
+                    return Node::Matches { text, pattern: Arc::new(pattern) };
+                }
+                Err(why) => _ = self.bad_pattern.get_or_insert(CompileError::at(at, why)),
+            }
         }
+        Node::Call { function, args, takes_int }
     }
-    Node::Call { function, args, takes_int }
+
+    fn pattern(&mut self, text: &str) -> Result<Pattern, String> {
+        let pattern = Pattern::compile(text, Pattern::MAX_CONSTANT_BYTES)?;
+        self.pattern_bytes += pattern.program_bytes();
+        if self.pattern_bytes > MAX_PATTERNS_BYTES {
+            return Err(format!("the patterns of one expression may take {MAX_PATTERNS_BYTES} bytes in all"));
+        }
+        Ok(pattern)
+    }
 }
 
 fn literal_type(value: &Value) -> Type {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::model::CaveatName;
 
 use super::canonical::canonical;
-use super::check::check;
+use super::check::{CheckedExpr, check};
 use super::context::Context;
 use super::convert::convert;
 use super::error::{CompileError, ContextError, EvaluationError};
@@ -14,7 +14,7 @@ use super::evaluate::{Evaluator, MAX_STEPS, Stop};
 use super::node::Node;
 use super::parameter_type::ParameterType;
 use super::parser::parse;
-use super::value::Value;
+use super::value::{Value, sum};
 
 /// The longest expression, in bytes.
 pub const MAX_EXPRESSION_BYTES: usize = 100_000;
@@ -26,6 +26,8 @@ pub struct Caveat {
     expression: String,
     node: Node,
     unused: Option<String>,
+    bad_pattern: Option<CompileError>,
+    pattern_bytes: usize,
 }
 
 /// What a caveat says in a context.
@@ -54,8 +56,9 @@ impl Caveat {
             let message = format!("the expression has {length} bytes, at most {MAX_EXPRESSION_BYTES} are allowed");
             return Err(CompileError::whole(message));
         }
-        let (node, unused) = check(&parse(expression)?, parameters)?;
-        Ok(Self { name: name.clone(), parameters: parameters.clone(), expression: expression.to_owned(), node, unused })
+        let CheckedExpr { node, unused, bad_pattern, pattern_bytes } = check(&parse(expression)?, parameters)?;
+        let (name, parameters, expression) = (name.clone(), parameters.clone(), expression.to_owned());
+        Ok(Self { name, parameters, expression, node, unused, bad_pattern, pattern_bytes })
     }
 
     /// The caveat's name.
@@ -82,6 +85,19 @@ impl Caveat {
         self.unused.as_deref()
     }
 
+    /// The first constant pattern of `matches()` that is none, which fails whenever it is reached. A schema that is to be
+    /// written may have none.
+    #[must_use]
+    pub fn bad_pattern(&self) -> Option<&CompileError> {
+        self.bad_pattern.as_ref()
+    }
+
+    /// The memory that the patterns take, roughly; far more than their text.
+    #[must_use]
+    pub fn pattern_bytes(&self) -> usize {
+        self.pattern_bytes
+    }
+
     /// The expression in the form in which SpiceDB shows it, however it was written.
     #[must_use]
     pub fn canonical_expression(&self) -> String {
@@ -102,7 +118,15 @@ impl Caveat {
 
     /// Evaluates the caveat. A stored value wins over one of the request; request values that are no parameters of this
     /// caveat belong to others and do not matter.
-    pub fn evaluate(&self, stored: &Context, request: &Context) -> Result<Outcome, EvaluationError> {
+    ///
+    /// The work is taken from `steps`, at most a million of them. Where it comes to [`EvaluationError::TooExpensive`] and
+    /// leaves nothing of `steps`, a larger budget might have sufficed.
+    pub fn evaluate_within(
+        &self,
+        stored: &Context,
+        request: &Context,
+        steps: &mut u64,
+    ) -> Result<Outcome, EvaluationError> {
         let mut values = Vec::with_capacity(self.parameters.len());
         for (name, of) in &self.parameters {
             let json = stored.get(name).or_else(|| request.get(name));
@@ -110,7 +134,13 @@ impl Caveat {
             values.push(value.map_err(|reason| self.wrong_type(name, reason))?);
         }
         let caveat = || self.name.to_string();
-        match Evaluator::new(&values).evaluate(&self.node) {
+        let granted = MAX_STEPS.min(*steps);
+        let mut evaluator = Evaluator::new(&values, granted);
+        // Reading the values is work, too.
+        let read = sum(values.iter().flatten().map(Value::weight));
+        let evaluated = evaluator.spend(read).and_then(|()| evaluator.evaluate(&self.node));
+        *steps -= granted - evaluator.steps_left();
+        match evaluated {
             Ok(Value::Bool(true)) => Ok(Outcome::True),
             Ok(Value::Bool(false)) => Ok(Outcome::False),
             Ok(other) => {

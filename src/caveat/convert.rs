@@ -1,7 +1,6 @@
 //! Makes typed values of the JSON of a context, as SpiceDB reads it: numbers may be written as text, and what has no form in
 //! JSON is text. A refusal says what was wanted and what was found.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ pub(super) fn convert(of: &ParameterType, json: &Json) -> Result<Value, String> 
                 Ok(value) => Ok((Key::String(Arc::from(name.as_str())), value)),
                 Err(why) => Err(format!("value of {:?}: {why}", shortened(name))),
             };
-            Ok(Value::Map(Arc::new(entries.map(convert).collect::<Result<_, _>>()?)))
+            Ok(Value::map(entries.map(convert).collect::<Result<_, _>>()?))
         }
     }
 }
@@ -69,7 +68,7 @@ fn untyped(json: &Json) -> Value {
         Json::Array(elements) => Value::list(elements.iter().map(untyped).collect()),
         Json::Object(map) => {
             let entries = map.iter().map(|(name, value)| (Key::String(Arc::from(name.as_str())), untyped(value)));
-            Value::Map(Arc::new(entries.collect::<BTreeMap<_, _>>()))
+            Value::map(entries.collect())
         }
     }
 }

@@ -9,11 +9,17 @@ use super::ast::Operator;
 use super::functions;
 use super::node::{MapEntry, Node};
 use super::operators;
+use super::pattern::Pattern;
 use super::signatures::Function;
 use super::value::{Value, lookup};
 
 /// The most work that one evaluation may do.
 pub(super) const MAX_STEPS: u64 = 1_000_000;
+
+/// What compiling a pattern during an evaluation counts for at least.
+const PATTERN_STEPS: u64 = 5_000;
+/// What it counts for beyond that, for the size of the program.
+const PATTERN_BYTES_PER_STEP: u64 = 16;
 
 /// Why an expression has no value.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(super) enum Stop {
     Missing(BTreeSet<usize>),
     /// The expression fails, for this reason.
     Failed(String),
-    /// The work is more than [`MAX_STEPS`].
+    /// The work is more than the budget.
     Exhausted,
 }
 
@@ -44,14 +50,20 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(parameters: &'a [Option<Value>]) -> Self {
-        Self { parameters, locals: Vec::new(), steps: MAX_STEPS }
+    pub(super) fn new(parameters: &'a [Option<Value>], steps: u64) -> Self {
+        Self { parameters, locals: Vec::new(), steps }
+    }
+
+    /// What is left of the budget.
+    pub(super) fn steps_left(&self) -> u64 {
+        self.steps
     }
 
     /// Takes `steps` from the budget.
     pub(super) fn spend(&mut self, steps: u64) -> Result<(), Stop> {
-        self.steps = self.steps.checked_sub(steps).ok_or(Stop::Exhausted)?;
-        Ok(())
+        let left = self.steps.checked_sub(steps);
+        self.steps = left.unwrap_or(0);
+        if left.is_some() { Ok(()) } else { Err(Stop::Exhausted) }
     }
 
     pub(super) fn evaluate(&mut self, node: &Node) -> Evaluated {
@@ -140,6 +152,9 @@ impl<'a> Evaluator<'a> {
             return self.or_else(function, target, alternative);
         }
         let args: Vec<Value> = args.iter().map(|arg| self.evaluate(arg)).collect::<Result<_, _>>()?;
+        if let (Function::Matches, [Value::String(text), Value::String(pattern)]) = (function, &args[..]) {
+            return self.matches(text, pattern);
+        }
         let converts = matches!(
             function,
             Function::ToInt | Function::ToUint | Function::ToDouble | Function::ToString | Function::ToTimestamp
@@ -151,11 +166,22 @@ impl<'a> Evaluator<'a> {
         Ok(functions::call(function, &args)?)
     }
 
+    /// `matches()` with a pattern that only the evaluation knows.
+    fn matches(&mut self, text: &str, pattern: &str) -> Evaluated {
+        self.spend(PATTERN_STEPS)?;
+        let compiled = Pattern::compile(pattern, Pattern::MAX_COMPUTED_BYTES);
+        let program_bytes = compiled.as_ref().map_or(Pattern::MAX_COMPUTED_BYTES, Pattern::program_bytes);
+        self.spend(program_bytes as u64 / PATTERN_BYTES_PER_STEP)?;
+        let compiled = compiled?;
+        self.spend(compiled.cost(text.len()))?;
+        Ok(Value::Bool(compiled.is_match(text)))
+    }
+
     /// `or` and `orValue`: the alternative is evaluated only where the optional holds nothing.
     fn or_else(&mut self, function: Function, target: &Node, alternative: &Node) -> Evaluated {
         match self.evaluate(target)? {
             Value::Optional(None) => self.evaluate(alternative),
-            Value::Optional(Some(held)) if function == Function::OrValue => Ok((*held).clone()),
+            Value::Optional(Some(held)) if function == Function::OrValue => Ok(Value::clone(&held)),
             held @ Value::Optional(Some(_)) => Ok(held),
             other => Err(Stop::Failed(functions::no_overload(function, &[other]))),
         }
@@ -175,6 +201,7 @@ impl<'a> Evaluator<'a> {
 
     /// An element, by field or index; of an optional, or asked for optionally, it is an optional itself.
     fn look_up(&mut self, operand: Value, key: &Value, optional: bool) -> Evaluated {
+        self.spend(key.weight())?;
         match operand {
             Value::Optional(None) => Ok(Value::Optional(None)),
             Value::Optional(Some(held)) => perhaps(&held, key),
@@ -190,9 +217,10 @@ impl<'a> Evaluator<'a> {
         let key = Value::String(Arc::clone(field));
         let operand = match self.evaluate(operand)? {
             Value::Optional(None) => return Ok(Value::Bool(false)),
-            Value::Optional(Some(held)) => (*held).clone(),
+            Value::Optional(Some(held)) => Value::clone(&held),
             operand => operand,
         };
+        self.spend(key.weight())?;
         Ok(Value::Bool(matches!(&operand, Value::Map(map) if lookup(map, &key).is_some())))
     }
 
@@ -210,18 +238,19 @@ impl<'a> Evaluator<'a> {
         for entry in entries {
             let key = self.evaluate(&entry.key)?;
             let value = self.evaluate(&entry.value)?;
+            self.spend(key.weight())?;
             let Some(value) = held(value, entry.optional)? else { continue };
             let key = key.as_key().ok_or_else(|| format!("{} cannot be the key of a map", key.type_name()))?;
             map.insert(key, value); // Of one key twice, the last counts.
         }
-        Ok(Value::Map(Arc::new(map)))
+        Ok(Value::map(map))
     }
 
     fn optional_map(&mut self, target: &Node, body: &Node) -> Evaluated {
         match self.evaluate(target)? {
             Value::Optional(None) => Ok(Value::Optional(None)),
             Value::Optional(Some(held)) => {
-                self.locals.push((*held).clone());
+                self.locals.push(Value::clone(&held));
                 let mapped = self.evaluate(body);
                 self.locals.pop();
                 mapped.map(Value::some)
@@ -265,7 +294,7 @@ fn bool_or_failure(evaluated: Evaluated) -> Evaluated {
 fn held(value: Value, optional: bool) -> Result<Option<Value>, Stop> {
     match value {
         value if !optional => Ok(Some(value)),
-        Value::Optional(held) => Ok(held.map(|held| (*held).clone())),
+        Value::Optional(held) => Ok(held.map(|held| Value::clone(&held))),
         other => Err(Stop::Failed(format!("after ? an optional is expected, not {}", other.type_name()))),
     }
 }
@@ -288,7 +317,7 @@ fn perhaps(operand: &Value, key: &Value) -> Evaluated {
         Value::Map(_) | Value::List(_) => element(operand, key)?,
         _ => None,
     };
-    Ok(Value::Optional(found.map(|e| Arc::new(e.clone()))))
+    Ok(found.cloned().map_or(Value::Optional(None), Value::some))
 }
 
 fn operator_cost(operator: Operator, left: &Value, right: &Value) -> u64 {
@@ -296,12 +325,12 @@ fn operator_cost(operator: Operator, left: &Value, right: &Value) -> u64 {
         // What is looked for in a list is compared with each element.
         Operator::In => match right {
             Value::List(list) => (1 + list.len() as u64).saturating_add(right.weight()),
-            _ => 1,
+            _ => left.weight(), // A key that is compared with a few others.
         },
         // The result is a copy of both.
         Operator::Add => match (left, right) {
             (Value::List(a), Value::List(b)) => (a.len() + b.len()) as u64,
-            _ => left.weight() + right.weight(),
+            _ => left.weight().saturating_add(right.weight()),
         },
         // A comparison ends with the shorter.
         Operator::Equal

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use super::convert::is_in_network;
-use super::pattern::Pattern;
 use super::signatures::{Function, TimePart};
 use super::subtree::is_subtree;
 use super::time::{Timestamp, duration_text, parse_duration};
-use super::value::Value;
-
-/// What compiling a pattern during an evaluation counts for, in steps.
-const PATTERN_STEPS: u64 = 10_000;
+use super::value::{Value, sum};
 
 /// How many steps a call counts for beyond the one for its node.
 pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
-    let weight = args.iter().map(Value::weight).sum::<u64>();
+    let weight = sum(args.iter().map(Value::weight));
     match function {
-        Function::Matches => PATTERN_STEPS + weight,
-        Function::Size
-        | Function::TypeOf
-        | Function::Time(_)
+        // The characters of a text are counted; everything else knows its size.
+        Function::Size => match args {
+            [Value::String(_)] => weight,
+            _ => 0,
+        },
+        Function::TypeOf
         | Function::HasValue
         | Function::ValueOf
         | Function::OrOptional
@@ -40,7 +38,9 @@ pub(super) fn cost(function: Function, args: &[Value]) -> u64 {
         | Function::ToTimestamp
         | Function::ToUint
         | Function::InCidr
-        | Function::IsSubtreeOf => weight,
+        | Function::IsSubtreeOf
+        | Function::Matches // Only with arguments that it does not take: the evaluation matches.
+        | Function::Time(_) => weight,
     }
 }
 
@@ -52,9 +52,6 @@ pub(super) fn call(function: Function, args: &[Value]) -> Result<Value, String> 
         (Function::Contains, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.contains(&**b))),
         (Function::StartsWith, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.starts_with(&**b))),
         (Function::EndsWith, [Value::String(a), Value::String(b)]) => Ok(Value::Bool(a.ends_with(&**b))),
-        (Function::Matches, [Value::String(text), Value::String(pattern)]) => {
-            Ok(Value::Bool(Pattern::compile(pattern)?.is_match(text)))
-        }
         (Function::ToDyn, [value]) => Ok(value.clone()),
         (Function::TypeOf, [value]) => Ok(Value::Type(value.type_name())),
         (Function::Time(part), [Value::Timestamp(t)]) => time_part(part, t, ""),
@@ -72,7 +69,7 @@ pub(super) fn call(function: Function, args: &[Value]) -> Result<Value, String> 
         }
         (Function::HasValue, [Value::Optional(held)]) => Ok(Value::Bool(held.is_some())),
         (Function::ValueOf, [Value::Optional(held)]) => {
-            held.as_deref().cloned().ok_or_else(|| "the optional holds nothing".to_owned())
+            held.as_deref().map(|held| Value::clone(held)).ok_or_else(|| "the optional holds nothing".to_owned())
         }
         (_, [value]) => conversion(function, value)?.ok_or_else(refuse),
         _ => Err(refuse()),

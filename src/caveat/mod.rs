@@ -22,11 +22,13 @@ mod operators;
 mod parameter_type;
 mod parser;
 mod pattern;
+mod pattern_syntax;
 mod signatures;
 mod subtree;
 mod time;
 mod types;
 mod value;
+mod weighed;
 
 #[cfg(test)]
 mod cases;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZoneDatabase};
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// The first moment of the year 1 and the last of the year 9999, in seconds since 1970: what arithmetic may reach.
@@ -110,9 +110,9 @@ impl Timestamp {
         if let Some((hours, minutes)) = zone.split_once(':') {
             let hours_number: i32 = hours.parse().ok()?;
             let minutes: i32 = minutes.parse().ok()?;
-            let minutes = if hours.starts_with('-') { -minutes } else { minutes };
+            let minutes = if hours.starts_with('-') { minutes.checked_neg()? } else { minutes };
             let total = hours_number.checked_mul(60)?.checked_add(minutes)?.checked_mul(60)?;
-            return (total.abs() < 100 * 3600).then_some(total);
+            return (total.unsigned_abs() < 100 * 3600).then_some(total);
         }
         // Zone rules end a little before the year 9999 does; what they say last goes on.
         let nearest = jiff::Timestamp::from_nanosecond(self.nanos).unwrap_or(if self.nanos < 0 {
@@ -120,8 +120,12 @@ impl Timestamp {
         } else {
             jiff::Timestamp::MAX
         });
-        let zone = TimeZone::get(zone).ok()?;
-        Some(Offset::seconds(zone.to_offset(nearest)))
+        // The zones that this program brings along, by their exact names: every node must give the same answer.
+        let found = TimeZoneDatabase::bundled().get(zone).ok()?;
+        if found.iana_name() != Some(zone) {
+            return None;
+        }
+        Some(Offset::seconds(found.to_offset(nearest)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::time::Timestamp;
+use super::weighed::Weighed;
 
 /// A value.
 #[derive(Debug, Clone)]
@@ -17,14 +18,14 @@ pub(super) enum Value {
     Double(f64),
     String(Arc<str>),
     Bytes(Arc<[u8]>),
-    List(Arc<Vec<Value>>),
-    Map(Arc<BTreeMap<Key, Value>>),
+    List(Arc<Weighed<Vec<Value>>>),
+    Map(Arc<Weighed<BTreeMap<Key, Value>>>),
     /// In nanoseconds.
     Duration(i64),
     Timestamp(Timestamp),
     /// An address; with the zone that it was written with, if any, since an address in a zone is in no network.
     Ip(IpAddr, Option<Arc<str>>),
-    Optional(Option<Arc<Value>>),
+    Optional(Option<Arc<Weighed<Value>>>),
     /// A type, by its name.
     Type(&'static str),
 }
@@ -47,6 +48,13 @@ impl Key {
             Self::String(s) => Value::String(Arc::clone(s)),
         }
     }
+
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Bool(_) | Self::Int(_) | Self::Uint(_) => 1,
+            Self::String(s) => bytes_weight(s.len()),
+        }
+    }
 }
 
 impl Value {
@@ -55,11 +63,16 @@ impl Value {
     }
 
     pub(super) fn list(elements: Vec<Value>) -> Self {
-        Self::List(Arc::new(elements))
+        Self::List(Arc::new(Weighed::new(elements, |elements| sum(elements.iter().map(Self::weight)))))
+    }
+
+    pub(super) fn map(entries: BTreeMap<Key, Value>) -> Self {
+        let weight = |(key, value): (&Key, &Value)| key.weight().saturating_add(value.weight());
+        Self::Map(Arc::new(Weighed::new(entries, |entries| sum(entries.iter().map(weight)))))
     }
 
     pub(super) fn some(value: Value) -> Self {
-        Self::Optional(Some(Arc::new(value)))
+        Self::Optional(Some(Arc::new(Weighed::new(value, Self::weight))))
     }
 
     /// The name of the value's type, as `type()` gives it.
@@ -115,14 +128,32 @@ impl Value {
     /// How many steps it takes to look at all of this value, roughly: what comparing it costs.
     pub(super) fn weight(&self) -> u64 {
         match self {
-            Self::String(s) => 1 + s.len() as u64 / 16,
-            Self::Bytes(b) => 1 + b.len() as u64 / 16,
-            Self::List(list) => 1 + list.iter().map(Self::weight).sum::<u64>(),
-            Self::Map(map) => 1 + map.values().map(|v| 1 + v.weight()).sum::<u64>(),
-            Self::Optional(Some(inner)) => 1 + inner.weight(),
-            _ => 1,
+            Self::String(s) => bytes_weight(s.len()),
+            Self::Bytes(b) => bytes_weight(b.len()),
+            Self::List(list) => list.weight(),
+            Self::Map(map) => map.weight(),
+            Self::Optional(Some(inner)) => inner.weight(),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Uint(_)
+            | Self::Double(_)
+            | Self::Duration(_)
+            | Self::Timestamp(_)
+            | Self::Ip(..)
+            | Self::Optional(None)
+            | Self::Type(_) => 1,
         }
     }
+}
+
+fn bytes_weight(bytes: usize) -> u64 {
+    1 + bytes as u64 / 16
+}
+
+/// The weights of shared parts add up beyond any number.
+pub(super) fn sum(weights: impl Iterator<Item = u64>) -> u64 {
+    weights.fold(0, u64::saturating_add)
 }
 
 /// What `map[key]` finds: a number finds the entry of an equal number of another type.

@@ -7,12 +7,14 @@ use clap::{Parser, Subcommand};
 use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
+use super::floor::FloorArgs;
 use super::permission::PermissionArgs;
 use super::relationship::RelationshipArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
-use super::{cluster, dev, permission, relationship, schema, serve, validate};
+use super::zookie::ZookieArgs;
+use super::{cluster, dev, floor, permission, relationship, schema, serve, validate, zookie};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +28,8 @@ Examples:
 Exit codes:
   0  done, or: allowed                 3  `permission check` answered: not allowed
   1  the server or the operation failed  4  it is not known whether a write took effect
-  2  the command line or the configuration is wrong";
+  2  the command line or the configuration is wrong
+  5 to 8  `zookie inspect`: not a zookie, damaged, of a newer version, of another cluster";
 
 /// An authorization cluster: it stores relationships and answers whether a subject may do something to an object.
 #[derive(Debug, Parser)]
@@ -50,6 +53,10 @@ enum Command {
     Relationship(RelationshipArgs),
     /// Ask who may do what
     Permission(PermissionArgs),
+    /// Demand a least consistency of every answer about a type
+    Floor(FloorArgs),
+    /// Look into a zookie
+    Zookie(ZookieArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
 }
@@ -63,6 +70,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Schema(args) => schema::run(args).await,
         Command::Relationship(args) => relationship::run(args).await,
         Command::Permission(args) => permission::run(args).await,
+        Command::Floor(args) => floor::run(args).await,
+        Command::Zookie(args) => zookie::run(args).await,
         Command::Validate(args) => validate::run(args).await,
     };
     match result {
@@ -125,6 +134,10 @@ mod tests {
             "permission lookup-resources",
             "permission lookup-subjects",
             "permission expand",
+            "floor set",
+            "floor unset",
+            "floor list",
+            "zookie inspect",
             "validate",
         ];
         assert_eq!(paths, expected);
@@ -168,6 +181,11 @@ mod tests {
             "quorate permission check document:1 view",
             "quorate permission check document:1 view user:a --consistency fresh",
             "quorate cluster join",
+            "quorate floor set",
+            "quorate floor set payment=soon",
+            "quorate floor unset",
+            "quorate permission check document:1 view user:a --content-change --consistency full",
+            "quorate permission check document:1 view user:a --content-change --zookie z",
             "quorate dev --nodes 0",
             "quorate dev --base-port 65500",
             "quorate schema read --timeout soon",

@@ -1,7 +1,8 @@
 //! What a failed call means for the one who made it: whether it may be made again, whether its outcome is known, and what
 //! a person is told.
 //!
-//! The rule is decided here, once: a read may be sent again; a write only when it surely did not take effect.
+//! The rule is decided here, once: a read may be sent again, and a write that has a key; any other write only when it surely
+//! did not take effect.
 
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
@@ -15,6 +16,8 @@ pub(super) enum Effect {
     Read,
     /// It writes.
     Write,
+    /// It writes under a key, so that it takes effect once however often it is sent.
+    KeyedWrite,
 }
 
 /// How far a failed call came.
@@ -41,6 +44,15 @@ fn delivery(status: &Status) -> Delivery {
         source = error.source();
     }
     Delivery::Lost
+}
+
+/// Something other than the public API of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WrongServer {
+    /// It speaks gRPC, and serves other calls: the port for the other nodes does.
+    OtherCalls,
+    /// It does not speak gRPC: the JSON gateway does not.
+    OtherProtocol,
 }
 
 /// A call that failed on every node that could be asked.
@@ -74,14 +86,47 @@ impl CallError {
         self.status.code() == Code::NotFound
     }
 
-    /// Whether nothing changed by this call, so that it can be made elsewhere.
+    /// Whether the call can be made elsewhere: nothing changed by it, or nothing will change by it twice.
     pub(super) fn another_may_answer(&self) -> bool {
         match (self.delivery, self.effect) {
             (Delivery::NotSent, _) => true,
-            // A server that says UNAVAILABLE did nothing: that is its contract.
-            (Delivery::Answered, _) => self.status.code() == Code::Unavailable,
-            (Delivery::Lost, Effect::Read) => !self.timed_out(),
+            (Delivery::Answered, Effect::KeyedWrite) if self.outcome_unknown() => true,
+            // A server that says UNAVAILABLE did nothing: that is its contract. Nor did one that serves no such call.
+            (Delivery::Answered, effect) => {
+                self.status.code() == Code::Unavailable
+                    || match self.wrong_server() {
+                        Some(WrongServer::OtherCalls) => true,
+                        Some(WrongServer::OtherProtocol) => effect == Effect::Read,
+                        None => false,
+                    }
+            }
+            (Delivery::Lost, Effect::Read | Effect::KeyedWrite) => !self.timed_out(),
             (Delivery::Lost, Effect::Write) => false,
+        }
+    }
+
+    /// Whether there was no connection to send the call on.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.delivery == Delivery::NotSent
+    }
+
+    /// The same error, of a call that could be sent to none of `endpoints`.
+    #[must_use]
+    pub(super) fn of_all(self, endpoints: &[&str]) -> Self {
+        Self { endpoint: endpoints.join(", "), ..self }
+    }
+
+    /// What answers there, if it looks like something other than the public API of a node.
+    fn wrong_server(&self) -> Option<WrongServer> {
+        if self.delivery != Delivery::Answered || self.reason().is_some() {
+            return None;
+        }
+        // What the client makes of bytes that are no gRPC message, such as the first one of a page or of JSON.
+        const NOT_GRPC: [&str; 2] = ["invalid compression flag", "invalid content-type"];
+        match self.status.code() {
+            Code::Unimplemented => Some(WrongServer::OtherCalls),
+            _ if NOT_GRPC.iter().any(|sign| self.status.message().contains(sign)) => Some(WrongServer::OtherProtocol),
+            _ => None,
         }
     }
 
@@ -100,7 +145,7 @@ impl CallError {
     }
 
     /// Whether a write may have taken effect although the call failed.
-    fn outcome_unknown(&self) -> bool {
+    pub(super) fn outcome_unknown(&self) -> bool {
         if self.effect == Effect::Read {
             return false;
         }
@@ -147,6 +192,11 @@ impl From<CallError> for Failure {
         };
         if error.outcome_unknown() {
             return Self::unknown(message).hint(UNKNOWN_HINT);
+        }
+        if error.wrong_server().is_some() {
+            return Self::new(format!("{endpoint} does not answer as a node does for its clients: {message}")).hint(
+                "name the client address of a node, which is neither that for the other nodes nor that of the JSON gateway",
+            );
         }
         let failure = Self::new(message);
         match hint(error.status.code(), reason.as_deref()) {
@@ -229,12 +279,33 @@ mod tests {
             (local(Effect::Read, refused()), true),
             (local(Effect::Write, broken()), false),
             (local(Effect::Read, broken()), true),
+            (local(Effect::KeyedWrite, broken()), true),
+            (answered(Effect::KeyedWrite, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), true),
+            (answered(Effect::KeyedWrite, Code::AlreadyExists, None), false),
             (answered(Effect::Write, Code::Unavailable, None), true),
             (answered(Effect::Write, Code::DeadlineExceeded, Some("OUTCOME_UNKNOWN")), false),
             (answered(Effect::Read, Code::PermissionDenied, None), false),
             (answered(Effect::Write, Code::AlreadyExists, None), false),
         ] {
             assert_eq!(error.another_may_answer(), elsewhere, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_something_else_is_named_as_one() {
+        let not_grpc = "protocol error: received message with invalid compression flag: 123";
+        let status = || Status::new(Code::Internal, not_grpc);
+        for (error, elsewhere, wrong) in [
+            (answered(Effect::Write, Code::Unimplemented, None), true, true),
+            (answered(Effect::Read, Code::Unimplemented, Some("UNSUPPORTED")), false, false),
+            (CallError::new(Effect::Read, "a:1", status()), true, true),
+            // Whatever garbled the answer, the write before it may have been made.
+            (CallError::new(Effect::Write, "a:1", status()), false, true),
+            (answered(Effect::Read, Code::Internal, None), false, false),
+        ] {
+            assert_eq!(error.another_may_answer(), elsewhere, "{error:?}");
+            let failure = Failure::from(error);
+            assert_eq!(failure.message().starts_with("a:1 does not answer as a node"), wrong, "{failure:?}");
         }
     }
 
@@ -250,6 +321,7 @@ mod tests {
             (answered(Effect::Read, Code::DeadlineExceeded, None), Exit::Failed),
             (answered(Effect::Write, Code::Unavailable, None), Exit::Failed),
             (local(Effect::Write, broken()), Exit::Unknown),
+            (local(Effect::KeyedWrite, broken()), Exit::Unknown),
             (local(Effect::Read, broken()), Exit::Failed),
             (local(Effect::Write, late()), Exit::Unknown),
             (local(Effect::Read, late()), Exit::Failed),

@@ -13,10 +13,12 @@ use tonic::{Request, Response, Status};
 
 use super::call_error::{CallError, Effect};
 use super::failure::Failure;
+use super::write_key::WriteKey;
 use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
+use crate::wire::quorate::v1::consistency_service_client::ConsistencyServiceClient;
 use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClient;
 
 /// For a call whose command knows no better.
@@ -107,15 +109,20 @@ impl Session {
             .max_decoding_message_size(limits::MESSAGE_BYTES)
     }
 
+    pub(super) fn consistency(self) -> ConsistencyServiceClient<Stamped> {
+        ConsistencyServiceClient::with_interceptor(self.channel, self.stamp)
+    }
+
     pub(super) fn cluster(self) -> ClusterServiceClient<Stamped> {
         ClusterServiceClient::with_interceptor(self.channel, self.stamp)
     }
 }
 
-/// Puts the key and the deadline on a request.
+/// Puts the cluster's key, the write's key and the deadline on a request.
 #[derive(Clone)]
 pub(super) struct Stamp {
     authorization: Option<MetadataValue<Ascii>>,
+    idempotency_key: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
@@ -123,6 +130,9 @@ impl Interceptor for Stamp {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.authorization {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(value) = &self.idempotency_key {
+            request.metadata_mut().insert("quorate-idempotency-key", value.clone());
         }
         request.set_timeout(self.timeout);
         Ok(request)
@@ -142,7 +152,7 @@ impl Connection {
                 Some(value)
             }
         };
-        let stamp = Stamp { authorization, timeout };
+        let stamp = Stamp { authorization, idempotency_key: None, timeout };
         let mut nodes = Vec::new();
         for endpoint in endpoints {
             let channel = Endpoint::from_shared(format!("http://{endpoint}"))
@@ -158,15 +168,16 @@ impl Connection {
         Ok(Self { nodes, preferred: AtomicUsize::new(0) })
     }
 
-    /// Makes a call: on the preferred node, then on the others in order for as long as it surely had no effect.
+    /// Makes a call: on the preferred node, then on the others in order for as long as it surely had no effect, or can have no
+    /// second one.
     pub(super) async fn call<T, F, Answer>(&self, effect: Effect, call: F) -> Result<T, CallError>
     where
         F: Fn(Session) -> Answer,
         Answer: Future<Output = Result<Response<T>, Status>>,
     {
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut offset = 0;
-        loop {
+        let (mut unsent, mut answered, mut unknown) = (Vec::new(), None, None);
+        for offset in 0..self.nodes.len() {
             let at = (first + offset) % self.nodes.len();
             let (endpoint, session) = &self.nodes[at];
             match call(session.clone()).await {
@@ -176,13 +187,29 @@ impl Connection {
                 }
                 Err(status) => {
                     let error = CallError::new(effect, endpoint, status);
-                    offset += 1;
-                    if offset >= self.nodes.len() || !error.another_may_answer() {
-                        return Err(error);
+                    if !error.another_may_answer() {
+                        // What one node may have done, another's refusal does not undo.
+                        return Err(unknown.unwrap_or(error));
+                    }
+                    if error.outcome_unknown() {
+                        unknown.get_or_insert(error);
+                        continue;
+                    }
+                    if error.is_unsent() {
+                        unsent.push((endpoint.as_str(), error));
+                    } else {
+                        answered = Some(error);
                     }
                 }
             }
         }
+        // A node that answered knows more than one that could not be reached.
+        if let Some(error) = unknown.or(answered) {
+            return Err(error);
+        }
+        let (endpoints, errors): (Vec<&str>, Vec<CallError>) = unsent.into_iter().unzip();
+        let last = errors.into_iter().last().expect("there is a node, and every one that did not answer left an error");
+        Err(last.of_all(&endpoints))
     }
 
     /// A call that only reads.
@@ -202,6 +229,20 @@ impl Connection {
     {
         self.call(Effect::Write, call).await
     }
+
+    /// A call that writes under a key.
+    pub(super) async fn write_once<T, F, Answer>(&self, key: &WriteKey, call: F) -> Result<T, CallError>
+    where
+        F: Fn(Session) -> Answer,
+        Answer: Future<Output = Result<Response<T>, Status>>,
+    {
+        let value = key.to_metadata();
+        let keyed = |mut node: Session| {
+            node.stamp.idempotency_key = Some(value.clone());
+            call(node)
+        };
+        self.call(Effect::KeyedWrite, keyed).await
+    }
 }
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
@@ -219,7 +260,8 @@ fn parse_endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// `500ms`, `10s`, `2m`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     const RULE: &str = "write it with a unit: 500ms, 10s, 2m";
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(RULE)?;
     let count: u64 = text[..digits].parse().map_err(|_| RULE)?;

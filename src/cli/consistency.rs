@@ -22,7 +22,7 @@ pub(super) struct ConsistencyArgs {
 enum Mode {
     /// Sees every write acknowledged before now
     Full,
-    /// Whatever the node has
+    /// What the node has, if that is not older than it allows (10 s, unless it is configured otherwise)
     Minimize,
     /// At the zookie or later
     Fresh,
@@ -47,6 +47,11 @@ impl ConsistencyArgs {
         };
         Ok(Consistency { requirement: Some(requirement) })
     }
+}
+
+/// The consistency that sees every write.
+pub(super) fn fully_consistent() -> Consistency {
+    Consistency { requirement: Some(Requirement::FullyConsistent(true)) }
 }
 
 #[cfg(test)]

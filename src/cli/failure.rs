@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use super::output::note;
 use crate::config::ConfigError;
 
 /// The exit codes, as the help documents them.
@@ -18,6 +19,14 @@ pub(super) enum Exit {
     Denied,
     /// A write may or may not have taken effect.
     Unknown,
+    /// A token is not a zookie.
+    NotAZookie,
+    /// A zookie is damaged.
+    DamagedZookie,
+    /// A zookie was made by a newer version.
+    NewerZookie,
+    /// A zookie is of another cluster than the one that it was compared with.
+    ForeignZookie,
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +37,10 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Denied => 3,
             Exit::Unknown => 4,
+            Exit::NotAZookie => 5,
+            Exit::DamagedZookie => 6,
+            Exit::NewerZookie => 7,
+            Exit::ForeignZookie => 8,
         })
     }
 }
@@ -46,14 +59,19 @@ impl Failure {
         Self { exit: Exit::Failed, message: message.into(), hint: None }
     }
 
+    /// It failed in a way that has an exit code of its own.
+    pub(super) fn with_exit(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, ..Self::new(message) }
+    }
+
     /// The caller got something wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, ..Self::new(message) }
+        Self::with_exit(Exit::Usage, message)
     }
 
     /// A write may or may not have taken effect.
     pub(super) fn unknown(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Unknown, ..Self::new(message) }
+        Self::with_exit(Exit::Unknown, message)
     }
 
     /// The same, with what to do about it.
@@ -82,27 +100,14 @@ impl Failure {
 
     /// Tells the person on standard error.
     pub(super) fn report(&self) {
-        if self.exit == Exit::Done {
-            return;
-        }
         let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let (red, bold, plain) = if coloured { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
         // The message may repeat what a server sent: keep it on its line, and keep control codes out of the terminal.
         let line: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        eprintln!("{red}error:{plain} {line}");
+        note(format_args!("{red}error:{plain} {line}"));
         if let Some(hint) = &self.hint {
-            eprintln!("{bold}hint:{plain} {hint}");
+            note(format_args!("{bold}hint:{plain} {hint}"));
         }
-    }
-}
-
-impl From<io::Error> for Failure {
-    /// Of standard output: whoever reads it may stop (`quorate relationship read | head`), and that is no failure.
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { exit: Exit::Done, ..Self::new("") };
-        }
-        Self::new(format!("cannot write to standard output: {error}"))
     }
 }
 

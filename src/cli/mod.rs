@@ -3,6 +3,9 @@
 //! Only `serve` may know the node; every other command goes through the public protocols. Output for machines is on
 //! standard output; progress, hints and errors are on standard error.
 
+// `println!` and `eprintln!` panic where nobody reads, which is none of a command's business: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod call_error;
 mod cluster;
@@ -10,6 +13,7 @@ mod connection;
 mod consistency;
 mod dev;
 mod failure;
+mod floor;
 #[cfg(test)]
 mod fuzz;
 mod lines;
@@ -19,6 +23,9 @@ mod reference;
 mod relationship;
 mod schema;
 mod serve;
+mod text_file;
 mod validate;
+mod write_key;
+mod zookie;
 
 pub use args::{Cli, run};

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::model::{Error, ErrorCode, Revision, StoreId};
 use crate::raft::{AppliedMark, Replica};
-use crate::store::{ChangeRecord, RocksStore, StateStore, StoreError};
+use crate::store::{ChangeRecord, StateStore, StoreError};
 
 /// Records kept in memory.
 const KEPT_RECORDS: usize = 1024;
@@ -46,7 +46,7 @@ pub trait ChangeSource: Send + Sync {
 
 /// The changelog of one node's replica.
 pub struct ReplicaChanges {
-    store: Arc<RocksStore>,
+    store: Arc<dyn StateStore>,
     applied: watch::Receiver<AppliedMark>,
     recent: Mutex<Recent>,
 }

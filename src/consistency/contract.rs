@@ -1,12 +1,12 @@
 //! The seam towards the services: a requirement goes in, a view comes out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
 use super::Requirement;
-use crate::model::{Error, StoreId, TimestampMs};
+use crate::model::{Error, Floors, StoreId, TimestampMs};
 use crate::store::ReadView;
 
 /// Gives views that satisfy a requirement.
@@ -19,6 +19,13 @@ pub trait ViewSource: Send + Sync {
         requirement: Requirement,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>>;
+
+    /// The floors of `store` that this node has applied: at least all that were set up to the revision of any view that it has
+    /// given.
+    fn floors(&self, store: StoreId) -> Arc<Floors>;
+
+    /// The age of the oldest state that this node answers from where nothing else is asked for.
+    fn ceiling(&self) -> Duration;
 
     /// The cluster's lineage, as zookies carry it.
     fn lineage(&self) -> u64;

@@ -4,20 +4,22 @@
 //! to hold everything that was acknowledged before the noted time. No wall clock is compared with another one, and no lease
 //! is trusted: the leader confirmed itself with a quorum after the time was noted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use crate::raft::Moment;
 
 /// What is known of the age of this node's state.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
-    /// Everything acknowledged before this instant has been applied here. Never goes back.
-    as_of: Mutex<Option<Instant>>,
+    /// Everything acknowledged before this moment has been applied here. Never goes back.
+    as_of: Mutex<Option<Moment>>,
 }
 
 impl Freshness {
     /// Everything acknowledged before `asked` has been applied.
-    pub(super) fn confirm(&self, asked: Instant) {
+    pub(super) fn confirm(&self, asked: Moment) {
         let mut as_of = self.as_of.lock();
         *as_of = Some(as_of.map_or(asked, |known| known.max(asked)));
     }
@@ -25,7 +27,7 @@ impl Freshness {
     /// How old the state may be at most; `None` where it was never confirmed.
     pub(super) fn age(&self) -> Option<Duration> {
         let as_of = *self.as_of.lock();
-        as_of.map(|instant| instant.elapsed())
+        as_of.map(Moment::age)
     }
 
     /// Whether the state is known to be no older than `bound`.
@@ -42,8 +44,7 @@ mod tests {
     fn a_state_is_as_old_as_its_youngest_confirmation() {
         let freshness = Freshness::default();
         assert!(!freshness.is_within(Duration::MAX), "nothing was confirmed");
-        let now = Instant::now();
-        let before = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("the machine has run for so long");
+        let before = |seconds| Moment::ago(Duration::from_secs(seconds));
         freshness.confirm(before(20));
         assert!(!freshness.is_within(Duration::from_secs(19)) && freshness.is_within(Duration::from_secs(600)));
         freshness.confirm(before(10));

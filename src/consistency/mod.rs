@@ -4,6 +4,7 @@
 
 mod changes;
 mod contract;
+mod floors;
 mod freshness;
 #[cfg(test)]
 mod fuzz;
@@ -13,6 +14,7 @@ mod zookie;
 
 pub use changes::{Change, ChangeSource, Changes, ReplicaChanges};
 pub use contract::ViewSource;
+pub use floors::{BelowFloor, Demand, Raised, Scope};
 pub use requirement::Requirement;
 pub use views::{FreshnessOptions, ReplicaViews};
 pub use zookie::{Zookie, ZookieError};

@@ -11,9 +11,10 @@ use tokio::time::MissedTickBehavior;
 use super::contract::ViewSource;
 use super::freshness::Freshness;
 use super::requirement::Requirement;
-use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs};
-use crate::raft::{AppliedMark, ReadIndex, Replica};
-use crate::store::{ReadView, RocksStore, StateStore};
+use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
+use crate::mutants::Mutant;
+use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, monotonic};
+use crate::store::{ReadView, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -23,8 +24,9 @@ const CATCH_UP_TRY: Duration = Duration::from_secs(10);
 
 /// Gives the views of one node's replica.
 pub struct ReplicaViews {
-    store: Arc<RocksStore>,
+    store: Arc<dyn StateStore>,
     applied: watch::Receiver<AppliedMark>,
+    floors: watch::Receiver<Arc<FloorTable>>,
     read_index: ReadIndex,
     lineage: u64,
     freshness: Freshness,
@@ -48,6 +50,7 @@ impl ReplicaViews {
         Self {
             store: Arc::clone(replica.store()),
             applied: replica.applied(),
+            floors: replica.floors(),
             read_index: replica.read_index().clone(),
             lineage: replica.lineage(),
             freshness: Freshness::default(),
@@ -61,7 +64,7 @@ impl ReplicaViews {
     /// freshness is its own to judge.
     pub async fn catch_up(&self) {
         loop {
-            match self.confirm(Instant::now() + CATCH_UP_TRY).await {
+            match self.confirm(monotonic() + CATCH_UP_TRY).await {
                 Ok(revision) => {
                     tracing::info!(%revision, "caught up with the cluster");
                     return;
@@ -78,13 +81,13 @@ impl ReplicaViews {
         while self.applied.has_changed().is_ok() {
             ticks.tick().await;
             // A failure is heard by the reads that need it: they ask for themselves.
-            let _ = self.confirm(Instant::now() + CATCH_UP_TRY).await;
+            let _ = self.confirm(monotonic() + CATCH_UP_TRY).await;
         }
     }
 
     /// Makes sure that this node has applied everything that was acknowledged before the call.
     async fn confirm(&self, deadline: Instant) -> Result<Revision, Error> {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let confirmed = self.read_index.get(deadline).await?;
         let revision = self.applied_at_least(confirmed, deadline).await?;
         self.freshness.confirm(asked);
@@ -107,6 +110,7 @@ impl ReplicaViews {
     /// The revision to read at: never below what the requirement demands.
     async fn revision(&self, requirement: Requirement, deadline: Instant) -> Result<Revision, Error> {
         match requirement {
+            Requirement::FullyConsistent if Mutant::LocalToken.is_on() => Ok(self.applied.borrow().revision),
             Requirement::FullyConsistent => self.confirm(deadline).await,
             Requirement::AtLeastAsFresh(revision) => self.reached(revision, deadline).await,
             Requirement::AtExactSnapshot(revision) => {
@@ -126,7 +130,10 @@ impl ReplicaViews {
     /// Waits for a revision that a client claims to have seen. One that the cluster never made is told apart from one that
     /// this node has yet to apply.
     async fn reached(&self, revision: Revision, deadline: Instant) -> Result<Revision, Error> {
-        let patience = deadline.min(Instant::now() + PATIENCE);
+        if Mutant::SkipWait.is_on() {
+            return Ok(self.applied.borrow().revision);
+        }
+        let patience = deadline.min(monotonic() + PATIENCE);
         if let Ok(applied) = self.applied_at_least(revision, patience).await {
             return Ok(applied);
         }
@@ -180,6 +187,14 @@ impl ViewSource for ReplicaViews {
             Ok(self.store.view(store, revision)?)
         }
         .boxed()
+    }
+
+    fn floors(&self, store: StoreId) -> Arc<Floors> {
+        Arc::clone(self.floors.borrow().of(store))
+    }
+
+    fn ceiling(&self) -> Duration {
+        self.ceiling
     }
 
     fn lineage(&self) -> u64 {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::{Error, ErrorCode, Revision, limits};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = Zookie::VERSION;
 /// Versions to come. They stop below 8, since the tokens of SpiceDB begin with a protobuf tag, which is 8 at least.
 const LAST_VERSION: u8 = 7;
 const BODY_BYTES: usize = 1 + 8 + 2 + 8;
@@ -51,6 +51,9 @@ impl From<ZookieError> for Error {
 }
 
 impl Zookie {
+    /// The version of the tokens that are made here.
+    pub const VERSION: u8 = 1;
+
     /// The token for a client.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -47,6 +47,17 @@ pub enum CheckError {
         /// The budget.
         max_steps: u64,
     },
+    /// The caveats that the check meets take more work than the budget allows.
+    #[error(
+        "the caveats on the way would take more than {max_steps} steps to evaluate; simplify them, or shorten the context"
+    )]
+    CaveatStepsExceeded {
+        /// The budget.
+        max_steps: u64,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("the deadline passed before the evaluation was done, or its caller has gone; try again with more time")]
+    GivenUp,
     /// A subject has the permission only if it does not have it: relationships form a cycle through an exclusion.
     #[error(
         "`{resource}#{permission}` excludes what depends on itself; remove the relationship that closes the cycle, or the \
@@ -97,9 +108,10 @@ impl From<CheckError> for Error {
             CheckError::DepthExceeded { max_depth } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("maximum_depth_allowed", max_depth)
             }
-            CheckError::StepsExceeded { max_steps } => {
+            CheckError::StepsExceeded { max_steps } | CheckError::CaveatStepsExceeded { max_steps } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("maximum_steps_allowed", max_steps)
             }
+            CheckError::GivenUp => Self::new(ErrorCode::DeadlineExceeded, message),
             CheckError::CycleThroughExclusion { resource, permission } => {
                 Self::new(ErrorCode::DepthExceeded, message).with("resource", resource).with("permission", permission)
             }
@@ -132,6 +144,8 @@ mod tests {
         assert_eq!(code(CheckError::WildcardSubject { subject: resource.clone() }), ErrorCode::WildcardNotAllowed);
         assert_eq!(code(CheckError::DepthExceeded { max_depth: 1 }), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::StepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
+        assert_eq!(code(CheckError::CaveatStepsExceeded { max_steps: 1 }), ErrorCode::DepthExceeded);
+        assert_eq!(code(CheckError::GivenUp), ErrorCode::DeadlineExceeded);
         let cycle = CheckError::CycleThroughExclusion { resource: resource.clone(), permission: relation.clone() };
         assert_eq!(code(cycle), ErrorCode::DepthExceeded);
         assert_eq!(code(CheckError::UnknownCaveat { name: "gone".into() }), ErrorCode::Internal);

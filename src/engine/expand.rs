@@ -7,13 +7,14 @@
 use std::ops::ControlFlow;
 
 use super::check::resource_member;
-use super::{CheckError, Plan};
+use super::{CheckError, Plan, Waiter};
+use crate::model::limits::EXPAND_LEVELS;
 use crate::model::{Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs};
 use crate::schema::{AllowedSubject, ArrowKind, Member, Relation, Rewrite};
 use crate::store::{ReadView, StoreError, SubjectRow};
 
-/// Permissions that open into each other, one below the other. Clients refuse messages that nest about twice as deep.
-const MAX_LEVELS: usize = 50;
+/// Parts between two looks at whether anyone waits for the tree.
+const PARTS_BETWEEN_GLANCES: usize = 1024;
 /// Nodes and subjects of one tree.
 const MAX_PARTS: usize = 100_000;
 
@@ -44,7 +45,7 @@ pub enum ExpandedBody {
 /// Why there is no tree.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpandError {
-    /// A name is not in the schema, or the resource is a wildcard.
+    /// A name is not in the schema, the resource is a wildcard, or nobody waits for the tree any more.
     #[error(transparent)]
     Question(#[from] CheckError),
     /// The tree would contain itself.
@@ -60,7 +61,8 @@ pub enum ExpandError {
     },
     /// Too many levels.
     #[error(
-        "the tree has more than {max_levels} levels of permissions; expand what lies below in a request of its own"
+        "the tree has more than {max_levels} levels of nodes, more than clients can decode; expand what lies below in a request of \
+         its own"
     )]
     TooDeep {
         /// The bound.
@@ -103,17 +105,22 @@ pub fn expand(
     resource: &ObjectRef,
     permission: &RelationName,
     now: TimestampMs,
+    waiter: &Waiter,
 ) -> Result<ExpandedTree, ExpandError> {
     resource_member(plan, resource, permission)?;
-    Expansion { plan, view, now, path: Vec::new(), parts: 0 }.member(resource, permission)
+    Expansion { plan, view, now, waiter, path: Vec::new(), levels: 0, parts: 0 }
+        .below(|it| it.member(resource, permission))
 }
 
 struct Expansion<'a> {
     plan: &'a Plan,
     view: &'a dyn ReadView,
     now: TimestampMs,
+    waiter: &'a Waiter,
     /// What is open, from the root down.
     path: Vec<(ObjectRef, RelationName)>,
+    /// Nodes that will stand above what is made next, that one included.
+    levels: usize,
     parts: usize,
 }
 
@@ -122,9 +129,6 @@ impl<'a> Expansion<'a> {
     fn member(&mut self, object: &ObjectRef, name: &RelationName) -> Result<ExpandedTree, ExpandError> {
         if self.path.iter().any(|(open, open_name)| open == object && open_name == name) {
             return Err(ExpandError::Cycle { object: object.clone(), relation: name.clone() });
-        }
-        if self.path.len() >= MAX_LEVELS {
-            return Err(ExpandError::TooDeep { max_levels: MAX_LEVELS });
         }
         self.path.push((object.clone(), name.clone()));
         let plan = self.plan;
@@ -136,7 +140,7 @@ impl<'a> Expansion<'a> {
             Some(Member::Permission(permission)) => match &permission.rewrite {
                 // A permission always shows an operator, be it over one operand.
                 single @ (Rewrite::Nil | Rewrite::Itself | Rewrite::Computed(_) | Rewrite::Arrow { .. }) => {
-                    let operand = self.rewrite(single)?;
+                    let operand = self.below(|it| it.rewrite(single))?;
                     self.node(ExpandedBody::Union(vec![operand]))?
                 }
                 operator @ (Rewrite::Union(_) | Rewrite::Intersection(_) | Rewrite::Exclusion(..)) => {
@@ -171,14 +175,25 @@ impl<'a> Expansion<'a> {
                 self.node(ExpandedBody::Intersection(operands))
             }
             Rewrite::Exclusion(left, right) => {
-                let sides = vec![self.rewrite(left)?, self.rewrite(right)?];
+                let sides = self.below(|it| Ok(vec![it.rewrite(left)?, it.rewrite(right)?]))?;
                 self.node(ExpandedBody::Exclusion(sides))
             }
         }
     }
 
+    /// Makes what stands a level below. An error ends the whole, so only success counts the level back.
+    fn below<T>(&mut self, make: impl FnOnce(&mut Self) -> Result<T, ExpandError>) -> Result<T, ExpandError> {
+        if self.levels == EXPAND_LEVELS {
+            return Err(ExpandError::TooDeep { max_levels: EXPAND_LEVELS });
+        }
+        self.levels += 1;
+        let made = make(self)?;
+        self.levels -= 1;
+        Ok(made)
+    }
+
     fn operands(&mut self, operands: &[Rewrite]) -> Result<Vec<ExpandedTree>, ExpandError> {
-        operands.iter().map(|operand| self.rewrite(operand)).collect()
+        self.below(|it| operands.iter().map(|operand| it.rewrite(operand)).collect())
     }
 
     fn arrow(
@@ -197,8 +212,8 @@ impl<'a> Expansion<'a> {
         for subject in objects.into_iter().filter(|subject| !subject.is_wildcard()) {
             let subject_type = subject.object.object_type.as_str();
             operands.push(match plan.schema().member(subject_type, target.as_str()) {
-                Some(_) => self.member(&subject.object, target)?,
-                None => self.leaf(Vec::new())?,
+                Some(_) => self.below(|it| it.member(&subject.object, target))?,
+                None => self.below(|it| it.leaf(Vec::new()))?,
             });
         }
         self.node(match kind {
@@ -245,6 +260,9 @@ impl<'a> Expansion<'a> {
     }
 
     fn part(&mut self) -> Result<(), ExpandError> {
+        if self.parts.is_multiple_of(PARTS_BETWEEN_GLANCES) && !self.waiter.waits() {
+            return Err(CheckError::GivenUp.into());
+        }
         self.parts += 1;
         if self.parts > MAX_PARTS { Err(ExpandError::TooLarge { max_parts: MAX_PARTS }) } else { Ok(()) }
     }
@@ -281,7 +299,8 @@ mod tests {
     fn expanded(bench: &Bench, question: &str) -> Result<String, ExpandError> {
         let (resource, name) = question.split_once('#').unwrap();
         let now = bench.circumstances.now;
-        expand(&bench.plan, &*bench.view, &object(resource), &relation_name(name), now).map(|tree| show(&tree))
+        expand(&bench.plan, &*bench.view, &object(resource), &relation_name(name), now, &Waiter::default())
+            .map(|tree| show(&tree))
     }
 
     fn bench() -> Bench {
@@ -373,8 +392,17 @@ mod tests {
             let tuples: Vec<String> = (1..length).map(|n| format!("folder:f{n}#parent@folder:f{}", n + 1)).collect();
             Bench::large(schema, tuples)
         };
-        expanded(&chain(MAX_LEVELS), "folder:f1#view").unwrap();
-        assert!(matches!(expanded(&chain(MAX_LEVELS + 1), "folder:f1#view"), Err(ExpandError::TooDeep { .. })));
+        // A permission and its arrow are two nodes.
+        let longest = EXPAND_LEVELS / 2;
+        expanded(&chain(longest), "folder:f1#view").unwrap();
+        assert!(matches!(expanded(&chain(longest + 1), "folder:f1#view"), Err(ExpandError::TooDeep { .. })));
+        let nested = |operators: usize| {
+            let schema = SchemaText::with_users().definition("doc").relation("aaa", "user");
+            let deep = (0..operators).fold(computed("aaa"), |inner, _| minus(inner, computed("aaa")));
+            expanded(&Bench::new(schema.permission("deep", deep), &[]), "doc:one#deep")
+        };
+        nested(EXPAND_LEVELS - 1).unwrap();
+        assert!(matches!(nested(EXPAND_LEVELS), Err(ExpandError::TooDeep { .. })));
         let tuples = (0..=MAX_PARTS).map(|n| format!("group:big#member@user:u{n}"));
         let wide = Bench::large(crate::engine::testbed::groups(), tuples);
         assert!(matches!(expanded(&wide, "group:big#member"), Err(ExpandError::TooLarge { .. })));

@@ -27,6 +27,15 @@ impl Standing {
     }
 }
 
+/// How much an explanation may hold; what is more is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplanationRoom {
+    /// Relations, permissions and relationships, about.
+    pub nodes: usize,
+    /// Names and contexts of relationships, in bytes.
+    pub bytes: usize,
+}
+
 /// Why one check came out as it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {

@@ -4,7 +4,7 @@
 //! Where the reference has an answer, an answer of the engine is that one, with the same missing parameters where it is
 //! conditional. The engine may refuse to answer only where an exclusion stands in a cycle with its right side or where the
 //! answer hangs on a caveat that fails, and where the reference has no answer it must refuse. Alone or in bulk, in whatever
-//! order: each is judged the same way.
+//! order: each answer or refusal is the same. An explanation shows what is allowed to rest on something else than itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,10 @@ use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Perm
 use super::lookup::World;
 use super::reference::{FAILED, Holds, Reference, Spot, Truth};
 use super::testbed::{caveat, context, object, relation_name, stored, type_name};
-use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
+use super::{
+    Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Explanation, ExplanationRoom, Plan, Proof, Standing,
+    check, check_bulk, explain,
+};
 
 /// The relation that arrows follow comes first and never holds wildcards. Some names exist on one type only.
 const TYPES: [(&str, &[&str]); 3] = [
@@ -284,6 +287,62 @@ fn judge(reference: &Reference, item: &CheckItem, result: &Result<CheckOutcome, 
     if fits { Ok(()) } else { Err(format!("{question}: engine {result:?}, reference {truth:?}")) }
 }
 
+/// An explanation is there where an answer is, says the same, and shows nothing to be allowed for its own sake.
+fn judge_explanation(
+    item: &CheckItem,
+    result: &Result<CheckOutcome, CheckError>,
+    explained: &Result<(CheckOutcome, Explanation), CheckError>,
+) -> Result<(), String> {
+    let (Ok(plain), Ok((outcome, explanation))) = (result, explained) else {
+        return if result.is_err() && explained.is_err() {
+            Ok(())
+        } else {
+            Err(format!("{explained:?}, not {result:?}"))
+        };
+    };
+    let standing = match &plain.decision {
+        Decision::Allowed => Standing::True,
+        Decision::Denied => Standing::False,
+        Decision::Conditional { .. } => Standing::Open,
+    };
+    if outcome.decision != plain.decision || explanation.root.standing != standing {
+        return Err(format!("{outcome:?}, not {plain:?}"));
+    }
+    if explanation.truncated { Ok(()) } else { grounded(&explanation.root, &item.subject, &mut Vec::new()) }
+}
+
+/// Whether every path of what is allowed ends at a relationship that names the subject, or at the subject itself.
+fn grounded(proof: &Proof, subject: &SubjectRef, path: &mut Vec<Spot>) -> Result<(), String> {
+    let spot = (proof.resource.clone(), proof.permission.clone());
+    let itself = subject.object == spot.0 && subject.relation.as_ref() == Some(&spot.1);
+    if proof.standing != Standing::True || itself {
+        return Ok(());
+    }
+    if path.contains(&spot) {
+        return Err(format!("{spot:?} rests on itself"));
+    }
+    if proof.shown_before {
+        return Ok(());
+    }
+    if proof.is_relation && proof.steps.is_empty() {
+        return Err(format!("{spot:?} rests on nothing"));
+    }
+    path.push(spot);
+    for step in proof.steps.iter().filter(|step| !step.excluded) {
+        match (&step.tuple, &step.proof) {
+            (Some(tuple), _) if tuple.standing != Standing::True => return Err(format!("{tuple:?} does not count")),
+            (Some(tuple), None) if tuple.key.subject.object.object_type != subject.object.object_type => {
+                return Err(format!("{tuple:?} names somebody else"));
+            }
+            (_, Some(below)) if below.standing != Standing::True => return Err(format!("{below:?} is not allowed")),
+            (_, Some(below)) => grounded(below, subject, path)?,
+            (_, None) => {}
+        }
+    }
+    path.pop();
+    Ok(())
+}
+
 /// Every question under one context, with the reference for it.
 fn asked(
     schema: &Schema,
@@ -303,21 +362,33 @@ fn compare(schema: Schema, tuples: &BTreeMap<TupleKey, RawQualifiers>, given: Ra
     let (elsewhere, others) = asked(&schema, tuples, &(None, None));
     let plan = Plan::new(Arc::new(schema));
     let (view, budget) = (&*stored, Budget::default());
-    for item in &items {
+    let alone = |item: &CheckItem| {
         let circumstances = Circumstances { now: NOW, context: item.context.clone() };
-        let result = check(&plan, view, &item.resource, &item.permission, &item.subject, &circumstances, &budget);
+        check(&plan, view, &item.resource, &item.permission, &item.subject, &circumstances, &budget)
+    };
+    for item in &items {
+        let result = alone(item);
         judge(&reference, item, &result)?;
+        let explained = explain(&plan, view, item, NOW, &budget, ExplanationRoom { nodes: 10_000, bytes: 1 << 20 });
+        judge_explanation(item, &result, &explained).map_err(|error| format!("{item:?}, explained: {error}"))?;
     }
     // Both contexts in one request, and each question in front of as well as behind the others.
     let of_both =
         items.into_iter().map(|item| (&reference, item)).chain(others.into_iter().map(|item| (&elsewhere, item)));
-    let mut of_both: Vec<(&Reference, CheckItem)> = of_both.collect();
+    let answered = of_both.map(|(reference, item)| {
+        let answer = alone(&item).ok().map(|outcome| outcome.decision);
+        (reference, item, answer)
+    });
+    let mut answered: Vec<(&Reference, CheckItem, Option<Decision>)> = answered.collect();
     for _ in 0..2 {
-        let items: Vec<CheckItem> = of_both.iter().map(|(_, item)| item.clone()).collect();
-        for ((reference, item), result) in of_both.iter().zip(check_bulk(&plan, view, &items, NOW, &budget)) {
+        let items: Vec<CheckItem> = answered.iter().map(|(_, item, _)| item.clone()).collect();
+        for ((reference, item, alone), result) in answered.iter().zip(check_bulk(&plan, view, &items, NOW, &budget)) {
             judge(reference, item, &result).map_err(|error| format!("in bulk, {error}"))?;
+            if *alone != result.as_ref().ok().map(|outcome| outcome.decision.clone()) {
+                return Err(format!("{item:?}: {result:?} in bulk, and {alone:?} alone"));
+            }
         }
-        of_both.reverse();
+        answered.reverse();
     }
     Ok(())
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::caveat::{Caveat, Context, ParameterType};
 use crate::model::{
-    CaveatName, CaveatUse, Counter, Decision, ObjectId, ObjectRef, Qualifiers, RelationName, Revision, StoreId,
-    SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
+    CaveatName, CaveatUse, Counter, Decision, IdempotencyKey, ObjectId, ObjectRef, Qualifiers, RelationName, Revision,
+    StoreId, SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
 use crate::schema::{Allowed, AllowedSubject, ArrowKind, Definition, Member, Permission, Relation, Rewrite, Schema};
-use crate::store::{MemoryStore, ReadView, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow};
+use crate::store::{
+    MemoryStore, ReadView, RequestRecord, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+};
 
 use super::{Budget, CheckError, CheckItem, CheckOutcome, Circumstances, Plan, check, check_bulk};
 
@@ -225,7 +227,7 @@ impl Bench {
         })
     }
 
-    fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
+    pub(super) fn outcome(&self, question: &str) -> Result<CheckOutcome, CheckError> {
         let TupleKey { resource, relation, subject } = tuple(question);
         check(&self.plan, &*self.view, &resource, &relation, &subject, &self.circumstances, &self.budget)
     }
@@ -325,12 +327,13 @@ impl ReadView for SortedView {
         Ok(())
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        _: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let object_type = filter.resource_type.clone().expect("the engine scans one type of resource");
         let relation = filter.relation.clone().expect("the engine scans one relation");
         let key = |object_id: &ObjectId, subject: &SubjectRef| TupleKey {
@@ -364,14 +367,22 @@ impl ReadView for SortedView {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         Ok(None)
     }
 
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
+        Ok(None)
+    }
+
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn request(&self, _: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        Ok(None)
     }
 }

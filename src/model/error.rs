@@ -46,6 +46,8 @@ pub enum ErrorCode {
     ZookieFromFuture,
     /// A zookie older than the retained history.
     RevisionExpired,
+    /// A request that asks for less than the floor of its type, and cannot be raised to it.
+    BelowFloor,
     /// A feature that this version does not have.
     Unsupported,
     /// Transaction metadata that is too large.
@@ -94,6 +96,8 @@ pub enum ErrorCode {
     ResourceExhausted,
     /// A bug or a failed disk.
     Internal,
+    /// An idempotency key that was used for another request. Nothing was written.
+    IdempotencyKeyReused,
 }
 
 /// An error of the public interface: a code for programs, a message for people that says what to do, and named details.

@@ -8,6 +8,10 @@ pub const RELATION_NAME_BYTES: usize = 64;
 pub const COUNTER_NAME_BYTES: usize = 64;
 /// Relationship counters of one store. They are kept as one record, which each registration writes anew.
 pub const COUNTERS_PER_STORE: usize = 1000;
+/// Object types of one store that have a floor. They are kept as one record, which each change writes anew.
+pub const FLOORS_PER_STORE: usize = 1000;
+/// Longest time that a floor may allow, in milliseconds: a day.
+pub const FLOOR_STALENESS_MS: u64 = 86_400_000;
 /// Longest name of a caveat, in bytes.
 pub const CAVEAT_NAME_BYTES: usize = 128;
 /// Longest object id, in bytes.
@@ -22,10 +26,11 @@ pub const CHECKS_PER_BULK: usize = 10_000;
 pub const REQUEST_CONTEXT_BYTES: usize = 4096;
 /// Largest `optional_limit` of a read or delete.
 pub const READ_LIMIT: usize = 1000;
-/// Most tuples, and about most bytes, of one log entry of an import. An import up to this size is all or nothing.
+/// Most tuples, and about most bytes, of one log entry of an import. An import up to this size is all or nothing. A watch tells
+/// an entry in one message, of which clients take 4 MiB unless they are told otherwise.
 pub const IMPORT_ENTRY_TUPLES: usize = 20_000;
 /// See [`IMPORT_ENTRY_TUPLES`].
-pub const IMPORT_ENTRY_BYTES: usize = 8 << 20;
+pub const IMPORT_ENTRY_BYTES: usize = 3 << 20;
 /// Imports that one node works on at the same time; each holds one entry in memory.
 pub const CONCURRENT_IMPORTS: usize = 16;
 /// Largest `optional_limit` of an export, and tuples in one of its pages where it gives none.
@@ -63,8 +68,30 @@ pub const CURSOR_BYTES: usize = 102_400;
 pub const ZOOKIE_BYTES: usize = 1024;
 /// Largest message of the public API, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 128;
+/// The key of a write is remembered for at least so long, by the cluster's time.
+pub const IDEMPOTENCY_WINDOW_MS: u64 = 60 * 60 * 1000;
+/// And for at least so many entries of the log, so that a clock that jumps ahead forgets nothing that is recent.
+pub const IDEMPOTENCY_WINDOW_ENTRIES: u64 = 100_000;
+/// Keys that one entry of the log may forget. More than the one that it may bring, so that they do not pile up.
+pub const IDEMPOTENCY_KEYS_FORGOTTEN_PER_ENTRY: usize = 4;
+/// Nodes of an expanded tree that stand below each other. Each is two messages in each other, and clients decode a hundred.
+pub const EXPAND_LEVELS: usize = 44;
+/// Relations and permissions of an explanation that stand below each other; the same holds for them.
+pub const EXPLAIN_LEVELS: usize = 40;
+/// Bytes of relationships in the explanation of one check, and of all checks of a bulk check together.
+pub const EXPLAIN_BYTES: usize = 256 << 10;
+/// See [`EXPLAIN_BYTES`].
+pub const EXPLAIN_BULK_BYTES: usize = 4 << 20;
+/// Bytes of schema text in the answer to one bulk check, which repeats the schema for each check that it explains.
+pub const EXPLAIN_SCHEMA_BYTES: usize = 8 << 20;
+/// Memory that the JSON gateway takes for the bodies of all requests that it reads at one time, and the messages made of them.
+pub const GATEWAY_BODIES_BYTES: usize = 256 << 20;
 /// Largest transaction metadata, in bytes of JSON.
 pub const TRANSACTION_METADATA_BYTES: usize = 65_000;
 
 const _: () = assert!(SCHEMA_BYTES < MESSAGE_BYTES);
+const _: () = assert!(MESSAGE_BYTES < GATEWAY_BODIES_BYTES);
 const _: () = assert!(READ_LIMIT <= DELETES_PER_ENTRY);
+const _: () = assert!(IDEMPOTENCY_KEYS_FORGOTTEN_PER_ENTRY > 1);

@@ -108,6 +108,11 @@ name_type!(
     ObjectId,
     check_object_id
 );
+name_type!(
+    /// What a client calls one write, so that it can be sent again and take effect once. At most 128 bytes.
+    IdempotencyKey,
+    check_idempotency_key
+);
 
 impl ObjectId {
     /// The id that stands for every object of its type.
@@ -180,6 +185,18 @@ fn check_object_id(text: &str) -> Result<(), NameError> {
     if plain || text == ObjectId::WILDCARD { Ok(()) } else { Err(NameError::new("object id", text, RULE)) }
 }
 
+/// No space at either end: a header loses it on its way.
+fn check_idempotency_key(text: &str) -> Result<(), NameError> {
+    const RULE: &str = "a key is 1 to 128 printable ASCII characters with no space at either end";
+    let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    let fits = (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&text.len());
+    if printable && fits && text.trim_matches(' ') == text {
+        Ok(())
+    } else {
+        Err(NameError::new("idempotency key", text, RULE))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +228,16 @@ mod tests {
         assert!(RelationName::new("view_all").is_ok());
         for bad in ["", "...", "ab", "View", "view_", "a/b"] {
             assert!(RelationName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn idempotency_keys_are_printable_and_bounded() {
+        for good in ["1", "order 17/create", "!~", &"k".repeat(128)] {
+            assert!(IdempotencyKey::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a\tb", "a\0", "a\u{7f}", "é", &"k".repeat(129)] {
+            assert!(IdempotencyKey::new(bad).is_err(), "{bad:?}");
         }
     }
 

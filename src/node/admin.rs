@@ -12,9 +12,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
-use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
+use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState, SnapshotTaken,
+    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
+    SnapshotTaken,
 };
 
 /// How long a new cluster's first node may take to elect itself.
@@ -53,6 +54,7 @@ impl ClusterAdmin for Admin {
     fn join(
         &self,
         peers: Vec<String>,
+        join_as: JoinAs,
     ) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>> {
         async move {
             if peers.is_empty() {
@@ -62,7 +64,7 @@ impl ClusterAdmin for Admin {
             let node = Arc::clone(&self.node);
             // Goes on when the caller hangs up: a join that is under way is better finished than left half done.
             tokio::spawn(async move {
-                if let Err(error) = join(&node, &peers, &reports).await {
+                if let Err(error) = join(&node, &peers, join_as, &reports).await {
                     let _ = reports.send(Err(error)).await;
                 }
             });
@@ -74,6 +76,11 @@ impl ClusterAdmin for Admin {
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
         let status = self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status()));
         async move { Ok(status) }.boxed()
+    }
+
+    fn position(&self) -> Option<NodePosition> {
+        let replica = self.node.replica()?;
+        Some(NodePosition { node_id: replica.node_id(), applied: replica.applied().borrow().revision })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
@@ -103,30 +110,51 @@ async fn form(node: Arc<Node>) -> Result<ClusterFormed, Error> {
 
 type Reports = mpsc::Sender<Result<JoinProgress, Error>>;
 
-async fn join(node: &Node, peers: &[String], reports: &Reports) -> Result<(), Error> {
+async fn join(node: &Node, peers: &[String], join_as: JoinAs, reports: &Reports) -> Result<(), Error> {
     let Some(_transition) = node.transition() else { return Err(busy()) };
     if node.replica().is_none() {
-        let membership = raft::request_admission(peers, node.address().clone()).await.map_err(|why| {
-            Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
-        })?;
+        let membership = raft::request_admission(Arc::new(Connections::default()), peers, node.address().clone())
+            .await
+            .map_err(|why| {
+                Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
+            })?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;
     }
     let replica = node.replica().expect("the node is a member by now");
+    let (goal, name) = match join_as {
+        JoinAs::Voter => (JoinStage::Voter, "voter"),
+        JoinAs::Learner => (JoinStage::Learner, "learner that has caught up"),
+    };
+    if join_as == JoinAs::Learner && votes(replica) {
+        const MESSAGE: &str = "this node is a member with a vote already, and keeps it";
+        return Err(Error::new(ErrorCode::WrongState, MESSAGE));
+    }
     report(replica, reports, JoinStage::Admitted);
-    let promotion = raft::request_promotion(replica, peers, node.address().clone(), Instant::now() + JOINING);
+    let (address, voter) = (node.address().clone(), join_as == JoinAs::Voter);
+    let promotion = async {
+        raft::request_promotion(replica, peers, address, voter, Instant::now() + JOINING).await?;
+        // The leader counts a few thousand entries behind as caught up.
+        node.caught_up().await;
+        Ok::<_, String>(())
+    };
     tokio::pin!(promotion);
     loop {
         match tokio::time::timeout(REPORT, &mut promotion).await {
             Err(_) => report(replica, reports, JoinStage::CatchingUp),
             Ok(Ok(())) => break,
             Ok(Err(why)) => {
-                let message = format!("the node was admitted but is not a voter yet ({why}); join again to continue");
+                let message = format!("the node was admitted but is not a {name} yet ({why}); join again to continue");
                 return Err(Error::new(ErrorCode::Unavailable, message));
             }
         }
     }
-    let _ = reports.send(Ok(progress(replica, JoinStage::Voter))).await;
+    let _ = reports.send(Ok(progress(replica, goal))).await;
     Ok(())
+}
+
+fn votes(replica: &Replica) -> bool {
+    let status = replica.status();
+    status.members.iter().any(|member| member.node_id == status.node_id && member.voter)
 }
 
 /// A report that nobody takes is skipped: the join does not wait for its audience.

@@ -9,7 +9,7 @@ use super::identity::{DataDir, Identity, IdentityError, Origin};
 use crate::config::NodeConfig;
 use crate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
 use crate::raft::{
-    HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions,
+    Connections, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions,
 };
 use crate::service::Services;
 use crate::store::StoreOptions;
@@ -21,8 +21,6 @@ pub(super) enum LifecycleError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Replica(#[from] ReplicaError),
-    #[error("setting up the databases: {0}")]
-    Task(#[from] tokio::task::JoinError),
 }
 
 /// A node and what it has become so far.
@@ -58,6 +56,12 @@ impl Node {
         self.replica.get()
     }
 
+    /// Waits until the node has caught up with its cluster.
+    pub(super) async fn caught_up(&self) {
+        // The sender lives as long as the node, so there is no error to hear of.
+        let _ = self.services.readiness().wait_for(|ready| *ready).await;
+    }
+
     /// The right to change what the node is; `None` while somebody else does.
     pub(super) fn transition(&self) -> Option<MutexGuard<'_, ()>> {
         self.transition.try_lock().ok()
@@ -73,8 +77,7 @@ impl Node {
 
     /// Becomes a member: databases first, then the identity that makes them count, then Raft.
     pub(super) async fn become_member(&self, membership: Membership, origin: Origin) -> Result<(), LifecycleError> {
-        let (dir, store) = (self.data.path().to_owned(), self.store_options());
-        tokio::task::spawn_blocking(move || Replica::format(&dir, membership, &store)).await??;
+        Replica::format(self.data.path(), membership, &self.store_options()).await?;
         let identity = Identity { membership, origin };
         self.data.write_identity(identity)?;
         self.start(identity).await
@@ -99,7 +102,7 @@ impl Node {
             },
             store: self.store_options(),
         };
-        let replica = Replica::open(options).await?;
+        let replica = Replica::open(options, Arc::new(Connections::default())).await?;
         match identity.origin {
             // Does nothing but where the very first start was interrupted.
             Origin::Init => replica.bootstrap(self.address.clone()).await?,

@@ -1,5 +1,6 @@
 //! Running a node from start to end.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,11 +123,12 @@ fn advertised(configured: &str, listener: &TcpListener) -> String {
     }
 }
 
-/// The one line on standard output: scripts wait for it.
+/// The one line on standard output: scripts wait for it. Where nobody does, the node serves all the same.
 fn announce(address: &NodeAddress, gateway: Option<SocketAddr>, member: bool) {
     let state = if member { "member" } else { "waiting" };
     let gateway = gateway.map(|at| format!(" gateway={at}")).unwrap_or_default();
-    println!("ready client={} peer={}{gateway} state={state}", address.client, address.peer);
+    let NodeAddress { client, peer } = address;
+    let _ = writeln!(std::io::stdout(), "ready client={client} peer={peer}{gateway} state={state}");
 }
 
 /// Waits for the replica's fault; for ever while there is no replica or no fault.

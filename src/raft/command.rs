@@ -1,9 +1,14 @@
 //! What the log replicates. A command carries everything that apply needs, so that apply reads no clock and no
 //! configuration and compiles no schema.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CounterName, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey, TupleUpdate};
+use crate::model::{
+    CounterName, Floor, IdempotencyKey, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey,
+    TupleUpdate, TypeName,
+};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,32 @@ pub enum CommandBody {
         /// The oldest revision that stays readable.
         oldest: Revision,
     },
+    /// Replace the floors.
+    SetFloors(SetFloors),
+}
+
+impl CommandBody {
+    /// The request that this is to be the one effect of, if its client named it; and the store that it changes.
+    #[must_use]
+    pub fn keyed(&self) -> Option<(StoreId, &KeyedRequest)> {
+        let (store, request) = match self {
+            Self::WriteTuples(write) => (write.store, &write.request),
+            Self::DeleteTuples(delete) => (delete.store, &delete.request),
+            Self::WriteSchema(write) => (write.store, &write.request),
+            Self::ChangeCounter(change) => (change.store, &change.request),
+            Self::AdmitNode(_) | Self::AdvanceWatermark { .. } | Self::SetFloors(_) => return None,
+        };
+        Some((store, request.as_ref()?))
+    }
+}
+
+/// A request that takes effect once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedRequest {
+    /// What its client calls it.
+    pub key: IdempotencyKey,
+    /// Of what its client asked for, and of nothing that the proposer added: it is the same whenever it is asked again.
+    pub digest: [u8; 32],
 }
 
 /// Changes to tuples, all or nothing.
@@ -49,6 +80,8 @@ pub struct WriteTuples {
     pub updates: Vec<TupleUpdate>,
     /// The caller's metadata as JSON text; empty for none.
     pub metadata_json: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// Removal by filter.
@@ -66,6 +99,8 @@ pub struct DeleteTuples {
     pub allow_partial: bool,
     /// The caller's metadata as JSON text; empty for none.
     pub metadata_json: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// Replacement of the schema.
@@ -84,6 +119,8 @@ pub struct WriteSchema {
     pub expired_by: TimestampMs,
     /// The new text.
     pub text: String,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
 }
 
 /// A change to the relationship counters.
@@ -95,6 +132,19 @@ pub struct ChangeCounter {
     pub name: CounterName,
     /// What it counts from now on; `None` to unregister it.
     pub filter: Option<TupleFilter>,
+    /// What the client calls the request, if it may be sent again.
+    pub request: Option<KeyedRequest>,
+}
+
+/// Replacement of the floors of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFloors {
+    /// The store to change.
+    pub store: StoreId,
+    /// The version that the change was made from; zero for none. Apply refuses when another is in force.
+    pub replaces: Revision,
+    /// The new floors, by type.
+    pub floors: BTreeMap<TypeName, Floor>,
 }
 
 /// Where a node is reached.
@@ -166,6 +216,13 @@ pub enum Refusal {
         /// One of the tuples in the way.
         example: TupleKey,
     },
+    /// The floors in force are not the ones that the change was made from. Read them, and make it again.
+    FloorsChanged {
+        /// The version in force.
+        current: Revision,
+    },
     /// What was known of the data when the schema change was judged says nothing any more. Judge again.
     JudgementOutdated,
+    /// The key of the request was used for another one.
+    KeyReused,
 }

@@ -8,13 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::{CommandBody, Outcome};
 use crate::model::{Error, ErrorCode, Revision};
 
-/// A command that was committed and applied.
+/// What became of an entry that was committed and applied. The same on every node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// Its log index: the zookie of the write.
+    /// The log index of its effect: the zookie of the write. For a repetition that of the first one.
     pub revision: Revision,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether it repeats a request that took effect before, so that nothing changed by it.
+    pub repeated: bool,
+}
+
+impl Applied {
+    /// An entry that was looked at for what it is.
+    #[must_use]
+    pub fn first(revision: Revision, outcome: Outcome) -> Self {
+        Self { revision, outcome, repeated: false }
+    }
 }
 
 /// Why a proposal gave no outcome.
@@ -30,7 +40,10 @@ pub enum ProposeError {
     #[error("nothing was written: too many writes are waiting; slow down and try again")]
     Overloaded,
     /// It is larger than a log entry may be. It surely did not enter the log.
-    #[error("nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it")]
+    #[error(
+        "nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it (a schema: remove fewer things at once, since what each \
+             must not orphan counts)"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,

@@ -17,11 +17,11 @@ use openraft::vote::RaftLeaderId;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::apply::Applier;
+use super::apply::{Applier, Apply};
 use super::log::LogStore;
 use super::snapshot::SnapshotFolder;
 use super::types::{Entry, LogId, TypeConfig, Vote};
-use super::{Command, CommandBody, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions};
+use super::{Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions};
 use crate::model::TimestampMs;
 use crate::store::{RocksStore, StateStore, StoreOptions};
 
@@ -149,15 +149,15 @@ fn apply(store: &Arc<RocksStore>, through: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_that_outran_the_log_is_taken_up() {
     let dir = tempfile::tempdir().unwrap();
-    Replica::format(dir.path(), NODE, &StoreOptions::default()).unwrap();
+    Replica::format(dir.path(), NODE, &StoreOptions::default()).await.unwrap();
     append(&mut open(&dir), 0..=3).await.await.unwrap();
     {
         let store = state(&dir);
         apply(&store, 2);
-        SnapshotFolder::open(&dir.path().join("snapshots")).unwrap().build(&store).unwrap();
+        SnapshotFolder::open(&dir.path().join("snapshots")).unwrap().build(&*store).unwrap();
         apply_more(&store, 3..=9);
     }
-    let replica = Replica::open(options(&dir)).await.unwrap();
+    let replica = Replica::open(options(&dir), Arc::new(Connections::default())).await.unwrap();
     let begun = replica.raft().wait(Some(Duration::from_secs(10)));
     begun.metrics(|metrics| metrics.last_log_index == Some(9), "the log goes on after the state").await.unwrap();
     let status = replica.status();
@@ -171,12 +171,12 @@ async fn a_state_that_outran_the_log_is_taken_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_ahead_of_the_state_is_installed_at_start() {
     let (sender, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    Replica::format(sender.path(), NODE, &StoreOptions::default()).unwrap();
+    Replica::format(sender.path(), NODE, &StoreOptions::default()).await.unwrap();
     let ahead = state(&sender);
     apply(&ahead, 7);
-    let made = SnapshotFolder::open(&sender.path().join("snapshots")).unwrap().build(&ahead).unwrap();
+    let made = SnapshotFolder::open(&sender.path().join("snapshots")).unwrap().build(&*ahead).unwrap();
 
-    Replica::format(dir.path(), NODE, &StoreOptions::default()).unwrap();
+    Replica::format(dir.path(), NODE, &StoreOptions::default()).await.unwrap();
     let folder = SnapshotFolder::open(&dir.path().join("snapshots")).unwrap();
     let mut receiving = folder.receive(made.snapshot.list().to_vec()).unwrap();
     for file in made.snapshot.list() {
@@ -185,7 +185,7 @@ async fn a_snapshot_ahead_of_the_state_is_installed_at_start() {
     folder.adopt(made.meta.clone(), receiving.finish().unwrap()).unwrap();
     drop(folder);
 
-    let replica = Replica::open(options(&dir)).await.unwrap();
+    let replica = Replica::open(options(&dir), Arc::new(Connections::default())).await.unwrap();
     assert_eq!(replica.status().applied.revision.index(), 7);
     assert_eq!(replica.store().applied(), ahead.applied());
     replica.shutdown().await;
@@ -197,10 +197,10 @@ fn a_half_made_snapshot_is_cleared_and_the_newest_whole_one_is_kept() {
     let (store, root) = (state(&dir), dir.path().join("snapshots"));
     apply(&store, 3);
     let folder = SnapshotFolder::open(&root).unwrap();
-    let first = folder.build(&store).unwrap();
+    let first = folder.build(&*store).unwrap();
     copy(&root, &dir.path().join("older"));
     apply_more(&store, 4..=6);
-    let second = folder.build(&store).unwrap();
+    let second = folder.build(&*store).unwrap();
     assert!(first.meta.last_log_id < second.meta.last_log_id);
     drop((first, folder));
     // A crash before the older one was removed, one before the meta file was renamed, and one while files came in.
@@ -228,7 +228,7 @@ fn a_snapshot_is_refused_when_its_bytes_are_not_what_its_list_says() {
     let store = state(&dir);
     apply(&store, 3);
     let folder = SnapshotFolder::open(&dir.path().join("snapshots")).unwrap();
-    let made = folder.build(&store).unwrap();
+    let made = folder.build(&*store).unwrap();
     let files = made.snapshot.list().to_vec();
     let all: Vec<u8> = files.iter().flat_map(|file| fs::read(made.snapshot.path().join(&file.name)).unwrap()).collect();
     let mut flipped = all.clone();

@@ -1,16 +1,20 @@
-//! Joining: an id that was never used, then learner, then voter.
+//! Joining: an id that was never used, then learner, then voter, unless the node is to stay a learner.
 //!
 //! The leader does the changes one at a time; a change that would not keep a quorum is openraft's to refuse. A joining node
 //! can be interrupted at any point and ask again: an id is reserved once and kept on its disk, and the later steps do nothing
 //! where they are done already.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
 
-use super::network::{AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc};
+use super::clock::monotonic;
+use super::network::{
+    AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc, Transport,
+};
 use super::replica::{Membership, Replica};
 use super::types::TypeConfig;
 use super::{NodeAddress, codec};
@@ -21,9 +25,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
-pub async fn request_admission(addresses: &[String], address: NodeAddress) -> Result<Membership, String> {
+pub async fn request_admission(
+    transport: Arc<dyn Transport>,
+    addresses: &[String],
+    address: NodeAddress,
+) -> Result<Membership, String> {
     // Who asks belongs to no cluster yet.
-    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 });
+    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 }, transport);
     let mut failures = Vec::new();
     for member in addresses {
         let payload = codec::encode(&AdmitRequest { address: address.clone() });
@@ -44,11 +52,13 @@ pub async fn request_admission(addresses: &[String], address: NodeAddress) -> Re
     Err(failures.join("; "))
 }
 
-/// Asks the cluster to make `replica` a voter, until it is one or `deadline` passes.
+/// Asks the cluster to make `replica` a learner that has caught up, and with `voter` a voter, until it is one or `deadline`
+/// passes.
 pub async fn request_promotion(
     replica: &Replica,
     addresses: &[String],
     address: NodeAddress,
+    voter: bool,
     deadline: Instant,
 ) -> Result<(), String> {
     let node_id = replica.identity().node_id;
@@ -57,8 +67,8 @@ pub async fn request_promotion(
     loop {
         let (to, member) = leader.take().unwrap_or_else(|| (0, addresses[asked % addresses.len()].clone()));
         asked += 1;
-        let payload = codec::encode(&PromoteRequest { node_id, address: address.clone() });
-        let left = deadline.saturating_duration_since(Instant::now());
+        let payload = codec::encode(&PromoteRequest { node_id, address: address.clone(), voter });
+        let left = deadline.saturating_duration_since(monotonic());
         let called = replica.peers().call(Rpc::Promote, &member, to, Kind::Promote, payload, left).await;
         let failure = match called {
             Ok(reply) => match codec::decode::<Result<(), Rejection>>(&reply) {
@@ -75,7 +85,7 @@ pub async fn request_promotion(
             Err(error @ CallError::Refused { .. }) => return Err(error.to_string()),
             Err(error @ (CallError::NotSent { .. } | CallError::Lost { .. })) => error.to_string(),
         };
-        if Instant::now() + PAUSE >= deadline {
+        if monotonic() + PAUSE >= deadline {
             return Err(failure);
         }
         tokio::time::sleep(PAUSE).await;
@@ -83,8 +93,9 @@ pub async fn request_promotion(
 }
 
 impl Replica {
-    /// On the leader: makes `node_id` a learner, waits until it has caught up, and makes it a voter.
-    pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress) -> Result<(), Rejection> {
+    /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that votes
+    /// already keeps its vote.
+    pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress, voter: bool) -> Result<(), Rejection> {
         let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
         if let Some(known) = known.filter(|known| known.address != address) {
             if known.voter {
@@ -99,8 +110,10 @@ impl Replica {
             self.raft().change_membership(gone, true).await.map_err(rejection)?;
         }
         self.raft().add_learner(node_id, address, true).await.map_err(rejection)?;
-        let voter = ChangeMembers::AddVoterIds(BTreeSet::from([node_id]));
-        self.raft().change_membership(voter, true).await.map_err(rejection)?;
+        if voter {
+            let voter = ChangeMembers::AddVoterIds(BTreeSet::from([node_id]));
+            self.raft().change_membership(voter, true).await.map_err(rejection)?;
+        }
         Ok(())
     }
 }

@@ -15,13 +15,16 @@ mod crash_tests;
 #[cfg(test)]
 mod fuzz;
 mod history;
+mod identity;
 mod leader;
 mod log;
 mod membership;
 mod network;
 mod propose;
 mod read_index;
+mod repeat;
 mod replica;
+pub mod simulation;
 mod snapshot;
 mod state_machine;
 mod status;
@@ -31,18 +34,23 @@ mod storage_suite;
 mod testing;
 mod types;
 
-pub use clock::wall_clock;
+pub use apply::FloorTable;
+pub use clock::{Moment, SystemClock, WallClock, monotonic, wall_clock};
+pub use codec::CodecError;
 pub use command::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
+    WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
 pub use history::HistoryOptions;
+pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
 pub use membership::{request_admission, request_promotion};
-pub use network::PeerServer;
+pub use network::{CallError, Connections, PeerServer, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
+pub use repeat::recall;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
 #[cfg(test)]
-pub(crate) use testing::apply_alone;
+pub(crate) use testing::{apply_alone, floors_of};

@@ -11,14 +11,13 @@ use futures::future::BoxFuture;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::Semaphore;
 
-use super::clock::wall_clock;
+use super::clock::{WallClock, monotonic};
 use super::codec::{self, RECORD_BYTES};
 use super::contract::{Applied, Propose, ProposeError};
 use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use super::{Command, CommandBody};
-use crate::model::Revision;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -33,13 +32,20 @@ pub struct Proposer {
     raft: Raft,
     peers: Arc<Peers>,
     leader: LeaderWatch,
+    clock: Arc<dyn WallClock>,
     /// A permit for each proposal that Raft, or the leader for this node, still works on.
     in_flight: Arc<Semaphore>,
 }
 
 impl Proposer {
-    pub(super) fn new(raft: Raft, peers: Arc<Peers>, leader: LeaderWatch, in_flight: usize) -> Self {
-        Self { raft, peers, leader, in_flight: Arc::new(Semaphore::new(in_flight)) }
+    pub(super) fn new(
+        raft: Raft,
+        peers: Arc<Peers>,
+        leader: LeaderWatch,
+        clock: Arc<dyn WallClock>,
+        in_flight: usize,
+    ) -> Self {
+        Self { raft, peers, leader, clock, in_flight: Arc::new(Semaphore::new(in_flight)) }
     }
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
@@ -47,7 +53,7 @@ impl Proposer {
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             return Ok(Err(ProposeError::Overloaded));
         };
-        let command = Command { op_id, proposed_at: wall_clock(), body };
+        let command = Command { op_id, proposed_at: self.clock.now(), body };
         let raft = self.raft.clone();
         // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
         let written = tokio::spawn(async move {
@@ -59,7 +65,7 @@ impl Proposer {
             return Ok(Err(ProposeError::Unknown("this node is stopping".into())));
         };
         match written {
-            Ok(response) => Ok(Ok(Applied { revision: Revision::new(response.log_id.index), outcome: response.data })),
+            Ok(response) => Ok(Ok(response.data)),
             // Refused before it was appended.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 let leader = forward.leader_id.zip(forward.leader_node);
@@ -76,7 +82,7 @@ impl Proposer {
                 "no leader was elected in time; is a majority of the nodes up?".into(),
             ));
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(monotonic());
         if leader == self.peers.me().node_id {
             let proposal = self.propose_here(op_id, body.clone());
             let late = || Ok(Err(ProposeError::Unknown("no majority confirmed it before the deadline".into())));
@@ -108,7 +114,7 @@ impl Proposer {
         loop {
             match self.attempt(op_id, &body, deadline).await? {
                 Ok(outcome) => return outcome,
-                Err(rejection) if Instant::now() + RETRY_PAUSE >= deadline => {
+                Err(rejection) if monotonic() + RETRY_PAUSE >= deadline => {
                     let what = match rejection {
                         Rejection::NotLeader { .. } => "the leader changed and none could be reached in time".into(),
                         Rejection::NotConfirmed(reason) => reason,

@@ -12,21 +12,23 @@ use openraft::{Config, SnapshotPolicy};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::codec;
+use super::apply::FloorTable;
+use super::clock::{SystemClock, WallClock, monotonic};
 use super::contract::{Applied, Propose};
 use super::history::{self, Advance, HistoryOptions};
+use super::identity;
 use super::leader::LeaderWatch;
 use super::log::{LogCounters, LogError, LogStore};
-use super::network::{Admitted, Network, PeerIdentity, Peers, Rejection};
+use super::network::{Admitted, Network, PeerIdentity, Peers, Rejection, Transport};
 use super::propose::Proposer;
 use super::read_index::{self, ReadIndex};
 use super::snapshot::SnapshotFolder;
 use super::state_machine::{AppliedMark, StateMachine};
 use super::status::ReplicaStatus;
 use super::types::{Raft, TypeConfig};
-use super::{CommandBody, NodeAddress, Outcome};
+use super::{CommandBody, NodeAddress, Outcome, blocking};
 use crate::model::Revision;
-use crate::store::{MetaKey, RocksStore, StateBatch, StateStore, StoreError, StoreOptions};
+use crate::store::{CheckpointStore, RocksStore, StateStore, StoreError, StoreOptions};
 
 type Metrics = RaftMetrics<TypeConfig>;
 
@@ -107,11 +109,12 @@ pub enum ReplicaError {
 pub struct Replica {
     peers: Arc<Peers>,
     raft: Raft,
-    store: Arc<RocksStore>,
+    store: Arc<dyn StateStore>,
     snapshots: Arc<SnapshotFolder>,
     proposer: Arc<Proposer>,
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
+    floors: watch::Receiver<Arc<FloorTable>>,
     counters: Arc<LogCounters>,
     /// Ends what runs beside the replica.
     stopping: CancellationToken,
@@ -120,31 +123,42 @@ pub struct Replica {
 impl Replica {
     /// Makes the empty databases of a new member and marks them as its own, synced. The node must not speak for itself
     /// before this returned.
-    pub fn format(dir: &Path, membership: Membership, store: &StoreOptions) -> Result<(), ReplicaError> {
+    pub async fn format(dir: &Path, membership: Membership, store: &StoreOptions) -> Result<(), ReplicaError> {
         let log = LogStore::open(&log_dir(dir))?;
-        log.write_identity(&codec::encode(&(membership.lineage, membership.node_id)))?;
         let state = RocksStore::open(&state_dir(dir), store.clone())?;
-        let mut batch = state.batch();
-        // Only the lineage: the state travels between nodes as snapshots.
-        batch.put_meta(MetaKey::Identity, &codec::encode(&membership.lineage))?;
-        batch.commit(Revision::ZERO)?;
+        identity::write(&log, &state, membership).await?;
         state.sync()?;
         Ok(())
     }
 
     /// Opens the databases and starts Raft.
-    pub async fn open(options: ReplicaOptions) -> Result<Arc<Self>, ReplicaError> {
-        let Membership { lineage, node_id } = options.membership;
+    pub async fn open(options: ReplicaOptions, transport: Arc<dyn Transport>) -> Result<Arc<Self>, ReplicaError> {
         let log = LogStore::open(&log_dir(&options.dir))?;
-        let store = Arc::new(RocksStore::open(&state_dir(&options.dir), options.store.clone())?);
-        check_identity(&log, &store, options.membership)?;
+        let state = Arc::new(RocksStore::open(&state_dir(&options.dir), options.store.clone())?);
+        let look_every = options.history.note_every();
+        let replica = Self::start(options, log, Arc::clone(&state), transport, Arc::new(SystemClock)).await?;
+        let collection = history::collect(state, look_every);
+        tokio::spawn(replica.stopping.clone().run_until_cancelled_owned(collection));
+        Ok(replica)
+    }
+
+    /// Starts Raft over what it stands on.
+    pub(super) async fn start<S: CheckpointStore>(
+        options: ReplicaOptions,
+        log: LogStore,
+        state: Arc<S>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Arc<Self>, ReplicaError> {
+        let Membership { lineage, node_id } = options.membership;
+        identity::check(&log, &*state, options.membership)?;
         let snapshots = SnapshotFolder::open(&options.dir.join("snapshots")).map_err(ReplicaError::Snapshots)?;
         let snapshots = Arc::new(snapshots);
-        let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }));
-        let machine = StateMachine::open(Arc::clone(&store), Arc::clone(&snapshots))?;
-        let applied = machine.watch();
+        let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }, transport));
+        let machine = StateMachine::open(Arc::clone(&state), Arc::clone(&snapshots))?;
+        let (applied, floors) = (machine.watch(), machine.watch_floors());
         let counters = log.counters();
-        cover_state(&log, &machine, &store, &snapshots).await?;
+        cover_state(&log, &machine, &state, &snapshots).await?;
         let config = raft_config(&options)?;
         let append_timeout = options.election_timeout.1;
         let snapshot_timeout = Duration::from_millis(config.install_snapshot_timeout);
@@ -154,22 +168,21 @@ impl Replica {
             .map_err(|error| ReplicaError::Start(error.to_string()))?;
         let leader = LeaderWatch::new(raft.server_metrics());
         tokio::spawn(leader.clone().log_changes(node_id));
-        let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), options.waiting_writes);
+        let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), clock, options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader.clone());
         let stopping = CancellationToken::new();
         let advance = Advance {
             options: options.history,
             node_id,
-            store: Arc::clone(&store),
+            store: Arc::<S>::clone(&state),
             applied: applied.clone(),
             leader,
             proposer: Arc::clone(&proposer),
         };
-        let collection = history::collect(Arc::clone(&store), options.history.note_every());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
-        tokio::spawn(stopping.clone().run_until_cancelled_owned(collection));
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, counters, stopping }))
+        let store: Arc<dyn StateStore> = state;
+        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, stopping }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -188,9 +201,15 @@ impl Replica {
         self.peers.me().lineage
     }
 
+    /// This node's id in it.
+    #[must_use]
+    pub fn node_id(&self) -> u64 {
+        self.peers.me().node_id
+    }
+
     /// The state store.
     #[must_use]
-    pub fn store(&self) -> &Arc<RocksStore> {
+    pub fn store(&self) -> &Arc<dyn StateStore> {
         &self.store
     }
 
@@ -210,6 +229,12 @@ impl Replica {
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<AppliedMark> {
         self.applied.clone()
+    }
+
+    /// Follows the floors that this node has applied. Never behind [`Replica::applied`].
+    #[must_use]
+    pub fn floors(&self) -> watch::Receiver<Arc<FloorTable>> {
+        self.floors.clone()
     }
 
     /// What this node knows of itself and the cluster.
@@ -235,13 +260,13 @@ impl Replica {
             let built = move |metrics: &Metrics| metrics.snapshot.as_ref().is_some_and(|id| id.index >= target);
             match self.raft.wait(Some(SNAPSHOT_RETRY)).metrics(built, "a snapshot of what is applied").await {
                 Ok(metrics) => break metrics.snapshot.map_or(0, |id| id.index),
-                Err(error) if Instant::now() >= deadline => return Err(error.to_string()),
+                Err(error) if monotonic() >= deadline => return Err(error.to_string()),
                 Err(_) => {}
             }
         };
         self.raft.trigger().purge_log(upto).await.map_err(|error| error.to_string())?;
         let purged = move |metrics: &Metrics| metrics.purged.as_ref().is_some_and(|id| id.index >= upto);
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(monotonic());
         self.raft.wait(Some(left)).metrics(purged, "the log to be purged").await.map_err(|error| error.to_string())?;
         Ok(())
     }
@@ -307,7 +332,7 @@ impl Replica {
 async fn cover_state(
     log: &LogStore,
     machine: &StateMachine,
-    store: &Arc<RocksStore>,
+    store: &Arc<impl CheckpointStore>,
     snapshots: &Arc<SnapshotFolder>,
 ) -> Result<(), ReplicaError> {
     let end = log.clone().get_log_state().await.map_err(ReplicaError::Snapshots)?;
@@ -317,8 +342,7 @@ async fn cover_state(
         return Ok(());
     }
     let (store, snapshots) = (Arc::clone(store), Arc::clone(snapshots));
-    let built = tokio::task::spawn_blocking(move || snapshots.build(&store)).await;
-    built.map_err(|error| ReplicaError::Start(error.to_string()))?.map_err(ReplicaError::Snapshots)?;
+    blocking::aside(move || snapshots.build(&*store)).await.map_err(ReplicaError::Snapshots)?;
     Ok(())
 }
 
@@ -328,32 +352,6 @@ fn log_dir(dir: &Path) -> PathBuf {
 
 fn state_dir(dir: &Path) -> PathBuf {
     dir.join("state")
-}
-
-fn check_identity(log: &LogStore, store: &RocksStore, expected: Membership) -> Result<(), ReplicaError> {
-    let Membership { lineage, node_id } = expected;
-    let name = |(lineage, node_id): (u64, u64)| format!("node {node_id} of cluster {lineage:016x}");
-    let found: Option<(u64, u64)> = match log.identity()? {
-        None => None,
-        Some(bytes) => Some(codec::decode(&bytes).map_err(|source| LogError::Record { what: "identity", source })?),
-    };
-    if found != Some((lineage, node_id)) {
-        let found = found.map_or_else(|| "nobody".into(), name);
-        return Err(ReplicaError::Foreign { what: "the log", found, expected: name((lineage, node_id)) });
-    }
-    let cluster = |lineage: u64| format!("cluster {lineage:016x}");
-    let found: Option<u64> = match store.meta(MetaKey::Identity)? {
-        None => None,
-        Some(bytes) => Some(
-            codec::decode(&bytes)
-                .map_err(|error| StoreError::Corrupt { place: "identity", what: error.to_string() })?,
-        ),
-    };
-    if found != Some(lineage) {
-        let found = found.map_or_else(|| "nobody".into(), cluster);
-        return Err(ReplicaError::Foreign { what: "the state", found, expected: cluster(lineage) });
-    }
-    Ok(())
 }
 
 fn raft_config(options: &ReplicaOptions) -> Result<Config, ReplicaError> {

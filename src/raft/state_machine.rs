@@ -7,12 +7,12 @@ use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::apply::{AppliedState, Applier};
+use super::apply::{AppliedState, Applier, Apply, FloorTable};
 use super::blocking;
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::model::{Revision, TimestampMs};
-use crate::store::{RocksStore, StoreError};
+use crate::store::{CheckpointStore, StoreError};
 
 /// Entries applied in one batch at the most: bounds the memory of a batch, and how long readers wait for the first.
 const BATCH_ENTRIES: usize = 512;
@@ -36,23 +36,30 @@ impl AppliedMark {
 
 /// The state machine of one node.
 pub struct StateMachine {
-    store: Arc<RocksStore>,
-    applier: Applier<RocksStore>,
+    store: Arc<dyn CheckpointStore>,
+    applier: Box<dyn Apply>,
     snapshots: Arc<SnapshotFolder>,
     applied: watch::Sender<AppliedMark>,
+    floors: watch::Sender<Arc<FloorTable>>,
 }
 
 impl StateMachine {
     /// Takes up where `store` stands.
-    pub(super) fn open(store: Arc<RocksStore>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
-        let applier = Applier::open(Arc::clone(&store))?;
+    pub(super) fn open<S: CheckpointStore>(store: Arc<S>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
+        let applier = Box::new(Applier::open(Arc::clone(&store))?);
         let mark = AppliedMark::of(applier.state());
-        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark) })
+        let floors = watch::Sender::new(Arc::clone(applier.floors()));
+        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors })
     }
 
     /// Follows what is applied.
     pub(super) fn watch(&self) -> watch::Receiver<AppliedMark> {
         self.applied.subscribe()
+    }
+
+    /// Follows the floors in force. Never behind what [`StateMachine::watch`] says to be applied.
+    pub(super) fn watch_floors(&self) -> watch::Receiver<Arc<FloorTable>> {
+        self.floors.subscribe()
     }
 
     /// The last applied entry.
@@ -61,16 +68,25 @@ impl StateMachine {
     }
 
     fn publish(&self) {
+        // Floors first: whoever reads at an index must find every floor that was set up to it.
+        let floors = self.applier.floors();
+        self.floors.send_if_modified(|known| {
+            let changed = !Arc::ptr_eq(known, floors);
+            if changed {
+                *known = Arc::clone(floors);
+            }
+            changed
+        });
         self.applied.send_replace(AppliedMark::of(self.applier.state()));
     }
 
     fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
-        let outcomes = self.applier.apply(&entries).map_err(io::Error::other)?;
+        let applied = self.applier.apply(&entries).map_err(io::Error::other)?;
         self.publish();
-        for (responder, outcome) in responders.into_iter().zip(outcomes) {
+        for (responder, applied) in responders.into_iter().zip(applied) {
             if let Some(responder) = responder {
-                responder.send(outcome);
+                responder.send(applied);
             }
         }
         Ok(())
@@ -114,7 +130,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let files = snapshots.adopt(kept, snapshot)?;
             store.install(files.path()).map_err(io::Error::other)
         };
-        tokio::task::spawn_blocking(install).await??;
+        blocking::aside(install).await?;
         self.applier.reload().map_err(io::Error::other)?;
         let installed = self.applier.state().last;
         if installed != meta.last_log_id {
@@ -133,7 +149,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
 /// Makes a snapshot beside the running state: the checkpoint is consistent by itself, whatever is applied meanwhile.
 pub struct Builder {
-    store: Arc<RocksStore>,
+    store: Arc<dyn CheckpointStore>,
     snapshots: Arc<SnapshotFolder>,
 }
 
@@ -142,7 +158,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let (store, snapshots) = (Arc::clone(&self.store), Arc::clone(&self.snapshots));
-        let snapshot = tokio::task::spawn_blocking(move || snapshots.build(&store)).await??;
+        let snapshot = blocking::aside(move || snapshots.build(&*store)).await?;
         tracing::info!(last = ?snapshot.meta.last_log_id, "built a snapshot");
         Ok(snapshot)
     }

@@ -6,13 +6,13 @@ use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, V
 
 use super::snapshot::SnapshotFiles;
 use super::state_machine::StateMachine;
-use super::{Command, CommandBody, NodeAddress, Outcome};
+use super::{Applied, Command, CommandBody, NodeAddress};
 
 openraft::declare_raft_types!(
     /// What this product replicates. Standard leader ids: one leader a term, as in the Raft paper (section 5.2).
     pub TypeConfig:
         D = Command,
-        R = Outcome,
+        R = Applied,
         NodeId = u64,
         Node = NodeAddress,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
@@ -36,6 +36,7 @@ impl fmt::Display for Command {
             CommandBody::ChangeCounter(_) => "change counter",
             CommandBody::AdmitNode(_) => "admit node",
             CommandBody::AdvanceWatermark { .. } => "advance the watermark",
+            CommandBody::SetFloors(_) => "set floors",
         };
         write!(f, "{kind} (operation {:032x})", self.op_id)
     }

@@ -1,26 +1,27 @@
 //! Checks: one question, or many at once. All questions of a request are answered from one view.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::floors::Basis;
 use super::schema_cache::{ReadySchema, SchemaCache};
 use super::{Call, Consistency, Services};
-use crate::consistency::Zookie;
-use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation};
+use crate::consistency::{Raised, Scope, Zookie};
+use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation, ExplanationRoom, Waiter};
 use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
 use crate::store::ReadView;
 
-/// Items of a bulk check that are evaluated in one go, and can share what they find out. A request that is past its deadline
-/// stops between two of these.
+/// Items of a bulk check that are evaluated in one go, and can share what they find out.
 const ITEMS_AT_ONCE: usize = 256;
 /// Parts of one bulk check that are evaluated at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Nodes of the explanation of one check, and of all explanations of a bulk check together. What is larger is cut, and says
-/// so: the answer must fit a message.
-const EXPLAINED_NODES: usize = 1000;
+/// For the explanation of one check. What is larger is cut, and says so: the answer must fit a message.
+const ROOM: ExplanationRoom = ExplanationRoom { nodes: 1000, bytes: limits::EXPLAIN_BYTES };
+/// Nodes of all explanations of a bulk check together.
 const EXPLAINED_NODES_OF_BULK: usize = 20_000;
 
 /// Whether an answer is to say how it came about.
@@ -40,6 +41,8 @@ pub struct CheckAnswer {
     pub answer: ItemAnswer,
     /// The state that it was made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 /// What a question came to.
@@ -71,6 +74,8 @@ pub struct BulkCheckAnswer {
     pub answers: Vec<Result<ItemAnswer, Error>>,
     /// The state that all of them were made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 impl Services {
@@ -82,24 +87,31 @@ impl Services {
         item: CheckItem,
         explain: Explain,
     ) -> Result<CheckAnswer, Error> {
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let Basis { view, zookie, raised } =
+            self.basis(call, consistency, Scope::Type(&item.resource.object_type)).await?;
         let part = Part { schemas: Arc::clone(&self.schemas), call, view, now: self.now()? };
-        let evaluate = move || {
+        let evaluate = move |waiter: &Waiter| {
+            let budget = Budget::on_behalf_of(waiter.clone());
             let ready = part.ready()?;
             match explain {
-                Explain::Yes => part.explained(&ready, &item, EXPLAINED_NODES),
+                Explain::Yes => part.explained(&ready, &item, ROOM, &budget),
                 Explain::No => {
                     let CheckItem { resource, permission, subject, context } = item;
                     let circumstances = Circumstances { now: part.now, context };
-                    let (view, budget) = (part.view.as_ref(), Budget::default());
+                    let view = part.view.as_ref();
                     let outcome =
                         engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, &budget)?;
                     Ok(ItemAnswer { decision: outcome.decision, explained: None })
                 }
             }
         };
-        Ok(CheckAnswer { answer: self.pool.run(call.deadline, evaluate).await?, zookie })
+        Ok(CheckAnswer { answer: self.pool.evaluate(call.deadline, evaluate).await?, zookie, raised })
+    }
+
+    /// Answers one question about the latest state, whatever bound the request brings. To be asked before content is changed;
+    /// the zookie is to be kept with the content, and given to the checks of whoever reads it (Zanzibar, section 2.4.4).
+    pub async fn check_content_change(&self, call: Call, item: CheckItem) -> Result<CheckAnswer, Error> {
+        self.check(call, &Consistency::FullyConsistent, item, Explain::No).await
     }
 
     /// Answers many questions.
@@ -117,23 +129,47 @@ impl Services {
                 .with("check_count", count)
                 .with("maximum_checks_allowed", most));
         }
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let types: BTreeSet<_> = items.iter().map(|item| &item.resource.object_type).collect();
+        let scope = Scope::Types(types.into_iter().collect());
+        let Basis { view, zookie, raised } = self.basis(call, consistency, scope).await?;
         let now = self.now()?;
-        let nodes = match explain {
+        let room = match explain {
             Explain::No => None,
-            Explain::Yes => Some((EXPLAINED_NODES_OF_BULK / count.max(1)).clamp(1, EXPLAINED_NODES)),
+            Explain::Yes => {
+                self.check_explained_schema(call, &view, count).await?;
+                Some(ExplanationRoom {
+                    nodes: (EXPLAINED_NODES_OF_BULK / count.max(1)).clamp(1, ROOM.nodes),
+                    bytes: (limits::EXPLAIN_BULK_BYTES / count.max(1)).min(ROOM.bytes),
+                })
+            }
         };
         let parts: Vec<Vec<CheckItem>> = items.chunks(ITEMS_AT_ONCE).map(<[_]>::to_vec).collect();
         let answers: Vec<Vec<Result<ItemAnswer, Error>>> = stream::iter(parts)
             .map(|items| {
                 let part = Part { schemas: Arc::clone(&self.schemas), call, view: Arc::clone(&view), now };
-                self.pool.run(call.deadline, move || part.answers(&items, nodes))
+                self.pool.evaluate(call.deadline, move |waiter: &Waiter| part.answers(&items, room, waiter))
             })
             .buffered(PARTS_AT_ONCE)
             .try_collect()
             .await?;
-        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie })
+        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie, raised })
+    }
+}
+
+impl Services {
+    /// As in SpiceDB, each explanation shows the whole schema.
+    async fn check_explained_schema(&self, call: Call, view: &Arc<dyn ReadView>, count: usize) -> Result<(), Error> {
+        let (schemas, view) = (Arc::clone(&self.schemas), Arc::clone(view));
+        let ready = self.pool.run(call.deadline, move || schemas.of(call.store, view.as_ref())).await?;
+        let (bytes, most) = (ready.text.len(), limits::EXPLAIN_SCHEMA_BYTES);
+        if bytes.saturating_mul(count) <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the answer would show the schema of {bytes} bytes {count} times, which is more than the {most} bytes that it may \
+             take; ask for traces of fewer checks at once"
+        );
+        Err(Error::new(ErrorCode::ResourceExhausted, message))
     }
 }
 
@@ -150,25 +186,36 @@ impl Part {
         self.schemas.of(self.call.store, self.view.as_ref())
     }
 
-    /// Answers with explanations of so many nodes where that is given.
-    fn answers(&self, items: &[CheckItem], nodes: Option<usize>) -> Result<Vec<Result<ItemAnswer, Error>>, Error> {
+    /// Answers, with explanations where there is room for them.
+    fn answers(
+        &self,
+        items: &[CheckItem],
+        room: Option<ExplanationRoom>,
+        waiter: &Waiter,
+    ) -> Result<Vec<Result<ItemAnswer, Error>>, Error> {
         let ready = self.ready()?;
-        if let Some(nodes) = nodes {
-            return Ok(items.iter().map(|item| self.explained(&ready, item, nodes)).collect());
+        let budget = Budget::on_behalf_of(waiter.clone());
+        if let Some(room) = room {
+            return Ok(items.iter().map(|item| self.explained(&ready, item, room, &budget)).collect());
         }
-        let outcomes = engine::check_bulk(&ready.plan, self.view.as_ref(), items, self.now, &Budget::default());
+        let outcomes = engine::check_bulk(&ready.plan, self.view.as_ref(), items, self.now, &budget);
         Ok(outcomes
             .into_iter()
             .map(|outcome| Ok(ItemAnswer { decision: outcome?.decision, explained: None }))
             .collect())
     }
 
-    fn explained(&self, ready: &ReadySchema, item: &CheckItem, nodes: usize) -> Result<ItemAnswer, Error> {
+    fn explained(
+        &self,
+        ready: &ReadySchema,
+        item: &CheckItem,
+        room: ExplanationRoom,
+        budget: &Budget,
+    ) -> Result<ItemAnswer, Error> {
         let begin = Instant::now();
-        let (outcome, explanation) =
-            engine::explain(&ready.plan, self.view.as_ref(), item, self.now, &Budget::default(), nodes)?;
-        let schema = self.view.schema()?.map(|schema| schema.text).unwrap_or_default();
-        let explained = Explained { subject: item.subject.clone(), explanation, took: begin.elapsed(), schema };
+        let (outcome, explanation) = engine::explain(&ready.plan, self.view.as_ref(), item, self.now, budget, room)?;
+        let (subject, schema) = (item.subject.clone(), Arc::clone(&ready.text));
+        let explained = Explained { subject, explanation, took: begin.elapsed(), schema };
         Ok(ItemAnswer { decision: outcome.decision, explained: Some(explained) })
     }
 }
@@ -316,6 +363,24 @@ mod tests {
         let many = services.check_bulk(call(), &consistency, items, Explain::Yes).await.expect("answers").answers;
         assert!(many[0].as_ref().expect("answered").explained.is_some());
         assert_eq!(many[1].as_ref().expect_err("no such").code, ErrorCode::UnknownRelation);
+    }
+
+    #[tokio::test]
+    async fn explanations_share_the_schema_and_are_bounded_by_it() {
+        let (node, services) = TestNode::start();
+        let schema = format!("{SCHEMA}\n// {}", "x".repeat(1 << 20));
+        services.write_schema(call(), schema.clone()).await.expect("valid");
+        let consistency = Consistency::FullyConsistent;
+        let ask = |count| {
+            let items = vec![item("document:a#view@user:b"); count];
+            services.check_bulk(call(), &consistency, items, Explain::Yes)
+        };
+        let answers = ask(7).await.expect("answers").answers;
+        let texts: Vec<_> =
+            answers.into_iter().map(|it| it.expect("answered").explained.expect("asked").schema).collect();
+        assert!(texts.iter().all(|text| **text == schema && Arc::ptr_eq(text, &texts[0])));
+        assert_eq!(ask(8).await.expect_err("too large").code, ErrorCode::ResourceExhausted);
+        drop(node);
     }
 
     #[tokio::test]

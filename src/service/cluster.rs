@@ -24,6 +24,17 @@ pub enum JoinStage {
     CatchingUp,
     /// This node is a voter; the join is over.
     Voter,
+    /// This node has caught up and stays a learner; the join is over.
+    Learner,
+}
+
+/// What a node joins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinAs {
+    /// It gets a vote once it has caught up.
+    Voter,
+    /// It has everything, serves every read, and has no vote.
+    Learner,
 }
 
 /// One report on a join.
@@ -115,18 +126,34 @@ pub struct SnapshotTaken {
     pub purged: Revision,
 }
 
+/// Who a node is, and how far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodePosition {
+    /// Its id.
+    pub node_id: u64,
+    /// How much of the log it has applied.
+    pub applied: Revision,
+}
+
 /// What an operator can ask of a node.
 pub trait ClusterAdmin: Send + Sync {
     /// Makes this waiting node the first member of a new cluster.
     fn init(&self) -> BoxFuture<'_, Result<ClusterFormed, Error>>;
 
     /// Makes this waiting node join the cluster of the first of `peers` that answers. The stream ends after
-    /// [`JoinStage::Voter`] or the first error. Calling it again continues an interrupted join.
-    fn join(&self, peers: Vec<String>)
-    -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
+    /// [`JoinStage::Voter`] or [`JoinStage::Learner`], or the first error. Calling it again continues an interrupted join, and
+    /// makes a learner a voter where that is asked for.
+    fn join(
+        &self,
+        peers: Vec<String>,
+        join_as: JoinAs,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<JoinProgress, Error>>, Error>>;
 
     /// What this node knows, without asking another.
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;
+
+    /// Who this node is, for every response; `None` while it is no member. Must cost nothing.
+    fn position(&self) -> Option<NodePosition>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

@@ -7,15 +7,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keyed::{key_reused, keyed};
 use super::tuples::guard;
-use super::{Call, Services};
+use super::{Call, Services, Written};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Counter, CounterName, Error, ErrorCode, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey};
-use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal};
+use crate::model::{
+    Counter, CounterName, Error, ErrorCode, IdempotencyKey, SubjectRelationFilter, TimestampMs, TupleFilter, TupleKey,
+};
+use crate::raft::{ChangeCounter, CommandBody, Outcome, Refusal, monotonic};
 use crate::store::ReadView;
 
-/// Tuples that are looked at in one go.
-const PIECE_TUPLES: usize = 20_000;
+/// Rows that are passed in one go, whether they match or not.
+const PIECE_ROWS: usize = 50_000;
 
 /// What a counter says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,22 +36,50 @@ pub enum Count {
 
 impl Services {
     /// Registers a counter of what matches `filter`.
-    pub async fn register_counter(&self, call: Call, name: CounterName, filter: TupleFilter) -> Result<(), Error> {
+    pub async fn register_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        filter: TupleFilter,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
         guard::check_filter_shape(&filter)?;
-        self.check_filter_names(call, &filter).await?;
-        self.change_counter(call, name, Some(filter)).await
+        self.change_counter(call, name, Some(filter), key).await
     }
 
     /// Forgets a counter.
-    pub async fn unregister_counter(&self, call: Call, name: CounterName) -> Result<(), Error> {
-        self.change_counter(call, name, None).await
+    pub async fn unregister_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
+        self.change_counter(call, name, None, key).await
     }
 
-    async fn change_counter(&self, call: Call, name: CounterName, filter: Option<TupleFilter>) -> Result<(), Error> {
-        let change = ChangeCounter { store: call.store, name: name.clone(), filter: filter.clone() };
-        let applied = self.propose(call, CommandBody::ChangeCounter(change)).await?;
+    async fn change_counter(
+        &self,
+        call: Call,
+        name: CounterName,
+        filter: Option<TupleFilter>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Error> {
+        let request = keyed(key, "counter", &(&name, &filter));
+        let judged = match &filter {
+            Some(filter) => self.judge_filter(call, filter).await?,
+            None => Ok(()),
+        };
+        let applied = match judged {
+            Ok(()) => {
+                let (name, filter) = (name.clone(), filter.clone());
+                let change = ChangeCounter { store: call.store, name, filter, request };
+                self.propose(call, CommandBody::ChangeCounter(change)).await?
+            }
+            Err(refused) => self.first_try(call, request.as_ref(), refused).await?,
+        };
         match applied.outcome {
-            Outcome::Done => Ok(()),
+            Outcome::Done => self.written(&applied),
+            Outcome::Refused(Refusal::KeyReused) => Err(key_reused()),
             Outcome::Refused(Refusal::CounterExists) => Err(counter_exists(&name, &filter.unwrap_or_default())),
             Outcome::Refused(Refusal::UnknownCounter) => Err(unknown_counter(&name)),
             Outcome::Refused(Refusal::TooManyCounters { limit }) => {
@@ -62,12 +93,13 @@ impl Services {
         }
     }
 
-    /// Names that the latest schema does not define are most likely misspelt.
-    async fn check_filter_names(&self, call: Call, filter: &TupleFilter) -> Result<(), Error> {
+    /// Names that the latest schema does not define are most likely misspelt. The outer error: no judgement. The inner one:
+    /// refused.
+    async fn judge_filter(&self, call: Call, filter: &TupleFilter) -> Result<Result<(), Error>, Error> {
         let view = self.view(call, Requirement::FullyConsistent).await?;
         let (schemas, filter) = (Arc::clone(&self.schemas), filter.clone());
         self.pool
-            .run(call.deadline, move || schemas.of(call.store, view.as_ref())?.schema().check_filter(&filter))
+            .run(call.deadline, move || Ok(schemas.of(call.store, view.as_ref())?.schema().check_filter(&filter)))
             .await
     }
 
@@ -85,13 +117,13 @@ impl Services {
         let now = self.now()?;
         let (mut tuples, mut after) = (0, None);
         loop {
-            if Instant::now() >= until {
+            if monotonic() >= until {
                 return Ok(Count::StillCounting);
             }
             let (view, filter) = (Arc::clone(&view), filter.clone());
             let piece = self
                 .pool
-                .run(call.deadline, move || piece(view.as_ref(), &filter, after.as_ref(), now, PIECE_TUPLES))
+                .run(call.deadline, move || piece(view.as_ref(), &filter, after.as_ref(), now, PIECE_ROWS))
                 .await?;
             tuples += piece.live;
             after = piece.last;
@@ -103,7 +135,7 @@ impl Services {
 }
 
 fn reserve(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now()) / 5
+    deadline.saturating_duration_since(monotonic()) / 5
 }
 
 /// Some of the tuples that match.
@@ -120,15 +152,10 @@ fn piece(
     now: TimestampMs,
     most: usize,
 ) -> Result<Piece, Error> {
-    let (mut live, mut seen, mut last) = (0, 0, None);
-    view.scan(filter, after, &mut |row| {
+    let mut live = 0;
+    let last = view.scan_some(filter, after, most, &mut |row| {
         live += u64::from(!row.tuple.qualifiers.expired(now));
-        seen += 1;
-        if seen < most {
-            return ControlFlow::Continue(());
-        }
-        last = Some(row.tuple.key);
-        ControlFlow::Break(())
+        ControlFlow::Continue(())
     })?;
     Ok(Piece { live, last })
 }
@@ -189,8 +216,8 @@ mod tests {
         let updates = updates.map(|text| update(UpdateKind::Touch, text)).to_vec();
         services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid");
 
-        let code = |result: Result<(), Error>| result.expect_err("refused").code;
-        let register = |counter: &str, filter| services.register_counter(call(), name(counter), filter);
+        let code = |result: Result<Written, Error>| result.expect_err("refused").code;
+        let register = |counter: &str, filter| services.register_counter(call(), name(counter), filter, None);
         register("documents", of_type("document")).await.expect("new");
         assert_eq!(code(register("documents", of_type("group")).await), ErrorCode::CounterExists);
         assert_eq!(code(register("others", of_type("folder")).await), ErrorCode::UnknownDefinition);
@@ -206,8 +233,8 @@ mod tests {
         let late = services.count_tuples(gone, name("documents")).await;
         assert!(!matches!(late, Ok(Count::Counted { .. })), "{late:?}");
 
-        services.unregister_counter(call(), name("documents")).await.expect("registered");
-        assert_eq!(code(services.unregister_counter(call(), name("documents")).await), ErrorCode::UnknownCounter);
+        services.unregister_counter(call(), name("documents"), None).await.expect("registered");
+        assert_eq!(code(services.unregister_counter(call(), name("documents"), None).await), ErrorCode::UnknownCounter);
         let count = services.count_tuples(call(), name("documents")).await;
         assert_eq!(count.expect_err("forgotten").code, ErrorCode::UnknownCounter);
     }

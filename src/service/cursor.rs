@@ -1,11 +1,12 @@
 //! The cursor of a stream: where to go on, at which state, and for which request. This file is its only codec.
 //!
 //! ```text
-//! version 2 (u8) | lineage (u64) | revision (u64) | digest of store and request (16 bytes) | place | crc32c (u32)
+//! 0x80 + version 2 (u8) | lineage (u64) | revision (u64) | digest of store and request (16 bytes) | place | crc32c (u32)
 //! place: 1 (u8) | the last tuple's six parts, each as length (u16) and text
 //!      | 2 (u8) | time of the first page in ms (u64) | candidates dealt with (u64)
 //! ```
-//! all big-endian, the checksum over what precedes it, written in base64url without padding.
+//! all big-endian, the checksum over what precedes it, written in base64url without padding. The first bit is set so that no
+//! cursor passes for the zookie of a later version.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use crate::model::{
     Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, TupleKey, limits,
 };
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 0x80 | 2;
 const AFTER_TUPLE: u8 = 1;
 const AFTER_CANDIDATES: u8 = 2;
 const DIGEST_BYTES: usize = 16;
@@ -208,6 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::consistency::ZookieError;
     use crate::model::{TupleFilter, TypeName};
 
     fn cursor(subject_relation: &str) -> Cursor {
@@ -230,6 +232,13 @@ mod tests {
         for cursor in [cursor(""), cursor("member"), Cursor { after: candidates, ..cursor("") }] {
             assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
         }
+    }
+
+    #[test]
+    fn a_cursor_and_a_zookie_are_not_taken_for_each_other() {
+        assert_eq!(Zookie::decode(&cursor("member").encode()), Err(ZookieError::NotAZookie));
+        let zookie = Zookie { lineage: 11, shard: 0, revision: Revision::new(12) };
+        assert_eq!(Cursor::decode(&zookie.encode()).expect_err("a zookie").code, ErrorCode::InvalidCursor);
     }
 
     #[test]

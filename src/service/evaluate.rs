@@ -1,23 +1,28 @@
 //! Evaluation is synchronous, recursive and reads a disk, so it runs on threads of its own, never on those that serve the
 //! network. Their stacks are large enough for the deepest evaluation that the engine's budget allows.
 //!
-//! Bounded twice: so many run, and so many wait; the next one is refused at once. Work whose caller has gone before it began
-//! is dropped; work that has begun ends by its budget.
+//! Bounded twice: so many run, and so many wait; the next one is refused at once. Work whose deadline has passed or whose
+//! caller has gone is dropped before it begins, and is told of it afterwards: what may take long looks at its [`Waiter`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout_at;
 
+use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
+use crate::raft::monotonic;
 
 /// For each evaluation that runs, so many may wait.
 const WAITING_FOR_EACH_RUNNING: usize = 64;
 /// The engine's default budget fits 16 MiB; the rest is for what calls it. Untouched stack costs no memory.
 const STACK_BYTES: usize = 24 << 20;
+
+const LATE: &str = "the deadline passed before the evaluation was done; try again with more time";
+const BROKEN: &str = "an evaluation ended without an answer";
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -26,13 +31,17 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct EvaluationPool {
     /// A permit for each evaluation that runs or waits. The queue itself needs no bound.
     admitted: Arc<Semaphore>,
-    queue: mpsc::Sender<Job>,
+    /// None where evaluations run on the thread that asks.
+    queue: Option<mpsc::Sender<Job>>,
 }
 
 impl EvaluationPool {
-    /// A pool that runs `concurrent` evaluations at a time.
+    /// A pool that runs `concurrent` evaluations at a time; for 0, each on the thread that asks for it.
     pub(super) fn new(concurrent: usize) -> Self {
-        let threads = concurrent.max(1);
+        let threads = concurrent;
+        if threads == 0 {
+            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None };
+        }
         let (queue, jobs) = mpsc::channel::<Job>();
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
@@ -43,39 +52,77 @@ impl EvaluationPool {
                 .spawn(move || work_off(&jobs))
                 .expect("a node that cannot start its threads at the start of its life cannot serve");
         }
-        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue }
+        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue: Some(queue) }
     }
 
-    /// Runs `work` and waits for its answer until `deadline`.
+    /// Runs `work`, which is short, and waits for its answer until `deadline`.
     pub(super) async fn run<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
         W: FnOnce() -> Result<T, Error> + Send + 'static,
     {
-        const LATE: &str = "the deadline passed before the evaluation was done; try again with more time";
-        const BUSY: &str = "this node has more evaluations waiting than it can serve; slow down and try again";
-        const BROKEN: &str = "an evaluation ended without an answer";
+        self.evaluate(deadline, |_: &Waiter| work()).await
+    }
 
-        let permit = Arc::clone(&self.admitted)
-            .try_acquire_owned()
-            .map_err(|_| Error::new(ErrorCode::ResourceExhausted, BUSY))?;
+    /// The same for work that may take long: it gives up when its waiter does not wait any more.
+    pub(super) async fn evaluate<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
+    {
+        const BUSY: &str = "this node has more evaluations waiting than it can serve; slow down and try again";
+        let place = Arc::clone(&self.admitted).try_acquire_owned();
+        let place = place.map_err(|_| Error::new(ErrorCode::ResourceExhausted, BUSY))?;
+        self.answer(place, deadline, work).await
+    }
+
+    /// The same for the next step of a stream that was admitted once: where no place is free, it waits for one.
+    pub(super) async fn go_on<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
+    {
+        let place = timeout_at(deadline.into(), Arc::clone(&self.admitted).acquire_owned()).await;
+        let place = place.map_err(|_| Error::new(ErrorCode::DeadlineExceeded, LATE))?;
+        let place = place.map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
+        self.answer(place, deadline, work).await
+    }
+
+    async fn answer<T, W>(&self, place: OwnedSemaphorePermit, deadline: Instant, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
+    {
+        let waiting = Waiting(Waiter::until(deadline));
+        let waiter = waiting.0.clone();
+        let Some(queue) = &self.queue else { return work(&waiter) };
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            if !answer.is_closed() {
+            if waiter.waits() {
                 // What `work` holds is given up with it, so that nothing half-done can be seen later. When it panics, the
                 // sender is dropped, and that is the caller's answer.
-                if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
+                if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&waiter))) {
                     let _ = answer.send(result); // The caller may have gone.
                 }
             }
-            drop(permit);
+            drop(place);
         });
-        self.queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
+        queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
         match timeout_at(deadline.into(), answered).await {
             Err(_) => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
+            Ok(Err(_)) if monotonic() >= deadline => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
             Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, BROKEN)),
             Ok(Ok(result)) => result,
         }
+    }
+}
+
+/// Someone who waits for an answer, until this is dropped.
+struct Waiting(Waiter);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -138,6 +185,39 @@ mod tests {
         assert_eq!(first.await.expect("joins"), Ok(1));
         assert_eq!(pool.run(soon(), || Ok(3)).await, Ok(3));
         assert!(!*ran.lock());
+    }
+
+    #[tokio::test]
+    async fn work_is_told_when_nobody_waits_for_it_any_more() {
+        let pool = EvaluationPool::new(1);
+        let until_nobody_waits = |waiter: &Waiter| {
+            while waiter.waits() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err::<(), _>(Error::new(ErrorCode::DeadlineExceeded, LATE))
+        };
+        let late = pool.evaluate(Instant::now() + Duration::from_millis(20), until_nobody_waits).await;
+        assert_eq!(late.expect_err("never done").code, ErrorCode::DeadlineExceeded);
+        let gone = tokio::time::timeout(Duration::from_millis(20), pool.evaluate(soon(), until_nobody_waits)).await;
+        assert!(gone.is_err());
+        // The only thread is free again.
+        assert_eq!(pool.run(soon(), || Ok(3)).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_stream_waits_for_a_place_and_a_request_does_not() {
+        let pool = EvaluationPool::new(1);
+        let all = u32::try_from(pool.admitted.available_permits()).expect("small");
+        let taken = pool.admitted.clone().try_acquire_many_owned(all).expect("free");
+        let step = pool.go_on(Instant::now() + Duration::from_millis(20), |_: &Waiter| Ok(()));
+        assert_eq!(step.await.expect_err("full").code, ErrorCode::DeadlineExceeded);
+        let step = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.go_on(soon(), |_: &Waiter| Ok(7)).await }
+        });
+        tokio::task::yield_now().await;
+        drop(taken);
+        assert_eq!(step.await.expect("joins"), Ok(7));
     }
 
     #[tokio::test]

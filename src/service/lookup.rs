@@ -3,29 +3,30 @@
 //! after the batch at hand, and never more than a few batches are in memory.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::clock::Clock;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::floors::Basis;
+use super::outlet::{Ended, Outlet};
 use super::schema_cache::ReadySchema;
 use super::tuples::guard;
 use super::{Call, Consistency, Services};
 use crate::caveat::Context;
-use crate::consistency::Zookie;
+use crate::consistency::{Raised, Scope, Zookie};
 use crate::engine::{
     self, Circumstances, ExpandedTree, FoundSubject, LookupBounds, LookupError, ResourceLookup, ResourceQuestion,
-    SubjectLookup, SubjectQuestion,
+    SubjectLookup, SubjectQuestion, Turn, Waiter,
 };
 use crate::model::{Decision, Error, ObjectId, ObjectRef, RelationName, limits};
 use crate::store::ReadView;
 
 /// Batches that wait for the reader.
 const BATCHES_AHEAD: usize = 2;
-/// A reader that takes nothing for so long is given up, since its view holds on to old data.
-const STALLED_READER: Duration = Duration::from_secs(60);
 
 /// On which objects of a type does a subject have a permission?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct ResourceWithCursor {
 pub struct ResourceStream {
     /// The state that all results are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// Each resource once. It ends after the last batch, or after an error. Dropping it ends the lookup.
     pub batches: mpsc::Receiver<Result<Vec<ResourceWithCursor>, Error>>,
 }
@@ -78,6 +81,8 @@ pub struct LookupSubjects {
 pub struct SubjectStream {
     /// The state that all results are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// Each subject once. It ends after the last batch, or after an error. Dropping it ends the lookup.
     pub batches: mpsc::Receiver<Result<Vec<FoundSubject>, Error>>,
 }
@@ -89,6 +94,8 @@ pub struct ExpandAnswer {
     pub tree: ExpandedTree,
     /// The state that it was made from.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
 }
 
 /// What a cursor of a lookup holds for. Its own type, so that no other cursor passes for one of a lookup.
@@ -123,21 +130,27 @@ impl Services {
     pub async fn lookup_resources(&self, call: Call, request: LookupResources) -> Result<ResourceStream, Error> {
         guard::check_limit(request.limit, limits::LOOKUP_LIMIT)?;
         let digest = request.digest(call);
-        let (view, place) = self.resume_stream(call, &request.consistency, request.cursor.as_deref(), digest).await?;
-        let zookie = self.zookie(view.revision())?;
+        let scope = Scope::Type(&request.question.resource_type);
+        let (basis, place) =
+            self.resume_stream(call, &request.consistency, request.cursor.as_deref(), digest, scope).await?;
+        let Basis { view, zookie, raised } = basis;
         let now = self.now()?;
         let (walked_at, count) = place.map(Place::candidates).transpose()?.unwrap_or((now, 0));
         let LookupResources { question, context, limit, .. } = request;
         let begin = move |ready: &ReadySchema| {
             let circumstances = Circumstances { now, context };
-            ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, LookupBounds::default())
+            let bounds = LookupBounds::default();
+            // What is beyond the limit is not to be judged.
+            let batch_results = if limit == 0 { bounds.batch_results } else { bounds.batch_results.min(limit) };
+            let bounds = LookupBounds { batch_results, ..bounds };
+            ResourceLookup::new(&ready.plan, question, circumstances, walked_at, count, bounds)
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let terms = self.stream_terms(call, "go on after the last cursor");
+        let (outlet, batches) = Outlet::new(BATCHES_AHEAD, terms);
         let mut left = if limit == 0 { usize::MAX } else { limit };
-        let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView| {
-            let Some(mut found) = lookup.next_batch(&ready.plan, view)? else { return Ok(None) };
-            found.truncate(left);
+        let next = move |mut lookup: ResourceLookup, ready: &ReadySchema, view: &dyn ReadView, turn: &Turn| {
+            let Some(found) = lookup.next_batch(&ready.plan, view, turn, left)? else { return Ok(None) };
             left -= found.len();
             let with_cursor = |found: engine::FoundResource| {
                 let after = Place::Candidates { walked_at, count: found.position };
@@ -147,26 +160,26 @@ impl Services {
             let batch = found.into_iter().map(with_cursor).collect();
             Ok(Some((batch, (left > 0).then_some(lookup))))
         };
-        tokio::spawn(progress.run(sender, lookup, next));
-        Ok(ResourceStream { zookie, batches })
+        tokio::spawn(progress.run(outlet, lookup, next));
+        Ok(ResourceStream { zookie, raised, batches })
     }
 
     /// Looks up subjects.
     pub async fn lookup_subjects(&self, call: Call, request: LookupSubjects) -> Result<SubjectStream, Error> {
-        let view = self.view(call, request.consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let scope = Scope::Type(&request.question.resource.object_type);
+        let Basis { view, zookie, raised } = self.basis(call, &request.consistency, scope).await?;
         let now = self.now()?;
         let LookupSubjects { question, context, .. } = request;
         let begin = move |ready: &ReadySchema| {
             SubjectLookup::new(&ready.plan, question, Circumstances { now, context }, LookupBounds::default())
         };
         let (progress, lookup) = self.begin_lookup(call, view, begin).await?;
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView| {
-            Ok(lookup.next_batch(&ready.plan, view)?.map(|batch| (batch, Some(lookup))))
+        let (outlet, batches) = Outlet::new(BATCHES_AHEAD, self.stream_terms(call, "ask again"));
+        let next = |mut lookup: SubjectLookup, ready: &ReadySchema, view: &dyn ReadView, turn: &Turn| {
+            Ok(lookup.next_batch(&ready.plan, view, turn)?.map(|batch| (batch, Some(lookup))))
         };
-        tokio::spawn(progress.run(sender, lookup, next));
-        Ok(SubjectStream { zookie, batches })
+        tokio::spawn(progress.run(outlet, lookup, next));
+        Ok(SubjectStream { zookie, raised, batches })
     }
 
     /// Expands a permission on an object.
@@ -177,15 +190,14 @@ impl Services {
         resource: ObjectRef,
         permission: RelationName,
     ) -> Result<ExpandAnswer, Error> {
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
-        let zookie = self.zookie(view.revision())?;
+        let Basis { view, zookie, raised } = self.basis(call, consistency, Scope::Type(&resource.object_type)).await?;
         let now = self.now()?;
         let schemas = Arc::clone(&self.schemas);
-        let expand = move || {
+        let expand = move |waiter: &Waiter| {
             let ready = schemas.of(call.store, view.as_ref())?;
-            Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now)?)
+            Ok(engine::expand(&ready.plan, view.as_ref(), &resource, &permission, now, waiter)?)
         };
-        Ok(ExpandAnswer { tree: self.pool.run(call.deadline, expand).await?, zookie })
+        Ok(ExpandAnswer { tree: self.pool.evaluate(call.deadline, expand).await?, zookie, raised })
     }
 
     /// What a lookup goes on with, once its question was found to be valid.
@@ -202,7 +214,13 @@ impl Services {
             Ok((ready, lookup))
         };
         let (ready, lookup) = self.pool.run(call.deadline, begin).await?;
-        let progress = Progress { pool: self.pool.clone(), batch_timeout: self.limits.request_timeout, view, ready };
+        let progress = Progress {
+            pool: self.pool.clone(),
+            batch_timeout: self.limits.request_timeout,
+            clock: self.clock()?,
+            view,
+            ready,
+        };
         Ok((progress, lookup))
     }
 }
@@ -211,6 +229,8 @@ impl Services {
 struct Progress {
     pool: EvaluationPool,
     batch_timeout: Duration,
+    /// What has expired when a batch is made counts for nothing in it.
+    clock: Clock,
     view: Arc<dyn ReadView>,
     ready: Arc<ReadySchema>,
 }
@@ -219,38 +239,41 @@ struct Progress {
 type Batch<T, L> = Option<(Vec<T>, Option<L>)>;
 
 impl Progress {
-    /// Works batch by batch and sends what is found. Ends with the lookup, after an error, or when the reader has gone or
-    /// takes nothing.
-    async fn run<T, L, N>(self, batches: mpsc::Sender<Result<Vec<T>, Error>>, lookup: L, next: N)
+    /// Works batch by batch and sends what is found.
+    async fn run<T, L, N>(self, batches: Outlet<Vec<T>>, lookup: L, next: N)
     where
         T: Send + 'static,
         L: Send + 'static,
-        N: FnMut(L, &ReadySchema, &dyn ReadView) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView, &Turn) -> Result<Batch<T, L>, LookupError> + Send + 'static,
+    {
+        let ended = self.look_up(&batches, lookup, next).await;
+        batches.end(ended);
+    }
+
+    async fn look_up<T, L, N>(&self, batches: &Outlet<Vec<T>>, lookup: L, next: N) -> Result<(), Ended>
+    where
+        T: Send + 'static,
+        L: Send + 'static,
+        N: FnMut(L, &ReadySchema, &dyn ReadView, &Turn) -> Result<Batch<T, L>, LookupError> + Send + 'static,
     {
         let mut under_way = Some((lookup, next));
         while let Some((lookup, mut next)) = under_way.take() {
-            // A batch that finds nothing sends nothing, so it does not show there whether anyone still listens.
-            if batches.is_closed() {
-                return;
-            }
+            let room = batches.room().await?;
             let (view, ready) = (Arc::clone(&self.view), Arc::clone(&self.ready));
-            let work = move || {
-                let batch = next(lookup, &ready, view.as_ref())?;
+            let clock = self.clock.clone();
+            let work = move |waiter: &Waiter| {
+                let turn = Turn { now: clock.now(), waiter: waiter.clone() };
+                let batch = next(lookup, &ready, view.as_ref(), &turn)?;
                 Ok(batch.map(|(found, lookup)| (found, lookup.map(|lookup| (lookup, next)))))
             };
-            let found = match self.pool.run(Instant::now() + self.batch_timeout, work).await {
-                Ok(None) => return,
-                Ok(Some((found, left))) => {
-                    under_way = left;
-                    Ok(found)
-                }
-                Err(error) => Err(error),
-            };
-            let is_empty = found.as_ref().is_ok_and(Vec::is_empty);
-            if !is_empty && batches.send_timeout(found, STALLED_READER).await.is_err() {
-                return;
+            let batch = batches.while_read(self.pool.go_on(batches.step(self.batch_timeout), work)).await?;
+            let Some((found, left)) = batch else { return Ok(()) };
+            if !found.is_empty() {
+                room.send(found);
             }
+            under_way = left;
         }
+        Ok(())
     }
 }
 

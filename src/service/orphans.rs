@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::model::{
     Error, FilterIndex, SubjectFilter, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TypeName,
 };
+use crate::raft::monotonic;
 use crate::schema::guards::Guard;
 use crate::store::ReadView;
 
@@ -107,7 +108,7 @@ impl Search<'_> {
     fn walk(&mut self, all: &TupleFilter, guards: &FilterIndex<'_>) -> Result<(), Error> {
         let view = self.view;
         view.scan(all, None, &mut |row| {
-            let late = self.rows.is_multiple_of(BETWEEN_GLANCES) && Instant::now() >= self.until;
+            let late = self.rows.is_multiple_of(BETWEEN_GLANCES) && monotonic() >= self.until;
             if self.found.incomplete || self.rows == 0 || late {
                 self.found.incomplete = true;
                 return ControlFlow::Break(());

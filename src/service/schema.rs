@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::keyed::{key_reused, keyed};
 use super::orphans::{SearchBounds, search};
-use super::{Call, Services};
+use super::{Call, Services, Written};
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, Revision, TimestampMs, TupleKey, limits};
-use crate::raft::{CommandBody, Outcome, Refusal, WriteSchema};
+use crate::model::{Error, ErrorCode, IdempotencyKey, Revision, TimestampMs, TupleKey, limits};
+use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::guards::{Guard, never_allowed, orphaning};
 use crate::schema::{Schema, spicedb};
 
@@ -22,9 +23,25 @@ pub struct SchemaAnswer {
     pub zookie: Zookie,
 }
 
+/// A new schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteSchema {
+    /// All of it.
+    pub text: String,
+    /// What the client calls the change, if it may be sent again.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl From<String> for WriteSchema {
+    fn from(text: String) -> Self {
+        Self { text, key: None }
+    }
+}
+
 impl Services {
     /// Replaces the schema. The zookie names the first state under the new one.
-    pub async fn write_schema(&self, call: Call, text: String) -> Result<Zookie, Error> {
+    pub async fn write_schema(&self, call: Call, new: impl Into<WriteSchema>) -> Result<Written, Error> {
+        let WriteSchema { text, key } = new.into();
         if text.len() > limits::SCHEMA_BYTES {
             let message = format!("the schema takes {} bytes; the limit is {}", text.len(), limits::SCHEMA_BYTES);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -34,22 +51,29 @@ impl Services {
             move || Ok(spicedb::parse(&text)?)
         };
         let new = Arc::new(self.pool.run(call.deadline, parse).await?);
+        let keyed = keyed(key, "schema", &text);
         for _ in 0..ATTEMPTS {
-            let judged = self.judge_schema(call, &new).await?;
-            let change = WriteSchema {
-                store: call.store,
-                replaces: judged.replaces,
-                orphan_guards: judged.guards.iter().map(|guard| guard.filter.clone()).collect(),
-                judged_at: judged.at,
-                expired_by: judged.expired_by,
-                text: text.clone(),
+            let (applied, guards) = match self.judge_schema(call, &new).await? {
+                Ok(judged) => {
+                    let change = raft::WriteSchema {
+                        store: call.store,
+                        replaces: judged.replaces,
+                        orphan_guards: judged.guards.iter().map(|guard| guard.filter.clone()).collect(),
+                        judged_at: judged.at,
+                        expired_by: judged.expired_by,
+                        text: text.clone(),
+                        request: keyed.clone(),
+                    };
+                    (self.propose(call, CommandBody::WriteSchema(change)).await?, judged.guards)
+                }
+                Err(refused) => (self.first_try(call, keyed.as_ref(), refused).await?, Vec::new()),
             };
-            let applied = self.propose(call, CommandBody::WriteSchema(change)).await?;
             match applied.outcome {
-                Outcome::Done => return self.zookie(applied.revision),
+                Outcome::Done => return self.written(&applied),
+                Outcome::Refused(Refusal::KeyReused) => return Err(key_reused()),
                 Outcome::Refused(Refusal::SchemaChanged { .. } | Refusal::JudgementOutdated) => {}
                 Outcome::Refused(Refusal::WouldOrphan { position, example }) => {
-                    let guard = usize::try_from(position).ok().and_then(|position| judged.guards.get(position));
+                    let guard = usize::try_from(position).ok().and_then(|position| guards.get(position));
                     return Err(guard.map_or_else(
                         || Error::new(ErrorCode::Internal, format!("there is no guard at position {position}")),
                         |guard| would_orphan(guard, &example),
@@ -66,7 +90,8 @@ impl Services {
     }
 
     /// Judges a change against the latest schema and all data of one state. What is written after that is for apply to see.
-    async fn judge_schema(&self, call: Call, new: &Arc<Schema>) -> Result<Judged, Error> {
+    /// The inner error: refused.
+    async fn judge_schema(&self, call: Call, new: &Arc<Schema>) -> Result<Result<Judged, Error>, Error> {
         // Only the latest schema says which tuples there can be; an older one would miss some guards.
         let view = self.view(call, Requirement::FullyConsistent).await?;
         let (schemas, new, now) = (Arc::clone(&self.schemas), Arc::clone(new), self.now()?);
@@ -74,13 +99,13 @@ impl Services {
             let current = schemas.of(call.store, view.as_ref())?;
             if let Some(refused) = never_allowed(current.schema(), &new).into_iter().next() {
                 let message = format!("the schema was not changed: {}", refused.what);
-                return Err(in_use(message, refused.details));
+                return Ok(Err(in_use(message, refused.details)));
             }
             let guards = orphaning(current.schema(), &new);
             let bounds = SearchBounds { rows: usize::MAX, until: call.deadline };
             let orphans = search(view.as_ref(), &guards, now, bounds)?;
             if let Some((position, example)) = orphans.first() {
-                return Err(would_orphan(&guards[position], example));
+                return Ok(Err(would_orphan(&guards[position], example)));
             }
             if orphans.incomplete {
                 const MESSAGE: &str = "the schema was not changed: the deadline passed while relationships that it would \
@@ -88,7 +113,7 @@ impl Services {
                 return Err(Error::new(ErrorCode::DeadlineExceeded, MESSAGE));
             }
             let (replaces, at, expired_by) = (current.revision, view.revision(), orphans.expired_by);
-            Ok(Judged { replaces, guards, at, expired_by })
+            Ok(Ok(Judged { replaces, guards, at, expired_by }))
         };
         self.pool.run(call.deadline, judge).await
     }
@@ -149,7 +174,7 @@ mod tests {
         assert_eq!(services.read_schema(call()).await.expect_err("none").code, ErrorCode::SchemaNotFound);
         let written = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
         let read = services.read_schema(call()).await.expect("written");
-        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written));
+        assert_eq!((read.text.as_ref(), read.zookie), (SCHEMA, written.zookie));
         services.write_schema(call(), String::new()).await.expect("no tuple is in the way");
         assert_eq!(services.read_schema(call()).await.expect_err("removed").code, ErrorCode::SchemaNotFound);
     }

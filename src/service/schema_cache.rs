@@ -12,19 +12,23 @@ use crate::store::ReadView;
 
 /// Versions kept: a handful of stores, each with the latest and a few that old zookies still ask for.
 const KEPT: usize = 64;
+/// Bytes of their texts. Ready for use, a schema takes some thirty times the memory of its text.
+const KEPT_TEXT_BYTES: usize = 16 << 20;
 
 /// One version of a schema, ready for use. Where no schema was ever written, an empty one with no revision.
 #[derive(Debug)]
 pub(super) struct ReadySchema {
     /// The entry that wrote it.
     pub(super) revision: Option<Revision>,
+    /// As it was written. One copy, however many explanations show it.
+    pub(super) text: Arc<str>,
     /// How to evaluate it; knows the schema too.
     pub(super) plan: Plan,
 }
 
 impl ReadySchema {
-    fn new(revision: Option<Revision>, schema: Schema) -> Self {
-        Self { revision, plan: Plan::new(Arc::new(schema)) }
+    fn new(revision: Option<Revision>, text: Arc<str>, schema: Schema) -> Self {
+        Self { revision, text, plan: Plan::new(Arc::new(schema)) }
     }
 
     /// What it says.
@@ -42,18 +46,29 @@ struct Key {
 /// The versions in use, the most recently used one last.
 #[derive(Debug, Default)]
 pub(super) struct SchemaCache {
-    entries: Mutex<Vec<(Key, Arc<ReadySchema>)>>,
+    entries: Mutex<Vec<Entry>>,
+    /// Held while a version is made ready, so that a new one is made once and not by everyone who asks.
+    making: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    ready: Arc<ReadySchema>,
 }
 
 impl SchemaCache {
     /// The schema that is in force in `view`. Reads storage and may parse: not for the threads of the network.
     pub(super) fn of(&self, store: StoreId, view: &dyn ReadView) -> Result<Arc<ReadySchema>, Error> {
-        let stored = view.schema()?;
-        let key = Key { store, revision: stored.as_ref().map(|stored| stored.revision) };
+        let key = Key { store, revision: view.schema_revision()? };
         if let Some(found) = self.take_hit(key) {
             return Ok(found);
         }
-        // Two requests may both do this; they make the same thing.
+        let _making = self.making.lock();
+        if let Some(found) = self.take_hit(key) {
+            return Ok(found);
+        }
+        let stored = view.schema()?;
         let schema = match &stored {
             None => Schema::default(),
             Some(stored) => spicedb::parse(&stored.text).map_err(|error| {
@@ -61,26 +76,31 @@ impl SchemaCache {
                 Error::new(ErrorCode::Internal, message)
             })?,
         };
-        let ready = Arc::new(ReadySchema::new(key.revision, schema));
+        let text = stored.map(|stored| stored.text).unwrap_or_default();
+        let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
         self.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
 
     fn take_hit(&self, key: Key) -> Option<Arc<ReadySchema>> {
         let mut entries = self.entries.lock();
-        let at = entries.iter().rposition(|(held, _)| *held == key)?;
+        let at = entries.iter().rposition(|entry| entry.key == key)?;
         // The last place is by far the most common one, and then nothing moves.
         entries[at..].rotate_left(1);
-        entries.last().map(|(_, ready)| Arc::clone(ready))
+        entries.last().map(|entry| Arc::clone(&entry.ready))
     }
 
     fn insert(&self, key: Key, ready: Arc<ReadySchema>) {
         let mut entries = self.entries.lock();
-        entries.retain(|(held, _)| *held != key);
-        if entries.len() >= KEPT {
-            entries.remove(0);
+        let mut bytes = ready.text.len() + entries.iter().map(|entry| entry.ready.text.len()).sum::<usize>();
+        let fits = |count: usize, bytes: usize| count < KEPT && bytes <= KEPT_TEXT_BYTES;
+        let mut oldest = 0;
+        while oldest < entries.len() && !fits(entries.len() - oldest, bytes) {
+            bytes -= entries[oldest].ready.text.len();
+            oldest += 1;
         }
-        entries.push((key, ready));
+        entries.drain(..oldest);
+        entries.push(Entry { key, ready });
     }
 }
 
@@ -88,8 +108,8 @@ impl SchemaCache {
 mod tests {
     use super::*;
 
-    fn ready() -> Arc<ReadySchema> {
-        Arc::new(ReadySchema::new(None, Schema::default()))
+    fn ready(text_bytes: usize) -> Arc<ReadySchema> {
+        Arc::new(ReadySchema::new(None, " ".repeat(text_bytes).into(), Schema::default()))
     }
 
     #[test]
@@ -97,20 +117,25 @@ mod tests {
         let cache = SchemaCache::default();
         let key = |n: usize| Key { store: StoreId::DEFAULT, revision: Some(Revision::new(n as u64)) };
         for n in 0..KEPT {
-            cache.insert(key(n), ready());
+            cache.insert(key(n), ready(1));
         }
         assert!(cache.take_hit(key(0)).is_some());
-        cache.insert(key(KEPT), ready());
+        cache.insert(key(KEPT), ready(1));
         assert!(cache.take_hit(key(0)).is_some(), "was used");
         assert!(cache.take_hit(key(1)).is_none(), "was the oldest");
         assert_eq!(cache.entries.lock().len(), KEPT);
+        cache.insert(key(KEPT + 1), ready(KEPT_TEXT_BYTES - 2));
+        assert_eq!(cache.entries.lock().len(), 3, "two small ones have room beside it");
+        cache.insert(key(KEPT + 2), ready(2 * KEPT_TEXT_BYTES));
+        assert!(cache.take_hit(key(KEPT + 2)).is_some(), "the one in use is kept whatever its size");
+        assert_eq!(cache.entries.lock().len(), 1);
     }
 
     #[test]
     fn versions_of_different_stores_are_kept_apart() {
         let cache = SchemaCache::default();
         let key = |store| Key { store: StoreId::new(store), revision: Some(Revision::new(1)) };
-        cache.insert(key(1), ready());
+        cache.insert(key(1), ready(1));
         assert!(cache.take_hit(key(2)).is_none());
     }
 }

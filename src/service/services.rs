@@ -7,19 +7,26 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Consistency;
+use super::clock::Clock;
 use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
+use super::floors::Basis;
+use super::outlet::Terms;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
-use crate::consistency::{ChangeSource, Requirement, ViewSource, Zookie};
+use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
-use crate::raft::{Applied, CommandBody, Propose, wall_clock};
+use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
+
+/// A reader of a stream that takes nothing for so long is given up.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bounds of a node that an operator can set.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
-    /// Evaluations that run at the same time.
+    /// Evaluations that run at the same time. For 0, each runs on the thread that asks for it: where one thread decides the
+    /// order of everything, as in a simulation.
     pub concurrent_evaluations: usize,
     /// How long one request may take where the client sets no deadline, and one page of a long read always.
     pub request_timeout: Duration,
@@ -32,6 +39,8 @@ pub struct Call {
     pub store: StoreId,
     /// When its answer is no longer of use.
     pub deadline: Instant,
+    /// When a stream that answers it must have ended; `None` where it may go on for as long as it is read.
+    pub stream_deadline: Option<Instant>,
     /// How old it may be, whatever else it asks for.
     pub staleness: StalenessBound,
 }
@@ -45,6 +54,7 @@ pub struct Services {
     pub(super) schemas: Arc<SchemaCache>,
     pub(super) pool: EvaluationPool,
     pub(super) limits: ServiceLimits,
+    pub(super) reader_patience: Duration,
     /// A permit for each import under way.
     pub(super) imports: Semaphore,
 }
@@ -67,6 +77,7 @@ impl Services {
             schemas: Arc::new(SchemaCache::default()),
             pool: EvaluationPool::new(limits.concurrent_evaluations),
             limits,
+            reader_patience: READER_PATIENCE,
             imports: Semaphore::new(limits::CONCURRENT_IMPORTS),
         }
     }
@@ -95,34 +106,35 @@ impl Services {
         self.limits.request_timeout
     }
 
+    /// What holds for a stream that answers `call`; whoever is given up hears the advice.
+    pub(super) fn stream_terms(&self, call: Call, advice: &'static str) -> Terms {
+        Terms { deadline: call.stream_deadline, patience: self.reader_patience, advice }
+    }
+
     fn member(&self) -> Result<&Member, Error> {
         const MESSAGE: &str = "this node is not a member of a cluster yet: run `quorate cluster init` or \
                                `quorate cluster join`";
         self.member.get().ok_or_else(|| Error::new(ErrorCode::Unavailable, MESSAGE))
     }
 
+    pub(super) fn views(&self) -> Result<&Arc<dyn ViewSource>, Error> {
+        Ok(&self.member()?.views)
+    }
+
     pub(super) async fn view(&self, call: Call, requirement: Requirement) -> Result<Arc<dyn ReadView>, Error> {
-        let views = &self.member()?.views;
-        let bound = call.staleness.requirement()?;
-        match (requirement, bound) {
-            (Requirement::MinimizeLatency, Some(bound)) => views.view(call.store, bound, call.deadline).await,
-            // What a node has applied only grows, so the second view has what the first one waited for.
-            (Requirement::AtLeastAsFresh(_), Some(bound)) => {
-                views.view(call.store, requirement, call.deadline).await?;
-                views.view(call.store, bound, call.deadline).await
-            }
-            // Full consistency is fresher than any bound; and whoever names one state wants that one.
-            (
-                Requirement::FullyConsistent
-                | Requirement::AtExactSnapshot(_)
-                | Requirement::MaxStaleness { .. }
-                | Requirement::MaxLag(_),
-                _,
-            )
-            | (Requirement::MinimizeLatency | Requirement::AtLeastAsFresh(_), None) => {
-                views.view(call.store, requirement, call.deadline).await
-            }
+        let ceiling = self.views()?.ceiling();
+        let demand = Demand::unraised(requirement, call.staleness.requirement()?, ceiling);
+        self.view_by_steps(call, &demand).await
+    }
+
+    /// A view that satisfies all of `demand`.
+    pub(super) async fn view_by_steps(&self, call: Call, demand: &Demand) -> Result<Arc<dyn ReadView>, Error> {
+        let views = self.views()?;
+        let mut view = None;
+        for step in &demand.steps {
+            view = Some(views.view(call.store, *step, call.deadline).await?);
         }
+        Ok(view.expect("a demand has a step"))
     }
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
@@ -130,24 +142,23 @@ impl Services {
     }
 
     /// The view that a stream is about, and behind what it goes on: a cursor names an exact state, whatever consistency is
-    /// asked for beside it.
+    /// asked for beside it. That of the first page met the floors of its moment, and the later pages stay with it.
     pub(super) async fn resume_stream(
         &self,
         call: Call,
         consistency: &Consistency,
         cursor: Option<&str>,
         digest: Digest,
-    ) -> Result<(Arc<dyn ReadView>, Option<Place>), Error> {
-        let lineage = self.lineage()?;
-        let (requirement, place) = match cursor {
-            None => (consistency.requirement(lineage)?, None),
-            Some(token) => {
-                let cursor = Cursor::decode(token)?;
-                cursor.belongs(lineage, digest)?;
-                (Requirement::AtExactSnapshot(cursor.revision), Some(cursor.after))
-            }
+        scope: Scope<'_>,
+    ) -> Result<(Basis, Option<Place>), Error> {
+        let Some(token) = cursor else {
+            return Ok((self.basis(call, consistency, scope).await?, None));
         };
-        Ok((self.view(call, requirement).await?, place))
+        let cursor = Cursor::decode(token)?;
+        cursor.belongs(self.lineage()?, digest)?;
+        let view = self.view(call, Requirement::AtExactSnapshot(cursor.revision)).await?;
+        let zookie = self.zookie(view.revision())?;
+        Ok((Basis { view, zookie, raised: None }, Some(cursor.after)))
     }
 
     pub(super) fn changes(&self) -> Result<Arc<dyn ChangeSource>, Error> {
@@ -159,9 +170,13 @@ impl Services {
         self.stopping.cancel();
     }
 
-    /// The time by which expiration is judged: a clock that is slow lets no relationship outlive its time.
+    pub(super) fn clock(&self) -> Result<Clock, Error> {
+        Ok(Clock(Arc::clone(&self.member()?.views)))
+    }
+
+    /// The time by which expiration is judged.
     pub(super) fn now(&self) -> Result<TimestampMs, Error> {
-        Ok(wall_clock().max(self.member()?.views.cluster_time()))
+        Ok(self.clock()?.now())
     }
 
     pub(super) fn lineage(&self) -> Result<u64, Error> {

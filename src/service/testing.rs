@@ -13,13 +13,15 @@ use tokio::sync::watch;
 use super::{Call, ServiceLimits, Services, StalenessBound};
 use crate::consistency::{ChangeSource, Changes, Requirement, ViewSource};
 use crate::model::{
-    Error, ErrorCode, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleKey,
+    Error, ErrorCode, Floors, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleKey,
     TupleUpdate, UpdateKind,
 };
-use crate::raft::{Applied, CommandBody, Propose, ProposeError, WriteSchema, apply_alone, wall_clock};
+use crate::raft::{Applied, CommandBody, Propose, ProposeError, WriteSchema, apply_alone, floors_of, wall_clock};
 use crate::store::{MemoryStore, ReadView, StateBatch, StateStore};
 
 pub(crate) const LINEAGE: u64 = 0x51;
+/// The age up to which the node answers without asking.
+pub(crate) const CEILING: Duration = Duration::from_secs(10);
 const STORE: StoreId = StoreId::DEFAULT;
 
 /// The schema that most tests use.
@@ -37,6 +39,10 @@ pub(crate) struct TestNode {
     store: Arc<MemoryStore>,
     /// Follows what is applied.
     mark: watch::Sender<Revision>,
+    /// Every view that was asked for, in order.
+    pub(crate) asked: Mutex<Vec<Requirement>>,
+    /// Commands of others: each view lets one of them in first.
+    pub(crate) meanwhile: Mutex<VecDeque<CommandBody>>,
     /// One proposal at a time.
     log: Mutex<()>,
     /// Where minimal latency reads, if not at the end.
@@ -52,8 +58,19 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// A member with use cases attached.
     pub(crate) fn start() -> (Arc<Self>, Arc<Services>) {
+        Self::start_with(Services::new(limits()))
+    }
+
+    /// The same, and readers that take nothing are given up soon.
+    pub(crate) fn start_impatient() -> (Arc<Self>, Arc<Services>) {
+        let mut services = Services::new(limits());
+        services.reader_patience = Duration::from_millis(200);
+        Self::start_with(services)
+    }
+
+    fn start_with(services: Services) -> (Arc<Self>, Arc<Services>) {
         let node = Arc::new(Self::default());
-        let services = Arc::new(Services::new(limits()));
+        let services = Arc::new(services);
         services.attach(node.clone(), node.clone(), node.clone());
         services.mark_ready();
         (node, services)
@@ -102,6 +119,10 @@ impl ViewSource for TestNode {
         requirement: Requirement,
         _: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
+        self.asked.lock().push(requirement);
+        if let Some(other) = self.meanwhile.lock().pop_front() {
+            self.apply(other);
+        }
         let applied = self.applied();
         let revision = match requirement {
             Requirement::FullyConsistent | Requirement::MaxStaleness { .. } | Requirement::MaxLag(_) => Ok(applied),
@@ -115,6 +136,14 @@ impl ViewSource for TestNode {
             }
         };
         async move { Ok(self.store.view(store, revision?)?) }.boxed()
+    }
+
+    fn floors(&self, store: StoreId) -> Arc<Floors> {
+        floors_of(&self.store, store)
+    }
+
+    fn ceiling(&self) -> Duration {
+        CEILING
     }
 
     fn lineage(&self) -> u64 {
@@ -155,7 +184,8 @@ pub(crate) fn limits() -> ServiceLimits {
 }
 
 pub(crate) fn call() -> Call {
-    Call { store: STORE, deadline: Instant::now() + Duration::from_secs(20), staleness: StalenessBound::None }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    Call { store: STORE, deadline, stream_deadline: None, staleness: StalenessBound::None }
 }
 
 /// `document:a#viewer@user:b`, `…@group:g#member`.
@@ -186,5 +216,6 @@ pub(crate) fn schema_change(node: &TestNode, text: &str) -> CommandBody {
         judged_at: current.revision(),
         expired_by: TimestampMs(0),
         text: text.to_owned(),
+        request: None,
     })
 }

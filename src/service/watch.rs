@@ -6,20 +6,23 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::evaluate::EvaluationPool;
+use super::outlet::{Ended, Outlet};
 use super::tuples::guard;
 use super::{Call, Services};
 use crate::consistency::{ChangeSource, Changes, Requirement, Zookie};
+use crate::engine::Waiter;
 use crate::model::{
-    Error, ErrorCode, Revision, StoreId, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
-    limits,
+    Error, ErrorCode, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
 };
+use crate::mutants::Mutant;
 use crate::store::{ChangeRecord, ReadView};
 
 /// Messages that wait for the reader.
@@ -28,10 +31,10 @@ const MESSAGES_AHEAD: usize = 16;
 const TRANSACTIONS_AT_ONCE: usize = 128;
 /// Tuples in one message of a snapshot.
 const TUPLES_AT_ONCE: usize = 500;
+/// Rows that are passed in one go for it, whether they match or not.
+const ROWS_AT_ONCE: usize = if cfg!(test) { 700 } else { 50_000 };
 /// At most so many checkpoints a second.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
-/// A reader that takes nothing for so long is given up.
-const STALLED_READER: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(60) };
 
 /// What to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +121,9 @@ impl Services {
         self.pool.run(call.deadline, check_names).await?;
         let changes = self.changes()?;
         let (from, snapshot) = match (&watch.start, requirement) {
+            (WatchStart::After(_), Requirement::AtLeastAsFresh(start)) if Mutant::WatchOffByOne.is_on() => {
+                (Revision::new(start.index() + 1), None)
+            }
             (WatchStart::After(_), Requirement::AtLeastAsFresh(start)) => (start, None),
             (WatchStart::Snapshot, _) => (view.revision(), Some(view)),
             (WatchStart::Now | WatchStart::After(_), _) => (view.revision(), None),
@@ -125,8 +131,8 @@ impl Services {
         // Whoever asks for too old a start hears it at once, and not on the stream.
         let (source, store) = (Arc::clone(&changes), call.store);
         let first = self.pool.run(call.deadline, move || source.changes(store, from, TRANSACTIONS_AT_ONCE)).await?;
-        let (sender, events) = mpsc::channel(MESSAGES_AHEAD + 1);
-        let last_word = sender.clone().try_reserve_owned().expect("a new channel has room");
+        let terms = self.stream_terms(call, "go on after the last token");
+        let (outlet, events) = Outlet::new(MESSAGES_AHEAD, terms);
         let watcher = Watcher {
             pool: self.pool.clone(),
             read_timeout: self.limits.request_timeout,
@@ -135,14 +141,11 @@ impl Services {
             store,
             lineage,
             wanted: watch,
-            now: self.now()?,
-            events: sender,
+            clock: self.clock()?,
         };
         tokio::spawn(async move {
-            // No error: the reader has gone.
-            if let Err(Some(error)) = watcher.run(from, snapshot, first).await {
-                last_word.send(Err(error));
-            }
+            let ended = watcher.run(&outlet, from, snapshot, first).await;
+            outlet.end(ended);
         });
         Ok(events)
     }
@@ -171,8 +174,7 @@ fn start_revision(token: &str, lineage: u64) -> Result<Revision, Error> {
     Err(Error::new(ErrorCode::ForeignZookie, MESSAGE))
 }
 
-/// Why a watch ends; `None` when the reader has gone.
-type Ended = Option<Error>;
+type Events = Outlet<WatchEvent>;
 
 struct Watcher {
     pool: EvaluationPool,
@@ -182,19 +184,25 @@ struct Watcher {
     store: StoreId,
     lineage: u64,
     wanted: Watch,
-    /// By which the relationships of a snapshot are expired or not.
-    now: TimestampMs,
-    events: mpsc::Sender<Result<WatchEvent, Error>>,
+    /// By which the relationships of a snapshot are expired or not when they are told.
+    clock: Clock,
 }
 
 impl Watcher {
-    async fn run(self, from: Revision, snapshot: Option<Arc<dyn ReadView>>, first: Changes) -> Result<(), Ended> {
+    /// Goes on until there is a reason to end.
+    async fn run(
+        &self,
+        events: &Events,
+        from: Revision,
+        snapshot: Option<Arc<dyn ReadView>>,
+        first: Changes,
+    ) -> Result<(), Ended> {
         if let Some(view) = snapshot {
-            self.tell_snapshot(view).await?;
+            self.tell_snapshot(events, view).await?;
             // The one token of a snapshot; whoever sees it has all of it.
-            self.send(WatchEvent::Checkpoint { zookie: self.zookie(from) }).await?;
+            self.send(events, WatchEvent::Checkpoint { zookie: self.zookie(from) }).await?;
         }
-        let mut told = self.tell(first).await?;
+        let mut told = self.tell(events, first).await?;
         let mut announced = from;
         let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -202,54 +210,57 @@ impl Watcher {
             let due = self.wanted.kinds.checkpoints && told > announced;
             tokio::select! {
                 biased;
-                () = self.stopping.cancelled() => {
-                    const MESSAGE: &str = "this node is stopping; go on at another one, after the last token";
-                    return Err(Some(Error::new(ErrorCode::Unavailable, MESSAGE)));
-                }
-                () = self.events.closed() => return Err(None),
+                () = self.stopping.cancelled() => return Err(Some(stopping())),
+                ended = events.over() => return Err(ended),
                 _ = ticks.tick(), if due => {
                     announced = told;
-                    self.send(WatchEvent::Checkpoint { zookie: self.zookie(told) }).await?;
+                    self.send(events, WatchEvent::Checkpoint { zookie: self.zookie(told) }).await?;
                 }
                 waited = self.changes.applied_after(told) => {
                     waited.map_err(Some)?;
-                    let next = self.read(told).await?;
-                    told = self.tell(next).await?;
+                    let next = self.read(events, told).await?;
+                    told = self.tell(events, next).await?;
                 }
             }
         }
     }
 
-    /// Every node that is at the end asks at the same time, so a full queue of evaluations is no reason to give up.
-    async fn read(&self, after: Revision) -> Result<Changes, Ended> {
-        loop {
-            let (source, store) = (Arc::clone(&self.changes), self.store);
-            let read = move || source.changes(store, after, TRANSACTIONS_AT_ONCE);
-            match self.pool.run(Instant::now() + self.read_timeout, read).await {
-                Err(error) if error.code == ErrorCode::ResourceExhausted => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                result => return result.map_err(Some),
-            }
+    async fn read(&self, events: &Events, after: Revision) -> Result<Changes, Ended> {
+        let (source, store) = (Arc::clone(&self.changes), self.store);
+        let read = move |_: &Waiter| source.changes(store, after, TRANSACTIONS_AT_ONCE);
+        self.step(events, read).await
+    }
+
+    /// Does a step of the work, for as long as it is of use. Every watch that is at the end takes one at the same time, so a full
+    /// queue of evaluations is no reason to give up.
+    async fn step<T, W>(&self, events: &Events, work: W) -> Result<T, Ended>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
+    {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Some(stopping())),
+            done = events.while_read(self.pool.go_on(events.step(self.read_timeout), work)) => done,
         }
     }
 
     /// Tells of `changes` and returns up to where that goes.
-    async fn tell(&self, changes: Changes) -> Result<Revision, Ended> {
+    async fn tell(&self, events: &Events, changes: Changes) -> Result<Revision, Ended> {
         for (at, record) in &changes.records {
             let updates = self.wanted_updates(record);
             if !updates.is_empty() {
                 let metadata_json = record.metadata_json.clone();
-                self.send(WatchEvent::Tuples { updates, metadata_json, zookie: self.zookie(*at) }).await?;
+                self.send(events, WatchEvent::Tuples { updates, metadata_json, zookie: self.zookie(*at) }).await?;
             }
             if record.schema_changed && self.wanted.kinds.schema {
-                self.send(WatchEvent::Schema { zookie: self.zookie(*at) }).await?;
+                self.send(events, WatchEvent::Schema { zookie: self.zookie(*at) }).await?;
             }
         }
         Ok(changes.through)
     }
 
-    async fn tell_snapshot(&self, view: Arc<dyn ReadView>) -> Result<(), Ended> {
+    async fn tell_snapshot(&self, events: &Events, view: Arc<dyn ReadView>) -> Result<(), Ended> {
         let filters = match self.wanted.filters.as_slice() {
             [] if self.wanted.object_types.is_empty() => vec![TupleFilter::default()],
             [] => {
@@ -265,22 +276,21 @@ impl Watcher {
             let mut after = None;
             loop {
                 let (view, filter) = (Arc::clone(&view), filter.clone());
-                let page = move || page_of(view.as_ref(), &filter, after.as_ref());
-                let tuples = self.pool.run(Instant::now() + self.read_timeout, page).await.map_err(Some)?;
-                let Some(last) = tuples.last() else { break };
-                after = Some(last.key.clone());
-                let complete = tuples.len() < TUPLES_AT_ONCE;
+                let page = move |_: &Waiter| page_of(view.as_ref(), &filter, after.as_ref());
+                let (tuples, next) = self.step(events, page).await?;
+                let now = self.clock.now();
                 // What an earlier filter matches was told with it.
                 let is_new = |Tuple { key, qualifiers }: &Tuple| {
-                    !qualifiers.expired(self.now)
+                    !qualifiers.expired(now)
                         && !filters[..position].iter().any(|earlier| earlier.matches_qualified(key, qualifiers))
                 };
                 let touch = |tuple| TupleUpdate { kind: UpdateKind::Touch, tuple };
                 let updates: Vec<TupleUpdate> = tuples.into_iter().filter(is_new).map(touch).collect();
                 if !updates.is_empty() {
-                    self.send(WatchEvent::Snapshot { updates }).await?;
+                    self.send(events, WatchEvent::Snapshot { updates }).await?;
                 }
-                if complete {
+                after = next;
+                if after.is_none() {
                     break;
                 }
             }
@@ -302,26 +312,37 @@ impl Watcher {
         Zookie { lineage: self.lineage, shard: 0, revision }
     }
 
-    async fn send(&self, event: WatchEvent) -> Result<(), Ended> {
-        match self.events.send_timeout(Ok(event), STALLED_READER).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(None),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                const MESSAGE: &str = "the watch ends, because nothing was read from it for a minute; go on after the last token, \
-                                       and read faster";
-                Err(Some(Error::new(ErrorCode::ResourceExhausted, MESSAGE)))
+    async fn send(&self, events: &Events, event: WatchEvent) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Some(stopping())),
+            room = events.room() => {
+                room?.send(event);
+                Ok(())
             }
         }
     }
 }
 
-fn page_of(view: &dyn ReadView, filter: &TupleFilter, after: Option<&TupleKey>) -> Result<Vec<Tuple>, Error> {
-    let mut page = Vec::new();
-    view.scan(filter, after, &mut |row| {
+fn stopping() -> Error {
+    const MESSAGE: &str = "this node is stopping; go on at another one, after the last token";
+    Error::new(ErrorCode::Unavailable, MESSAGE)
+}
+
+/// Some tuples, and where to go on behind them; `None` at the end.
+fn page_of(
+    view: &dyn ReadView,
+    filter: &TupleFilter,
+    after: Option<&TupleKey>,
+) -> Result<(Vec<Tuple>, Option<TupleKey>), Error> {
+    let mut page: Vec<Tuple> = Vec::new();
+    let passed = view.scan_some(filter, after, ROWS_AT_ONCE, &mut |row| {
         page.push(row.tuple);
         if page.len() < TUPLES_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(page)
+    let full = page.last().filter(|_| page.len() == TUPLES_AT_ONCE);
+    let next = full.map(|last| last.key.clone()).or(passed);
+    Ok((page, next))
 }
 
 #[cfg(test)]
@@ -337,13 +358,13 @@ mod tests {
 
     async fn write(services: &Services, text: &str) -> Zookie {
         let updates = vec![update(UpdateKind::Touch, text)];
-        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid")
+        services.write_tuples(call(), WriteTuples { updates, ..WriteTuples::default() }).await.expect("valid").zookie
     }
 
     #[tokio::test]
     async fn more_transactions_than_are_read_at_once_are_all_told_in_order() {
         let (_, services) = TestNode::start();
-        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
+        let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid").zookie;
         let count = 2 * TRANSACTIONS_AT_ONCE + 3;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;
@@ -361,13 +382,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_told_and_can_go_on() {
-        let (_, services) = TestNode::start();
+        let (_, services) = TestNode::start_impatient();
         let start = services.write_schema(call(), SCHEMA.to_owned()).await.expect("valid");
         let count = 2 * MESSAGES_AHEAD;
         for n in 0..count {
             write(&services, &format!("document:d{n}#viewer@user:b")).await;
         }
-        let mut events = services.watch(call(), from(WatchStart::After(start.encode()))).await.expect("begins");
+        let mut events = services.watch(call(), from(WatchStart::After(start.zookie.encode()))).await.expect("begins");
         while !events.is_closed() {
             tokio::task::yield_now().await;
         }

@@ -38,14 +38,14 @@ pub(super) fn decode_counters(bytes: &[u8]) -> Result<Vec<Counter>, StoreError> 
     decode("counters", bytes)
 }
 
-fn encode(place: &'static str, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(place: &'static str, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![FORMAT];
     bincode::serde::encode_into_std_write(record, &mut bytes, config())
         .map_err(|e| StoreError::Engine(format!("a record of {place} does not encode: {e}")))?;
     Ok(bytes)
 }
 
-fn decode<T: DeserializeOwned>(place: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: DeserializeOwned>(place: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     let corrupt = |what: String| StoreError::Corrupt { place, what };
     let (&format, body) = bytes.split_first().ok_or_else(|| corrupt("an empty value".into()))?;
     if format != FORMAT {

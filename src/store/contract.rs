@@ -8,13 +8,15 @@
 //!   by how far anybody has come with removing it.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::CheckpointInfo;
 use crate::model::{
-    Counter, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey,
-    TupleUpdate,
+    Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TimestampMs,
+    Tuple, TupleFilter, TupleKey, TupleUpdate,
 };
 
 /// Why a store could not answer. None of them is the caller's fault.
@@ -135,13 +137,32 @@ pub trait ReadView: Send + Sync {
         filter: &TupleFilter,
         after: Option<&TupleKey>,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.scan_some(filter, after, usize::MAX, visit).map(drop)
+    }
+
+    /// The same, but stops when about `rows` stored rows were passed, whether they match or not. Returns after which tuple to go
+    /// on, which need not match; `None` at the end, and where `visit` broke.
+    fn scan_some(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        rows: usize,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<Option<TupleKey>, StoreError>;
 
     /// The schema in force at this revision.
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError>;
 
+    /// The revision that wrote the schema in force. Does not copy its text.
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError>;
+
     /// The relationship counters that are registered at this revision, in order of their names.
     fn counters(&self) -> Result<Vec<Counter>, StoreError>;
+
+    /// What is remembered of the request under `key`, where it took effect at or below this revision. Forgetting leaves no
+    /// version behind: what is forgotten by now is gone from every view.
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError>;
 }
 
 /// One transaction in the changelog: what happened at one revision, in the order of the request.
@@ -157,8 +178,21 @@ pub struct ChangeRecord {
     pub metadata_json: String,
 }
 
+/// What is remembered of a request that took effect, so that its repetition does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The revision of its effect.
+    pub at: Revision,
+    /// The cluster's time then.
+    pub time: TimestampMs,
+    /// Of what was asked.
+    pub digest: [u8; 32],
+    /// What became of it, as the Raft layer encodes it.
+    pub outcome: Vec<u8>,
+}
+
 /// The single records beside the data, each written in the same batch as what it describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetaKey {
     /// The last applied log id and the membership, as the Raft layer encodes them.
     Applied,
@@ -166,6 +200,8 @@ pub enum MetaKey {
     Identity,
     /// Counters and settings of the cluster that are replicated.
     Cluster,
+    /// The floors of all stores, as the Raft layer encodes them.
+    Floors,
 }
 
 /// A durable state that one writer extends and many readers see.
@@ -173,7 +209,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// The batch that this store writes with.
     type Batch<'a>: StateBatch
     where
-        Self: 'a;
+        Self: Sized + 'a;
 
     /// Reads a single record.
     fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError>;
@@ -196,8 +232,27 @@ pub trait StateStore: Send + Sync + 'static {
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
+    /// Whether anything was changed, in any store, at a revision in `(after, through]` that the changelog still names.
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError>;
+
     /// A new batch. There is one writer, so at most one batch at a time.
-    fn batch(&self) -> Self::Batch<'_>;
+    fn batch(&self) -> Self::Batch<'_>
+    where
+        Self: Sized;
+}
+
+/// A store whose whole state travels as files.
+pub trait CheckpointStore: StateStore {
+    /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links. It is complete and
+    /// durable when it appears.
+    fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError>;
+
+    /// Replaces everything by the checkpoint in `from`, whose files stay where they are. Views made before keep what they
+    /// show.
+    ///
+    /// The files must have passed [`verify_checkpoint`](super::verify_checkpoint). A checkpoint older than the applied state
+    /// is refused: what was readable must not vanish.
+    fn install(&self, from: &Path) -> Result<(), StoreError>;
 }
 
 /// Changes that become visible and durable together. Reads through a batch see its own writes.
@@ -210,6 +265,16 @@ pub trait StateBatch {
 
     /// The relationship counters, this batch's writes included.
     fn counters(&mut self, store: StoreId) -> Result<Vec<Counter>, StoreError>;
+
+    /// What is remembered of the request under `key`, this batch's writes included.
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError>;
+
+    /// The request of the lowest revision at or above `from` that is remembered in any store, this batch's writes included.
+    /// Whoever knows that there is none below `from` saves a walk over what was forgotten.
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError>;
 
     /// Writes a tuple at `at`.
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError>;
@@ -225,6 +290,12 @@ pub trait StateBatch {
 
     /// Appends to the changelog at `at`.
     fn put_change(&mut self, store: StoreId, at: Revision, change: &ChangeRecord) -> Result<(), StoreError>;
+
+    /// Remembers a request under `key`, in the place of what was remembered under it.
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError>;
+
+    /// Forgets the request under `key`, if it is remembered.
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError>;
 
     /// Lets go of every revision below `oldest`: from the commit on they are [`StoreError::Expired`]. Never takes one back.
     fn expire_below(&mut self, oldest: Revision);

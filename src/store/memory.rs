@@ -7,35 +7,41 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{
-    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter, TupleKey,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRef, Tuple, TupleFilter,
+    TupleKey,
 };
 
 use super::bounds::{Retained, WriteOrder};
 use super::writer::{WriterPermit, WriterSlot};
 use super::{
-    ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+    ChangeRecord, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema,
+    SubjectRow, TupleRow,
 };
 
 /// A store that lives and dies with the process. What has expired is refused, and kept all the same.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    state: Arc<RwLock<State>>,
-    writer: WriterSlot,
+    /// Views keep the one that they were made of, so that an install does not change what they show.
+    live: RwLock<Arc<RwLock<State>>>,
+    pub(super) writer: WriterSlot,
 }
 
 /// `None` is a tombstone.
 type Versions = BTreeMap<Revision, Option<Qualifiers>>;
 
-#[derive(Debug, Default)]
-struct State {
-    applied: Revision,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) applied: Revision,
     oldest: Revision,
-    meta: BTreeMap<MetaKey, Vec<u8>>,
+    pub(super) meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
+    requests: BTreeMap<(StoreId, IdempotencyKey), RequestRecord>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tenant {
     tuples: BTreeMap<(ObjectRef, RelationName), BTreeMap<SubjectRef, Versions>>,
     schemas: BTreeMap<Revision, Arc<str>>,
@@ -73,16 +79,27 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        read(&self.state)
+    /// A store of its own with the same content: what a crash right now would leave of a durable one.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let copy = read(&self.state()).clone();
+        Self { live: RwLock::new(Arc::new(RwLock::new(copy))), writer: WriterSlot::default() }
+    }
+
+    pub(super) fn state(&self) -> Arc<RwLock<State>> {
+        Arc::clone(&read(&self.live))
+    }
+
+    pub(super) fn replace(&self, state: State) {
+        *write(&self.live) = Arc::new(RwLock::new(state));
     }
 }
 
-fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
+pub(super) fn read<T>(state: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     state.read().expect("a writer panicked half way: the state is not to be trusted")
 }
 
-fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
+fn write<T>(state: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     state.write().expect("a writer panicked half way: the state is not to be trusted")
 }
 
@@ -90,20 +107,20 @@ impl StateStore for MemoryStore {
     type Batch<'a> = MemoryBatch<'a>;
 
     fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.read().meta.get(&key).cloned())
+        Ok(read(&self.state()).meta.get(&key).cloned())
     }
 
     fn applied(&self) -> Revision {
-        self.read().applied
+        read(&self.state()).applied
     }
 
     fn oldest(&self) -> Revision {
-        self.read().oldest
+        read(&self.state()).oldest
     }
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {
-        self.read().retained().check(revision)?;
-        Ok(Arc::new(MemoryView { state: Arc::clone(&self.state), store, revision }))
+        read(&self.state()).retained().check(revision)?;
+        Ok(Arc::new(MemoryView { state: self.state(), store, revision }))
     }
 
     fn changes(
@@ -113,7 +130,8 @@ impl StateStore for MemoryStore {
         through: Revision,
         visit: &mut dyn FnMut(Revision, ChangeRecord) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let state = self.read();
+        let state = self.state();
+        let state = read(&state);
         state.retained().check(through)?;
         state.retained().check(after)?;
         let records: Vec<(Revision, ChangeRecord)> = match state.stores.get(&store) {
@@ -134,10 +152,15 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
+        let within = |at: &Revision| *at > after && *at <= through;
+        Ok(read(&self.state()).stores.values().any(|tenant| tenant.changes.keys().any(within)))
+    }
+
     fn batch(&self) -> MemoryBatch<'_> {
         let permit = self.writer.take();
-        let order = WriteOrder::above(self.read().retained());
-        MemoryBatch { state: &self.state, staged: Staged::default(), order, _permit: permit }
+        let order = WriteOrder::above(read(&self.state()).retained());
+        MemoryBatch { state: self.state(), staged: Staged::default(), order, _permit: permit }
     }
 }
 
@@ -189,12 +212,13 @@ impl ReadView for MemoryView {
         Ok(())
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        most_rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let order = ScanOrder::for_filter(filter);
         let mut rows: Vec<TupleRow> = Vec::new();
         if let Some(tenant) = read(&self.state).stores.get(&self.store) {
@@ -207,18 +231,17 @@ impl ReadView for MemoryView {
                 }
             }
         }
-        rows.retain(|row| {
-            let key = &row.tuple.key;
-            filter.matches_qualified(key, &row.tuple.qualifiers)
-                && after.is_none_or(|after| sort_key(order, key) > sort_key(order, after))
-        });
+        rows.retain(|row| after.is_none_or(|after| sort_key(order, &row.tuple.key) > sort_key(order, after)));
         rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
+        let most_rows = most_rows.max(1);
+        let last = rows.get(most_rows - 1).map(|row| row.tuple.key.clone()).filter(|_| rows.len() > most_rows);
+        rows.truncate(most_rows);
         for row in rows {
-            if visit(row).is_break() {
-                break;
+            if filter.matches_qualified(&row.tuple.key, &row.tuple.qualifiers) && visit(row).is_break() {
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
@@ -227,10 +250,19 @@ impl ReadView for MemoryView {
         Ok(newest.map(|(revision, text)| StoredSchema { revision: *revision, text: Arc::clone(text) }))
     }
 
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
+        Ok(self.schema()?.map(|schema| schema.revision))
+    }
+
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         let state = read(&self.state);
         let newest = state.stores.get(&self.store).and_then(|t| t.counters.range(..=self.revision).next_back());
         Ok(newest.map(|(_, counters)| counters.clone()).unwrap_or_default())
+    }
+
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let found = read(&self.state).requests.get(&(self.store, key.clone())).cloned();
+        Ok(found.filter(|record| record.at <= self.revision))
     }
 }
 
@@ -258,13 +290,15 @@ struct Staged {
     schemas: Vec<(StoreId, Revision, Arc<str>)>,
     counters: Vec<(StoreId, Revision, Vec<Counter>)>,
     changes: Vec<(StoreId, Revision, ChangeRecord)>,
+    /// `None` where one is forgotten.
+    requests: BTreeMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
     meta: BTreeMap<MetaKey, Vec<u8>>,
 }
 
 /// The open batch of a [`MemoryStore`].
 #[derive(Debug)]
 pub struct MemoryBatch<'a> {
-    state: &'a RwLock<State>,
+    state: Arc<RwLock<State>>,
     staged: Staged,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
@@ -276,14 +310,14 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, _, what)) = own {
             return Ok(what.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let latest = state.stores.get(&store).and_then(|tenant| tenant.versions(key)?.values().next_back());
         Ok(latest.cloned().flatten())
     }
 
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
         let own = self.staged.schemas.iter().rev().find(|(s, _, _)| *s == store).map(|(_, at, _)| *at);
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.schemas.keys().next_back()).copied();
         Ok(own.or(stored))
     }
@@ -292,9 +326,33 @@ impl StateBatch for MemoryBatch<'_> {
         if let Some((_, _, own)) = self.staged.counters.iter().rev().find(|(s, _, _)| *s == store) {
             return Ok(own.clone());
         }
-        let state = read(self.state);
+        let state = read(&self.state);
         let stored = state.stores.get(&store).and_then(|tenant| tenant.counters.values().next_back());
         Ok(stored.cloned().unwrap_or_default())
+    }
+
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let place = (store, key.clone());
+        match self.staged.requests.get(&place) {
+            Some(own) => Ok(own.clone()),
+            None => Ok(read(&self.state).requests.get(&place).cloned()),
+        }
+    }
+
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
+        let mut remembered = read(&self.state).requests.clone();
+        for (place, own) in &self.staged.requests {
+            match own {
+                Some(record) => drop(remembered.insert(place.clone(), record.clone())),
+                None => drop(remembered.remove(place)),
+            }
+        }
+        let there = remembered.into_iter().filter(|(_, record)| record.at >= from);
+        let oldest = there.min_by(|(a, first), (b, second)| (first.at, a).cmp(&(second.at, b)));
+        Ok(oldest.map(|((store, key), record)| (store, key, record)))
     }
 
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
@@ -327,6 +385,17 @@ impl StateBatch for MemoryBatch<'_> {
         Ok(())
     }
 
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError> {
+        self.order.note(record.at);
+        self.staged.requests.insert((store, key.clone()), Some(record.clone()));
+        Ok(())
+    }
+
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError> {
+        self.staged.requests.insert((store, key.clone()), None);
+        Ok(())
+    }
+
     fn expire_below(&mut self, oldest: Revision) {
         self.order.expire_below(oldest);
     }
@@ -338,7 +407,7 @@ impl StateBatch for MemoryBatch<'_> {
 
     fn commit(self, applied: Revision) -> Result<(), StoreError> {
         let retained = self.order.finish(applied);
-        let mut state = write(self.state);
+        let mut state = write(&self.state);
         for (store, at, key, what) in self.staged.tuples {
             state.stores.entry(store).or_default().write(key, at, what);
         }
@@ -350,6 +419,12 @@ impl StateBatch for MemoryBatch<'_> {
         }
         for (store, at, change) in self.staged.changes {
             state.stores.entry(store).or_default().changes.insert(at, change);
+        }
+        for (place, record) in self.staged.requests {
+            match record {
+                Some(record) => drop(state.requests.insert(place, record)),
+                None => drop(state.requests.remove(&place)),
+            }
         }
         state.meta.extend(self.staged.meta);
         (state.oldest, state.applied) = (retained.oldest, retained.applied);

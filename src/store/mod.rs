@@ -8,13 +8,15 @@ mod contract;
 #[cfg(test)]
 mod fuzz;
 mod memory;
+mod memory_files;
 mod rocks;
 #[cfg(test)]
 mod suite;
 mod writer;
 
 pub use contract::{
-    ChangeRecord, MetaKey, ReadView, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
+    ChangeRecord, CheckpointStore, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError,
+    StoredSchema, SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
 pub use rocks::{CheckpointInfo, Collector, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};

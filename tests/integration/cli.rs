@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::harness::{Cluster, KEY, Ran, SCHEMA, run, run_at, touch, turn};
+use crate::harness::{Cluster, KEY, Ran, SCHEMA, run, run_at, run_unread, touch, turn};
 
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -58,6 +58,38 @@ async fn commands_say_what_happened_by_their_exit_codes() {
     let status = at(&["cluster", "status", "--json"]).await;
     assert_eq!(status.code, DONE, "{status:?}");
     assert!(status.json().is_object() || status.json().is_array(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floors_are_set_shown_and_taken_away() {
+    let cluster = Cluster::form(1).await;
+    let floor = async |args: &[&str]| run_at(&cluster, 0, &[&["floor"], args].concat()).await;
+    assert!(floor(&["list"]).await.out.contains("no type has a floor"));
+    let set = floor(&["set", "document=fully-consistent", "payment=5s", "--json"]).await;
+    assert_eq!(set.code, DONE, "{set:?}");
+    assert!(set.err.contains("no type payment") && !set.err.contains("document"), "only one is unknown: {set:?}");
+    // Others stay as they are.
+    assert_eq!(floor(&["set", "group=250ms"]).await.code, DONE);
+    let expected = serde_json::json!({
+        "document": { "fully_consistent": true },
+        "group": { "max_staleness_ms": 250 },
+        "payment": { "max_staleness_ms": 5000 },
+    });
+    assert_eq!(floor(&["list", "--json"]).await.json()["floors"], expected);
+    let version = floor(&["list", "--json"]).await.json()["version"].clone();
+    let again = floor(&["set", "group=250ms", "--json"]).await;
+    assert_eq!((again.code, &again.json()["version"]), (DONE, &version), "nothing to change: {again:?}");
+    assert_eq!(floor(&["unset", "document", "payment", "absent"]).await.code, DONE);
+    let shown = floor(&["list"]).await;
+    assert!(shown.out.contains("250ms") && !shown.out.contains("document"), "{shown:?}");
+
+    run_at(&cluster, 0, &["relationship", "touch", "document:readme#viewer@user:emil"]).await;
+    for (permission, code) in [("view", DONE), ("edit", DENIED)] {
+        let check = ["permission", "check", "document:readme", permission, "user:emil", "--content-change", "--json"];
+        let ran = run_at(&cluster, 0, &check).await;
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.json()["zookie"].is_string(), "to be stored whatever the answer: {ran:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,4 +179,105 @@ async fn the_effective_configuration_is_shown_without_keys() {
     let refused = run(&["serve", "--config", path], SHORT).await;
     assert_eq!(refused.code, USAGE, "{refused:?}");
     assert!(refused.err.contains("lisen"), "it names the key that it does not know: {refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_code_does_not_depend_on_who_reads_along() {
+    let cluster = Cluster::form(1).await;
+    cluster.client(0).write_schema(SCHEMA).await.unwrap();
+    cluster.client(0).write([touch("document:readme#viewer@user:emil")]).await.unwrap();
+    let home = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let answered = file("answered", "document:readme#view@user:emil\n");
+    let failing = file("failing", "document:readme#view@user:emil\ndocument:readme#print@user:emil\n");
+    let smaller = file("smaller.zed", "definition user {}");
+    let wrong =
+        file("wrong.yaml", "schema: 'definition user {}'\nassertions:\n  assertTrue:\n  - user:a#view@user:b\n");
+    let check = |permission| vec!["permission", "check", "document:readme", permission, "user:emil"];
+    for (args, expected) in [
+        (check("view"), DONE),
+        (check("edit"), DENIED),
+        (check("print"), FAILED),
+        (vec!["permission", "bulk", &answered], DONE),
+        (vec!["permission", "bulk", &failing], FAILED),
+        (vec!["schema", "write", "--dry-run", &smaller], FAILED),
+        (vec!["relationship", "read", "--resource-type", "document"], DONE),
+        (vec!["relationship", "touch", "document:readme#nobody@user:emil"], FAILED),
+        (vec!["validate", &wrong], FAILED),
+    ] {
+        let read = if args[0] == "validate" { run(&args, SHORT).await } else { run_at(&cluster, 0, &args).await };
+        assert_eq!(read.code, expected, "{read:?}");
+        assert_eq!(run_unread(&cluster, 0, &args).await, expected, "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_says_whether_there_was_anything_to_delete() {
+    let cluster = Cluster::form(1).await;
+    cluster.client(0).write_schema(SCHEMA).await.unwrap();
+    let kept = ["document:a#viewer@user:emil2", "document:a#owner@user:emil", "document:a2#viewer@user:emil"];
+    let gone = ["document:a#viewer@user:emil", "document:a#viewer@user:*", "document:a#viewer@group:eng#member"];
+    cluster.client(0).write(kept.into_iter().chain(gone).map(touch)).await.unwrap();
+    let at = async |args: &[&str]| run_at(&cluster, 0, args).await;
+    for tuple in gone {
+        let deleted = at(&["relationship", "delete", tuple]).await;
+        assert!(deleted.code == DONE && deleted.out.starts_with("1 relationship deleted\n"), "{deleted:?}");
+        let again = at(&["relationship", "delete", tuple]).await;
+        assert!(
+            again.code == DONE && again.out.starts_with("0 relationships deleted: it was not there\n"),
+            "{again:?}"
+        );
+        let json = at(&["relationship", "delete", tuple, "--json"]).await.json();
+        assert!(json["deleted"] == 0 && json["zookie"].is_string(), "{json}");
+    }
+    let mistyped = at(&["relationship", "delete", "document:a#viewr@user:emil"]).await;
+    assert_eq!(mistyped.code, FAILED, "{mistyped:?}");
+    let left = at(&["relationship", "read", "--resource-type", "document", "--consistency", "full"]).await;
+    assert_eq!(left.out.lines().count(), kept.len(), "nothing else was deleted: {left:?}");
+    let several = at(&["relationship", "delete", kept[0], gone[0]]).await;
+    assert!(several.out.starts_with("2 relationships deleted, where they were there\n"), "{several:?}");
+}
+
+/// What docs/operation.md calls a backup: the schema and every type, of one state, though others write meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_can_be_of_one_state() {
+    let cluster = Cluster::form(1).await;
+    cluster.client(0).write_schema(SCHEMA).await.unwrap();
+    cluster
+        .client(0)
+        .write([touch("document:a#viewer@group:eng#member"), touch("group:eng#member@user:a")])
+        .await
+        .unwrap();
+    let schema = run_at(&cluster, 0, &["schema", "read", "--json"]).await.json();
+    let of_schema = schema["zookie"].as_str().expect("it names its state").to_owned();
+    let list = async |resource_type: &str, zookie: &str| {
+        let filter = ["relationship", "read", "--resource-type", resource_type];
+        run_at(&cluster, 0, &[&filter[..], &["--consistency", "exact", "--zookie", zookie]].concat()).await
+    };
+    let first = list("document", &of_schema).await;
+    let zookie = first.err.strip_prefix("zookie: ").unwrap_or_else(|| panic!("no zookie: {first:?}")).trim().to_owned();
+    cluster.client(0).write([touch("group:eng#member@user:b")]).await.unwrap();
+    assert_eq!(list("group", &zookie).await.out, "group:eng#member@user:a\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_of_something_else_is_told_and_passed_over() {
+    let cluster = Cluster::form(1).await;
+    cluster.client(0).write([touch("document:readme#viewer@user:emil")]).await.unwrap();
+    let node = &cluster.nodes[0];
+    let check = async |endpoint: &str| {
+        let args =
+            ["permission", "check", "document:readme", "view", "user:emil", "--endpoint", endpoint, "--key", KEY];
+        run(&args, SHORT).await
+    };
+    let peer = check(&node.peer_address).await;
+    assert!(peer.code == FAILED && peer.err.contains("client address of a node"), "{peer:?}");
+    let passed = check(&format!("{},{}", node.peer_address, node.client_address)).await;
+    assert_eq!(passed.code, DONE, "{passed:?}");
+    let nobody = check("127.0.0.1:9,127.0.0.1:10").await;
+    assert!(nobody.err.contains("127.0.0.1:9, 127.0.0.1:10"), "{nobody:?}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::harness::{Client, Fault, PortBlock, binary, eventually, fully, run, touch, turn};
+use crate::harness::{Client, Fault, PortBlock, binary, delete, eventually, fully, run, touch, turn};
 
 /// The key that `quorate dev` gives its nodes.
 const DEV_KEY: &str = "quorate-dev";
@@ -101,6 +101,32 @@ async fn a_development_cluster_serves_stops_and_keeps_its_data() {
     assert!(answer.allowed, "the data is still there");
     assert!(current_schema(&clients[0]).await.contains("definition note"), "the example did not replace what is there");
     again.interrupt().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_in_the_example_stays_revoked() {
+    let _turn = turn().await;
+    let home = TempDir::with_prefix_in("dev-", env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let ports = PortBlock::claim();
+    let dev = Dev::start(home.path(), &ports, &["--nodes", "1"]).await;
+    let client = Client::with_key(&ports.client(0), Some(DEV_KEY));
+    let shown = "document:readme#view@user:emil";
+    assert!(client.check(shown, fully()).await.unwrap().allowed);
+    client
+        .write([delete("document:readme#viewer@user:emil"), delete("document:roadmap#banned@user:ivo")])
+        .await
+        .unwrap();
+    dev.interrupt().await;
+
+    let again = Dev::start(home.path(), &ports, &[]).await;
+    assert!(!client.check(shown, fully()).await.unwrap().allowed, "{}", again.text());
+    assert!(client.check("document:roadmap#view@user:ivo", fully()).await.unwrap().allowed, "{}", again.text());
+    client.write([touch("document:readme#banned@user:emil")]).await.unwrap();
+    again.interrupt().await;
+
+    let banned = Dev::start(home.path(), &ports, &[]).await;
+    assert!(!client.check(shown, fully()).await.unwrap().allowed, "{}", banned.text());
+    banned.interrupt().await;
 }
 
 async fn current_schema(client: &Client) -> String {

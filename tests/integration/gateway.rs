@@ -103,3 +103,35 @@ async fn a_plain_http_client_can_do_everything() {
         assert_eq!(response.status().as_u16(), 200, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floors_and_the_check_before_a_change_are_there_over_http() {
+    let cluster = Cluster::form_with(1, Settings { gateway: true, ..Settings::default() }).await;
+    let gateway = Gateway::of(&cluster);
+    let question = json!({
+        "resource": { "objectType": "document", "objectId": "d000" },
+        "permission": "view",
+        "subject": { "object": { "objectType": "user", "objectId": "tom" } },
+    });
+    let raised = || {
+        let request = gateway.agent.post(format!("http://{}/v1/permissions/check", gateway.address));
+        let request = request.header("Authorization", format!("Bearer {KEY}"));
+        let response = request.send(question.to_string()).expect("the gateway answers");
+        assert_eq!(response.status().as_u16(), 200);
+        response.headers().get("quorate-consistency-raised").map(|value| value.to_str().expect("text").to_owned())
+    };
+    assert_eq!(raised(), None);
+    let floors = json!([{ "objectType": "document", "maxStaleness": "5s" }]);
+    let set = gateway.ask("/quorate/v1/floors/set", json!({ "expectedVersion": "0", "floors": floors.clone() }));
+    let got = gateway.ask("/quorate/v1/floors/get", json!({}));
+    assert_eq!((&got["version"], &got["floors"]), (&set["version"], &floors), "{got}");
+    assert_eq!(raised().as_deref(), Some("max_staleness=5s (document)"));
+
+    let update = json!({ "operation": "OPERATION_TOUCH", "relationship": relationship(0) });
+    gateway.ask("/v1/relationships/write", json!({ "updates": [update] }));
+    let answer = gateway.ask("/quorate/v1/contentchangecheck", question.clone());
+    assert_eq!(answer["permissionship"], "PERMISSIONSHIP_HAS_PERMISSION");
+    let mut later = question.clone();
+    later["consistency"] = json!({ "atLeastAsFresh": answer["zookie"] });
+    assert_eq!(gateway.ask("/v1/permissions/check", later)["permissionship"], "PERMISSIONSHIP_HAS_PERMISSION");
+}

@@ -47,7 +47,7 @@ async fn data_of_another_cluster_is_refused() {
     assert_ne!(lineage, theirs.status(0).await.lineage);
 
     // A member of one cluster cannot join another.
-    let joined = theirs.client(0).join(vec![ours.nodes[0].peer_address.clone()]).await;
+    let joined = theirs.client(0).join(vec![ours.nodes[0].peer_address.clone()], false).await;
     let error = joined.expect_err("a member of one cluster joined another");
     assert!(error.message().contains("cluster"), "{error:?}");
 
@@ -90,7 +90,7 @@ async fn a_cluster_begins_once_and_joining_needs_a_member() {
 
     // A peer address where nobody listens: an error soon, and it names the address.
     let nobody = "127.0.0.1:9";
-    let join = within("a join to nobody", Duration::from_secs(15), client.join(vec![nobody.to_owned()])).await;
+    let join = within("a join to nobody", Duration::from_secs(15), client.join(vec![nobody.to_owned()], false)).await;
     let error = join.expect_err("nobody cannot admit a node");
     assert!(error.message().contains(nobody), "{error:?}");
 

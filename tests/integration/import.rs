@@ -184,6 +184,31 @@ async fn an_imported_file_gives_the_expected_answers() {
     cluster.assert_same_state().await;
 }
 
+/// Batches commit in any order. By the file nothing is left: every relationship ends with a time that has passed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_line_of_a_relationship_counts() {
+    let cluster = Cluster::form(1).await;
+    let client = cluster.client(0);
+    client
+        .write_schema(
+            "use expiration definition user {} definition vault { relation keeper: user | user with expiration }",
+        )
+        .await
+        .unwrap();
+    let vaults = |limit: &str| (0..40).map(|n| format!("vault:v{n}#keeper@user:zed{limit}\n")).collect::<String>();
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("relationships");
+    fs::write(&file, (vaults("") + &vaults("[expiration:2020-01-01T00:00:00Z]")).repeat(10)).unwrap();
+    for (batch, in_flight) in [("1", "64"), ("20", "8")] {
+        let mut command = binary();
+        command.args(["relationship", "import", "--batch", batch, "--in-flight", in_flight]).arg(&file);
+        command.args(["--endpoint", &cluster.nodes[0].client_address, "--key", KEY]);
+        let ran = run_command(command, IMPORT_LIMIT).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(count(&client, "vault").await, 0, "batches of {batch}, {in_flight} at a time");
+    }
+}
+
 /// How many relationships there are of a type, without keeping them.
 async fn count(client: &Client, resource_type: &str) -> u64 {
     let request = ReadRelationshipsRequest {

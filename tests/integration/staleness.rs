@@ -7,7 +7,7 @@ use tonic::{Code, Request, Status};
 
 use crate::harness::wire::authzed::CheckPermissionRequest;
 use crate::harness::wire::authzed::check_permission_response::Permissionship;
-use crate::harness::{Cluster, Fault, Settings, check_item, delete, eventually, reason_of, touch, within};
+use crate::harness::{Cluster, Fault, Settings, at_least, check_item, delete, eventually, reason_of, touch, within};
 
 const CHECK: &str = "document:plan#view@user:tom";
 const TUPLE: &str = "document:plan#viewer@user:tom";
@@ -58,7 +58,7 @@ async fn every_node_answers_within_a_bound_and_says_what_it_does_not_understand(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_stops_answering_by_itself() {
     let cluster = Cluster::form_with(3, short()).await;
-    cluster.client(0).write([touch(TUPLE)]).await.unwrap();
+    let granted = cluster.client(0).write([touch(TUPLE)]).await.unwrap();
     let leader = cluster.leader().await;
     let alone = cluster.others(&[leader])[0];
     assert!(ask(&cluster, alone, &[("quorate-max-lag", "0")]).await.unwrap());
@@ -76,6 +76,14 @@ async fn a_node_that_is_cut_off_stops_answering_by_itself() {
     eventually("a node whose state is too old for the request refuses", PATIENCE, async || unavailable(&local).await)
         .await;
     eventually("a node whose state is older than its ceiling refuses", PATIENCE, async || unavailable(&[]).await).await;
+    // The ceiling is the operator's: no request loosens it.
+    let hour = ("quorate-max-staleness", "3600s");
+    unavailable(&[hour]).await.expect("a bound beside the ceiling is no way around it");
+    unavailable(&[hour, ("quorate-local-only", "true")]).await.expect("nor is an answer without the leader");
+    match cluster.client(alone).check(CHECK, at_least(&granted)).await {
+        Ok(answer) => panic!("a zookie asks for more than nothing, and was given less: {answer:?}"),
+        Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+    }
     assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
     for other in cluster.others(&[alone]) {
         cluster.nodes[other].inflict(Fault::Resume);

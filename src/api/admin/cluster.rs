@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::api::errors::to_status;
 use crate::model::{Error, ErrorCode};
-use crate::service::{ClusterAdmin, ClusterStatus, JoinProgress, JoinStage, MemberStatus, NodeState};
+use crate::service::{ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState};
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
 
@@ -36,12 +36,13 @@ impl ClusterService for Cluster {
     }
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {
-        let peers = request.into_inner().peers;
+        let wire::JoinRequest { peers, learner } = request.into_inner();
         if peers.is_empty() || peers.len() > MOST_PEERS {
             let message = format!("name 1 to {MOST_PEERS} peer addresses (host:port) of members");
             return Err(to_status(Error::new(ErrorCode::InvalidArgument, message)));
         }
-        let progress = self.admin.join(peers).await.map_err(to_status)?;
+        let join_as = if learner { JoinAs::Learner } else { JoinAs::Voter };
+        let progress = self.admin.join(peers, join_as).await.map_err(to_status)?;
         Ok(Response::new(progress.map(|report| report.map(from_progress).map_err(to_status)).boxed()))
     }
 
@@ -69,6 +70,7 @@ fn from_progress(progress: JoinProgress) -> wire::JoinProgress {
         JoinStage::Admitted => wire::join_progress::Stage::Admitted,
         JoinStage::CatchingUp => wire::join_progress::Stage::CatchingUp,
         JoinStage::Voter => wire::join_progress::Stage::Voter,
+        JoinStage::Learner => wire::join_progress::Stage::Learner,
     };
     wire::JoinProgress {
         stage: stage.into(),

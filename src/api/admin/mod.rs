@@ -1,7 +1,9 @@
 //! Administration, `quorate.v1`, over what the node can do for its operator.
 
 mod cluster;
+mod consistency;
 mod schema;
 
 pub(super) use cluster::Cluster;
+pub(super) use consistency::Consistency;
 pub(super) use schema::SchemaPlanning;

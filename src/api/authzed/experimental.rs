@@ -14,6 +14,7 @@ use super::permissions::Permissions;
 use super::schema::Schema;
 use super::{call, convert};
 use crate::api::errors::to_status;
+use crate::api::idempotency::{answer, idempotency_key};
 use crate::model::{Error, ErrorCode};
 use crate::service::Services;
 use crate::wire::authzed::v1::experimental_service_server::ExperimentalService;
@@ -124,9 +125,10 @@ impl ExperimentalService for Experimental {
         request: Request<ExperimentalRegisterRelationshipCounterRequest>,
     ) -> Result<Response<ExperimentalRegisterRelationshipCounterResponse>, Status> {
         let call = call(&self.services, request.metadata());
+        let key = idempotency_key(request.metadata())?;
         let (name, filter) = convert::to_counter(request.into_inner()).map_err(to_status)?;
-        self.services.register_counter(call, name, filter).await.map_err(to_status)?;
-        Ok(Response::new(ExperimentalRegisterRelationshipCounterResponse {}))
+        let written = self.services.register_counter(call, name, filter, key).await.map_err(to_status)?;
+        Ok(answer(ExperimentalRegisterRelationshipCounterResponse {}, written.replayed))
     }
 
     async fn experimental_count_relationships(
@@ -144,8 +146,9 @@ impl ExperimentalService for Experimental {
         request: Request<ExperimentalUnregisterRelationshipCounterRequest>,
     ) -> Result<Response<ExperimentalUnregisterRelationshipCounterResponse>, Status> {
         let call = call(&self.services, request.metadata());
+        let key = idempotency_key(request.metadata())?;
         let name = convert::to_counter_name(&request.into_inner().name).map_err(to_status)?;
-        self.services.unregister_counter(call, name).await.map_err(to_status)?;
-        Ok(Response::new(ExperimentalUnregisterRelationshipCounterResponse {}))
+        let written = self.services.unregister_counter(call, name, key).await.map_err(to_status)?;
+        Ok(answer(ExperimentalUnregisterRelationshipCounterResponse {}, written.replayed))
     }
 }

@@ -6,18 +6,18 @@ mod permissions;
 mod schema;
 mod watch;
 
-pub(super) use convert::from_change;
+pub(super) use convert::{from_change, from_content_change, to_check_item, to_zed_token};
 pub use convert::{from_json_text, to_json_text};
 pub(super) use experimental::Experimental;
 pub(super) use permissions::Permissions;
 pub(super) use schema::Schema;
 pub(super) use watch::Watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonic::metadata::MetadataMap;
 
-use super::deadline::deadline;
+use super::deadline::{deadline, stream_deadline};
 use super::staleness::staleness;
 use crate::model::StoreId;
 use crate::service::{Call, Services};
@@ -27,6 +27,7 @@ pub(super) fn call(services: &Services, metadata: &MetadataMap) -> Call {
     Call {
         store: StoreId::DEFAULT,
         deadline: deadline(metadata, services.request_timeout()),
+        stream_deadline: stream_deadline(metadata),
         staleness: staleness(metadata),
     }
 }
@@ -35,5 +36,7 @@ pub(super) fn call(services: &Services, metadata: &MetadataMap) -> Call {
 /// the client does not say.
 fn long_call(metadata: &MetadataMap) -> Call {
     const LONGEST: Duration = Duration::from_secs(3600);
-    Call { store: StoreId::DEFAULT, deadline: deadline(metadata, LONGEST), staleness: staleness(metadata) }
+    let stream_deadline = stream_deadline(metadata);
+    let deadline = stream_deadline.unwrap_or_else(|| Instant::now() + LONGEST);
+    Call { store: StoreId::DEFAULT, deadline, stream_deadline, staleness: staleness(metadata) }
 }

@@ -11,6 +11,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{call, convert, long_call};
 use crate::api::errors::to_status;
+use crate::api::idempotency::{answer, idempotency_key, refuse_key};
+use crate::api::raised::respond;
 use crate::model::Error;
 use crate::service::Services;
 use crate::wire::authzed::v1::permissions_service_server::PermissionsService;
@@ -39,6 +41,7 @@ impl Permissions {
         metadata: &MetadataMap,
         messages: impl Stream<Item = Result<ImportBulkRelationshipsRequest, Status>> + Send,
     ) -> Result<ImportBulkRelationshipsResponse, Status> {
+        refuse_key(metadata)?;
         let batches = messages.map(convert::to_import);
         let num_loaded = self.services.import_tuples(long_call(metadata), batches).await.map_err(to_status)?;
         Ok(ImportBulkRelationshipsResponse { num_loaded })
@@ -56,8 +59,8 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let read = convert::to_read(request.into_inner()).map_err(to_status)?;
         let answer = self.services.read_tuples(call, read).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.pages, move |row| convert::from_read(zookie, row))))
+        let (zookie, rows) = (answer.zookie, answer.pages);
+        Ok(respond(one_by_one(rows, move |row| convert::from_read(zookie, row)), answer.raised.as_ref()))
     }
 
     async fn write_relationships(
@@ -65,9 +68,10 @@ impl PermissionsService for Permissions {
         request: Request<WriteRelationshipsRequest>,
     ) -> Result<Response<WriteRelationshipsResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let write = convert::to_write(request.into_inner()).map_err(to_status)?;
-        let zookie = self.services.write_tuples(call, write).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_write(zookie)))
+        let key = idempotency_key(request.metadata())?;
+        let write = convert::to_write(request.into_inner(), key).map_err(to_status)?;
+        let written = self.services.write_tuples(call, write).await.map_err(to_status)?;
+        Ok(answer(convert::from_write(written.zookie), written.replayed))
     }
 
     async fn delete_relationships(
@@ -75,9 +79,10 @@ impl PermissionsService for Permissions {
         request: Request<DeleteRelationshipsRequest>,
     ) -> Result<Response<DeleteRelationshipsResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let delete = convert::to_delete(request.into_inner()).map_err(to_status)?;
-        let answer = self.services.delete_tuples(call, delete).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_delete(answer)))
+        let key = idempotency_key(request.metadata())?;
+        let delete = convert::to_delete(request.into_inner(), key).map_err(to_status)?;
+        let deleted = self.services.delete_tuples(call, delete).await.map_err(to_status)?;
+        Ok(answer(convert::from_delete(deleted), deleted.replayed))
     }
 
     async fn check_permission(
@@ -89,7 +94,8 @@ impl PermissionsService for Permissions {
         let explain = convert::to_explain(request.with_tracing);
         let (consistency, question) = convert::to_check(request).map_err(to_status)?;
         let answer = self.services.check(call, &consistency, question, explain).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_check(answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_check(answer), raised.as_ref()))
     }
 
     async fn expand_permission_tree(
@@ -99,7 +105,8 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let (consistency, resource, permission) = convert::to_expand(request.into_inner()).map_err(to_status)?;
         let answer = self.services.expand(call, &consistency, resource, permission).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_expand(answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_expand(answer), raised.as_ref()))
     }
 
     type LookupResourcesStream = BoxStream<'static, Result<LookupResourcesResponse, Status>>;
@@ -111,8 +118,9 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let lookup = convert::to_lookup_resources(request.into_inner()).map_err(to_status)?;
         let answer = self.services.lookup_resources(call, lookup).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_resources(zookie, found))))
+        let (zookie, found) = (answer.zookie, answer.batches);
+        let results = one_by_one(found, move |found| convert::from_lookup_resources(zookie, found));
+        Ok(respond(results, answer.raised.as_ref()))
     }
 
     type LookupSubjectsStream = BoxStream<'static, Result<LookupSubjectsResponse, Status>>;
@@ -124,8 +132,9 @@ impl PermissionsService for Permissions {
         let call = call(&self.services, request.metadata());
         let lookup = convert::to_lookup_subjects(request.into_inner()).map_err(to_status)?;
         let answer = self.services.lookup_subjects(call, lookup).await.map_err(to_status)?;
-        let zookie = answer.zookie;
-        Ok(Response::new(one_by_one(answer.batches, move |found| convert::from_lookup_subjects(zookie, found))))
+        let (zookie, found) = (answer.zookie, answer.batches);
+        let results = one_by_one(found, move |found| convert::from_lookup_subjects(zookie, found));
+        Ok(respond(results, answer.raised.as_ref()))
     }
 
     async fn import_bulk_relationships(
@@ -144,9 +153,9 @@ impl PermissionsService for Permissions {
     ) -> Result<Response<Self::ExportBulkRelationshipsStream>, Status> {
         let call = call(&self.services, request.metadata());
         let export = convert::to_export(request.into_inner()).map_err(to_status)?;
-        let pages = self.services.export_tuples(call, export).await.map_err(to_status)?;
-        let responses = ReceiverStream::new(pages).map(|page| page.map(convert::from_export).map_err(to_status));
-        Ok(Response::new(responses.boxed()))
+        let answer = self.services.export_tuples(call, export).await.map_err(to_status)?;
+        let responses = ReceiverStream::new(answer.pages).map(|page| page.map(convert::from_export).map_err(to_status));
+        Ok(respond(responses.boxed(), answer.raised.as_ref()))
     }
 
     async fn check_bulk_permissions(
@@ -159,7 +168,8 @@ impl PermissionsService for Permissions {
         let (consistency, questions) =
             convert::to_bulk_check(request.consistency, &request.items).map_err(to_status)?;
         let answer = self.services.check_bulk(call, &consistency, questions, explain).await.map_err(to_status)?;
-        Ok(Response::new(convert::from_bulk_check(request.items, answer)))
+        let raised = answer.raised.clone();
+        Ok(respond(convert::from_bulk_check(request.items, answer), raised.as_ref()))
     }
 }
 

@@ -9,7 +9,8 @@ use super::convert::{
     from_computable, from_dependent, from_diff, from_reflection, to_consistency, to_reflection_filters, to_zed_token,
 };
 use crate::api::errors::to_status;
-use crate::service::{ComputableQuestion, Services};
+use crate::api::idempotency::{answer, idempotency_key};
+use crate::service::{ComputableQuestion, Services, WriteSchema};
 use crate::wire::authzed::v1::schema_service_server::SchemaService;
 use crate::wire::authzed::v1::{
     ComputablePermissionsRequest, ComputablePermissionsResponse, DependentRelationsRequest, DependentRelationsResponse,
@@ -95,7 +96,9 @@ impl SchemaService for Schema {
         request: Request<WriteSchemaRequest>,
     ) -> Result<Response<WriteSchemaResponse>, Status> {
         let call = call(&self.services, request.metadata());
-        let zookie = self.services.write_schema(call, request.into_inner().schema).await.map_err(to_status)?;
-        Ok(Response::new(WriteSchemaResponse { written_at: Some(to_zed_token(zookie)) }))
+        let key = idempotency_key(request.metadata())?;
+        let new = WriteSchema { text: request.into_inner().schema, key };
+        let written = self.services.write_schema(call, new).await.map_err(to_status)?;
+        Ok(answer(WriteSchemaResponse { written_at: Some(to_zed_token(written.zookie)) }, written.replayed))
     }
 }

@@ -8,6 +8,8 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::body::Question;
+
 /// Sends any message, and receives messages of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct DynamicCodec {
@@ -15,7 +17,7 @@ pub(super) struct DynamicCodec {
 }
 
 impl Codec for DynamicCodec {
-    type Encode = Result<DynamicMessage, Status>;
+    type Encode = Result<Question, Status>;
     type Decode = DynamicMessage;
     type Encoder = Self;
     type Decoder = Self;
@@ -30,11 +32,11 @@ impl Codec for DynamicCodec {
 }
 
 impl Encoder for DynamicCodec {
-    type Item = Result<DynamicMessage, Status>;
+    type Item = Result<Question, Status>;
     type Error = Status;
 
     fn encode(&mut self, message: Self::Item, bytes: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        message?.encode(bytes).map_err(|error| Status::internal(error.to_string()))
+        message?.message.encode(bytes).map_err(|error| Status::internal(error.to_string()))
     }
 }
 

@@ -3,6 +3,7 @@
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 
+use super::memory::Memory;
 use super::{json, routes};
 
 /// What is understood comes through the wire and JSON unchanged.
@@ -12,11 +13,11 @@ fn a_body_is_a_message_or_refused() {
     bolero::check!().for_each(|bytes: &[u8]| {
         let Some((choice, text)) = bytes.split_first() else { return };
         let input = methods[usize::from(*choice) % methods.len()].descriptor.input();
-        let Ok(message) = json::parse(input.clone(), text) else { return };
-        // Deeper than the other side takes is refused there.
-        let Ok(received) = DynamicMessage::decode(input.clone(), message.encode_to_vec().as_slice()) else { return };
+        let Ok(message) = json::parse(input.clone(), text, &mut Memory::default().share()) else { return };
+        let received = DynamicMessage::decode(input.clone(), message.encode_to_vec().as_slice());
+        let received = received.expect("what is deeper than the other side takes is refused before");
         let text = json::write(&received).expect("a message that came as JSON");
-        let again = json::parse(input, &text).expect("it is our own");
+        let again = json::parse(input, &text, &mut Memory::default().share()).expect("it is our own");
         assert_eq!(json::write(&again).expect("it was written before"), text);
     });
 }

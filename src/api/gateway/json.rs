@@ -1,6 +1,6 @@
 //! Messages as proto3 JSON, made from the descriptors: names in lowerCamelCase, enums by name, 64-bit numbers as text.
 //!
-//! Unknown fields are refused: a filter whose name is misspelled must not become a wider filter. Answers show empty
+//! Unknown fields are refused: a filter whose name is misspelled must not become a wider filter. So are those named twice. Answers show empty
 //! values too, as SpiceDB's do, but leave out absent messages, where it writes `null`.
 
 use std::sync::LazyLock;
@@ -11,6 +11,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMe
 use serde::de::DeserializeSeed as _;
 use tonic::{Code, Status};
 
+use super::memory::Share;
+use super::survey::survey;
 use crate::wire;
 
 /// All messages of the public protocols, and those that stand in the details of errors.
@@ -32,11 +34,12 @@ pub(super) fn status_descriptor() -> MessageDescriptor {
     pool().get_message_by_name("google.rpc.Status").expect("responses of the protocol hold it")
 }
 
-/// The message that `text` holds. An empty text is an empty message.
-pub(super) fn parse(message: MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, Status> {
+/// The message that `text` holds, in memory that is taken from `share` before. An empty text is an empty message.
+pub(super) fn parse(message: MessageDescriptor, text: &[u8], share: &mut Share) -> Result<DynamicMessage, Status> {
     if text.trim_ascii().is_empty() {
         return Ok(DynamicMessage::new(message));
     }
+    survey(&message, text, share)?;
     let mut json = serde_json::Deserializer::from_slice(text);
     let parsed = message.deserialize(&mut json).and_then(|parsed| json.end().map(|()| parsed));
     parsed.map_err(|error| not_json(&error))
@@ -93,11 +96,12 @@ pub(super) fn http_code(code: Code) -> http::StatusCode {
 mod tests {
     use super::*;
     use crate::api::errors::to_status;
+    use crate::api::gateway::memory::Memory;
     use crate::model::{Error, ErrorCode};
 
     fn round_trip(message: &str, text: &str) -> Result<String, Status> {
         let message = pool().get_message_by_name(&format!("authzed.api.v1.{message}")).expect("it exists");
-        let parsed = parse(message.clone(), text.as_bytes())?;
+        let parsed = parse(message.clone(), text.as_bytes(), &mut Memory::default().share())?;
         // Through the bytes of the wire, as a request goes.
         let received = DynamicMessage::decode(message, parsed.encode_to_vec().as_slice()).expect("its own bytes");
         Ok(String::from_utf8(write(&received)?).expect("JSON is text"))
@@ -143,6 +147,7 @@ mod tests {
             r#"{"permission":1}"#,
             r#"{"consistency":{"fullyConsistent":"yes"}}"#,
             r#"{"consistency":{"fullyConsistent":true,"minimizeLatency":true}}"#,
+            r#"{"permission":"view","permission":"edit"}"#,
             deep.as_str(),
         ] {
             let refused = round_trip("CheckPermissionRequest", text).expect_err("refused");

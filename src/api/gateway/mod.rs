@@ -6,10 +6,12 @@ mod codec;
 #[cfg(test)]
 mod fuzz;
 mod json;
+mod memory;
 mod openapi;
 mod pass;
 mod router;
 mod routes;
+mod survey;
 #[cfg(test)]
 mod tests;
 

@@ -19,7 +19,7 @@ pub(super) fn describe(methods: &[Method]) -> Value {
         "info": {
             "title": "Quorate",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The authzed.api.v1 protocol over HTTP, as JSON.",
+            "description": "The protocols authzed.api.v1 and quorate.v1.ConsistencyService over HTTP, as JSON.",
         },
         "security": [{ "key": [] }],
         "paths": paths,

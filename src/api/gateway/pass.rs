@@ -9,53 +9,84 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use parking_lot::Mutex;
-use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
-use tonic::service::Routes;
+use tonic::service::{Interceptor as _, Routes};
 use tonic::{Code, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::body::Question;
 use super::codec::DynamicCodec;
+use super::memory::Memory;
 use super::routes::Method;
 use super::{body, json};
-use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId};
-use crate::wire::google::rpc;
+use crate::api::auth::RequireKey;
+use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId, choose as choose_id};
 
 /// Headers of a request that the services see under the same name.
 const PASSED_ON: [&str; 3] = ["authorization", "x-request-id", "grpc-timeout"];
-/// So do headers of this product's own.
+/// So do headers of this product's own, in requests and in answers.
 const OWN_PREFIX: &str = "quorate-";
 /// Any other metadata is a header with this in front.
 const METADATA_PREFIX: &str = "grpc-metadata-";
 
 /// The messages of a request; an error in it ends the call.
-type Questions = BoxStream<'static, Result<DynamicMessage, Status>>;
+type Questions = BoxStream<'static, Result<Question, Status>>;
 
 /// Passes requests on to these services.
 #[derive(Clone)]
 pub(super) struct Gateway {
     services: WithRequestId<Routes>,
+    key: RequireKey,
+    memory: Memory,
 }
 
 impl Gateway {
-    pub(super) fn new(services: WithRequestId<Routes>) -> Self {
-        Self { services }
+    /// The services ask for a key themselves; nothing is read for whoever has none.
+    pub(super) fn new(services: WithRequestId<Routes>, key: RequireKey) -> Self {
+        Self { services, key, memory: Memory::default() }
     }
 
     /// Answers one request.
-    pub(super) async fn pass(self, method: Method, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+    pub(super) async fn pass(mut self, method: Method, request: Request<Body>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        // Chosen here, so that what is refused before a service sees it has one too.
+        parts.headers.insert(REQUEST_ID, choose_id(&parts.headers));
         let fault = Fault::default();
-        let questions = match questions(&method, body, &fault).await {
+        let questions = match self.questions(&method, &parts.headers, body, &fault).await {
             Ok(questions) => questions,
-            Err(status) => return refuse(&status),
+            Err(status) => {
+                let mut refusal = refuse(&status);
+                refusal.headers_mut().extend(parts.headers.remove(REQUEST_ID).map(|id| (REQUEST_ID, id)));
+                return refusal;
+            }
         };
         let answer = self.call(&method, &parts.headers, questions).await;
         if let Some(fault) = fault.lock().take() {
             return refuse(&blame(fault, answer.err()));
         }
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
+    }
+
+    /// The messages of the body, for whoever has a key. Where there is only one, it must be whole before anything is asked.
+    async fn questions(
+        &mut self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Body,
+        fault: &Fault,
+    ) -> Result<Questions, Status> {
+        let mut unread = tonic::Request::new(());
+        *unread.metadata_mut() = metadata(headers);
+        self.key.call(unread)?;
+        let message = method.descriptor.input();
+        if method.descriptor.is_client_streaming() {
+            let fault = Arc::clone(fault);
+            let note = move |status: &Status| *fault.lock() = Some(status.clone());
+            return Ok(body::many(message, body, &self.memory).inspect_err(note).boxed());
+        }
+        Ok(stream::iter([Ok(body::one(message, body, &self.memory).await?)]).boxed())
     }
 
     /// Calls the service. Every kind of call is a stream of questions and one of answers here, as in the protocol below it.
@@ -68,8 +99,8 @@ impl Gateway {
         let never = |error: Infallible| match error {};
         services.ready().await.unwrap_or_else(never);
         let response = services.streaming(request, method.grpc_path.clone(), codec).await?;
-        let request_id = request_id(response.metadata());
-        Ok(Answer { request_id, messages: response.into_inner() })
+        let headers = answer_headers(response.metadata());
+        Ok(Answer { headers, messages: response.into_inner() })
     }
 }
 
@@ -79,10 +110,10 @@ async fn single(answer: Result<Answer, Status>) -> Response<Body> {
         let mut answer = answer?;
         let message = answer.messages.message().await?;
         let message = message.ok_or_else(|| Status::internal("a call ended without an answer"))?;
-        Ok::<_, Status>((answer.request_id, json::write(&message)?))
+        Ok::<_, Status>((answer.headers, json::write(&message)?))
     };
     match text.await {
-        Ok((request_id, text)) => respond(StatusCode::OK, request_id, Body::from(text)),
+        Ok((headers, text)) => respond(StatusCode::OK, headers, Body::from(text)),
         Err(status) => refuse(&status),
     }
 }
@@ -98,28 +129,37 @@ async fn stream(answer: Result<Answer, Status>) -> Response<Body> {
     match first.await {
         Ok((answer, Some(first))) => {
             let messages = stream::iter([Ok(first)]).chain(answer.messages);
-            let lines = messages.map(|message| Ok::<_, Infallible>(line(message)));
-            respond(StatusCode::OK, answer.request_id, Body::from_stream(lines))
+            let lines = messages.map(line).scan(false, |over, line| {
+                let more = !std::mem::replace(over, line.is_err());
+                let text = line.unwrap_or_else(|error| error);
+                std::future::ready(more.then_some(Ok::<_, Infallible>(text)))
+            });
+            respond(StatusCode::OK, answer.headers, Body::from_stream(lines))
         }
-        Ok((answer, None)) => respond(StatusCode::OK, answer.request_id, Body::empty()),
+        Ok((answer, None)) => respond(StatusCode::OK, answer.headers, Body::empty()),
         Err(status) => {
-            let (code, request_id) = (json::http_code(status.code()), request_id(status.metadata()));
-            respond(code, request_id, Body::from(line(Err(status))))
+            let (code, headers) = (json::http_code(status.code()), answer_headers(status.metadata()));
+            respond(code, headers, Body::from(error_line(&status)))
         }
     }
 }
 
-fn line(message: Result<DynamicMessage, Status>) -> Vec<u8> {
+/// The line of an answer, or of an error, after which there is none.
+fn line(message: Result<DynamicMessage, Status>) -> Result<Vec<u8>, Vec<u8>> {
     match message.and_then(|message| json::write(&message)) {
-        Ok(text) => [&br#"{"result":"#[..], &text, b"}\n"].concat(),
-        Err(status) => [&br#"{"error":"#[..], &json::write_status(&status), b"}\n"].concat(),
+        Ok(text) => Ok([&br#"{"result":"#[..], &text, b"}\n"].concat()),
+        Err(status) => Err(error_line(&status)),
     }
+}
+
+fn error_line(status: &Status) -> Vec<u8> {
+    [&br#"{"error":"#[..], &json::write_status(status), b"}\n"].concat()
 }
 
 /// The answer to a request that failed.
 pub(super) fn refuse(status: &Status) -> Response<Body> {
     let code = json::http_code(status.code());
-    let mut response = respond(code, request_id(status.metadata()), Body::from(json::write_status(status)));
+    let mut response = respond(code, answer_headers(status.metadata()), Body::from(json::write_status(status)));
     if status.code() == Code::Unauthenticated {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -128,32 +168,25 @@ pub(super) fn refuse(status: &Status) -> Response<Body> {
 
 /// What a service answered, to be read to its end.
 struct Answer {
-    request_id: Option<HeaderValue>,
+    headers: HeaderMap,
     messages: Streaming<DynamicMessage>,
 }
 
 /// What was wrong with a body of several messages. The service only knows that they broke off.
 type Fault = Arc<Mutex<Option<Status>>>;
 
-/// The `fault` in a request, with the details of what the service made of it: an import may have loaded a part.
+/// The `fault` in a request, with what the service knows besides: an import may have loaded a part.
 fn blame(fault: Status, answered: Option<Status>) -> Status {
-    let Some(mut details) = answered.and_then(|status| rpc::Status::decode(status.details()).ok()) else {
-        return fault;
+    let Some(known) = answered.and_then(|status| status.get_details_error_info()) else { return fault };
+    let reason = match fault.code() {
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        _ => "CANCELLED",
     };
-    details.code = fault.code() as i32;
-    details.message = fault.message().to_owned();
-    Status::with_details(fault.code(), fault.message(), details.encode_to_vec().into())
-}
-
-/// The messages of the body. Where there is only one, it must be whole before anything is asked.
-async fn questions(method: &Method, body: Body, fault: &Fault) -> Result<Questions, Status> {
-    let message = method.descriptor.input();
-    if method.descriptor.is_client_streaming() {
-        let fault = Arc::clone(fault);
-        let note = move |status: &Status| *fault.lock() = Some(status.clone());
-        return Ok(body::many(message, body).inspect_err(note).boxed());
-    }
-    Ok(stream::iter([Ok(body::one(message, body).await?)]).boxed())
+    let details = ErrorDetails::with_error_info(reason, known.domain, known.metadata);
+    Status::with_error_details(fault.code(), fault.message(), details)
 }
 
 /// The headers that are meant for the services.
@@ -175,18 +208,22 @@ fn metadata(headers: &HeaderMap) -> MetadataMap {
     MetadataMap::from_headers(passed)
 }
 
-fn request_id(metadata: &MetadataMap) -> Option<HeaderValue> {
-    HeaderValue::try_from(metadata.get(REQUEST_ID.as_str())?.as_bytes()).ok()
+/// The headers of an answer that are meant for the client.
+fn answer_headers(metadata: &MetadataMap) -> HeaderMap {
+    let mut headers = metadata.clone().into_headers();
+    let unwanted = |name: &HeaderName| name != REQUEST_ID && !name.as_str().starts_with(OWN_PREFIX);
+    for name in headers.keys().filter(|name| unwanted(name)).cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// An answer in JSON.
-pub(super) fn respond(code: StatusCode, request_id: Option<HeaderValue>, body: Body) -> Response<Body> {
+pub(super) fn respond(code: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
+    *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(id) = request_id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
     response
 }
 
@@ -215,5 +252,17 @@ mod tests {
             let names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
             assert_eq!(names, Vec::from_iter(expected), "{header}");
         }
+    }
+
+    #[test]
+    fn an_answer_has_our_headers_and_no_others() {
+        let mut metadata = MetadataMap::new();
+        for name in ["x-request-id", "quorate-consistency-raised", "grpc-encoding", "date"] {
+            metadata.insert(name, "value".parse().expect("text"));
+        }
+        let headers = answer_headers(&metadata);
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["quorate-consistency-raised", "x-request-id"]);
     }
 }

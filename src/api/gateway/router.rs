@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tonic::Status;
 use tonic::service::Routes;
 use tonic_health::pb::HealthCheckRequest;
@@ -13,14 +13,15 @@ use tower::Layer as _;
 
 use super::pass::{Gateway, refuse, respond};
 use super::{openapi, routes};
+use crate::api::auth::RequireKey;
 use crate::api::request_id::RequestIdLayer;
 
-/// The gateway to `services`, which are everything that the gRPC front serves, with its keys.
-pub(in crate::api) fn router(services: Routes) -> Router {
+/// The gateway to `services`, which are everything that the gRPC front serves, with its keys; `key` asks for the same ones.
+pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
     let methods = routes::methods();
     let description = openapi::describe(&methods).to_string();
     let health = HealthClient::new(services.clone());
-    let gateway = Gateway::new(RequestIdLayer.layer(services));
+    let gateway = Gateway::new(RequestIdLayer.layer(services), key);
 
     let mut router = Router::new();
     for method in methods {
@@ -31,7 +32,7 @@ pub(in crate::api) fn router(services: Routes) -> Router {
     }
     router
         .route("/healthz", get(async move || answer_health(health).await))
-        .route("/openapi.json", get(async move || respond(StatusCode::OK, None, Body::from(description))))
+        .route("/openapi.json", get(async move || respond(StatusCode::OK, HeaderMap::new(), Body::from(description))))
         .fallback(async || refuse(&Status::not_found("Not Found")))
         .method_not_allowed_fallback(async || refuse(&Status::unimplemented("Method Not Allowed")))
 }
@@ -42,5 +43,5 @@ async fn answer_health(mut health: HealthClient<Routes>) -> Response<Body> {
     let status = answer.map_or(ServingStatus::Unknown, |answer| answer.get_ref().status());
     let code = if status == ServingStatus::Serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = serde_json::json!({ "status": status.as_str_name() }).to_string();
-    respond(code, None, Body::from(text))
+    respond(code, HeaderMap::new(), Body::from(text))
 }

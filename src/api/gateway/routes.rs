@@ -1,15 +1,28 @@
-//! Which path of the gateway is which call: SpiceDB's own paths, each a POST with the request as its body.
+//! Which path of the gateway is which call: SpiceDB's own paths, and ours under `/quorate`, each a POST with the request as
+//! its body.
 
 use http::uri::PathAndQuery;
 use prost_reflect::MethodDescriptor;
 
 use super::json;
 
-/// The package of the calls below.
-const PACKAGE: &str = "authzed.api.v1";
+/// The package of the calls of SpiceDB.
+const AUTHZED: &str = "authzed.api.v1";
+/// The package of our own.
+const QUORATE: &str = "quorate.v1";
 
 /// Path, service, method.
-const ROUTES: [(&str, &str, &str); 27] = [
+type Route = (&'static str, &'static str, &'static str);
+
+/// Calls of [`QUORATE`]. The administration of nodes is not among them.
+const OWN_ROUTES: [Route; 3] = [
+    ("/quorate/v1/contentchangecheck", "ConsistencyService", "ContentChangeCheck"),
+    ("/quorate/v1/floors/get", "ConsistencyService", "GetFloors"),
+    ("/quorate/v1/floors/set", "ConsistencyService", "SetFloors"),
+];
+
+/// Calls of [`AUTHZED`].
+const ROUTES: [Route; 27] = [
     ("/v1/permissions/check", "PermissionsService", "CheckPermission"),
     ("/v1/permissions/checkbulk", "PermissionsService", "CheckBulkPermissions"),
     ("/v1/permissions/expand", "PermissionsService", "ExpandPermissionTree"),
@@ -53,10 +66,10 @@ pub(super) struct Method {
     pub(super) descriptor: MethodDescriptor,
 }
 
-/// All of them, in the order of the table.
+/// All of them, in the order of the tables.
 pub(super) fn methods() -> Vec<Method> {
-    let method = |(path, service, name)| {
-        let full_name = format!("{PACKAGE}.{service}");
+    let method = |(package, (path, service, name)): (&str, Route)| {
+        let full_name = format!("{package}.{service}");
         let found =
             json::pool().get_service_by_name(&full_name).and_then(|all| all.methods().find(|m| m.name() == name));
         Method {
@@ -65,7 +78,8 @@ pub(super) fn methods() -> Vec<Method> {
             descriptor: found.expect("the table names calls that the protocol has; a test holds it to that"),
         }
     };
-    ROUTES.into_iter().map(method).collect()
+    let own = OWN_ROUTES.into_iter().map(|route| (QUORATE, route));
+    ROUTES.into_iter().map(|route| (AUTHZED, route)).chain(own).map(method).collect()
 }
 
 #[cfg(test)]
@@ -75,11 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_of_the_protocol_has_one_path() {
-        let paths: BTreeSet<&str> = ROUTES.iter().map(|(path, _, _)| *path).collect();
-        assert_eq!(paths.len(), ROUTES.len(), "no path twice");
+    fn every_call_of_the_protocols_has_one_path() {
+        let paths: BTreeSet<&str> = ROUTES.iter().chain(&OWN_ROUTES).map(|(path, _, _)| *path).collect();
+        assert_eq!(paths.len(), ROUTES.len() + OWN_ROUTES.len(), "no path twice");
         let served: BTreeSet<String> = methods().into_iter().map(|m| m.descriptor.full_name().to_owned()).collect();
-        let services = json::pool().services().filter(|service| service.parent_file().package_name() == PACKAGE);
+        let services = json::pool().services().filter(|service| {
+            service.parent_file().package_name() == AUTHZED || service.full_name() == "quorate.v1.ConsistencyService"
+        });
         let all: BTreeSet<String> =
             services.flat_map(|s| s.methods().map(|m| m.full_name().to_owned()).collect::<Vec<_>>()).collect();
         assert_eq!(served, all);

@@ -1,6 +1,8 @@
 //! Requests through the whole of the gateway, and the services behind it, on a node in memory.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,11 +12,12 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceExt as _;
 
+use crate::api::auth::RequireKey;
 use crate::api::server::{ApiServices, routes};
 use crate::api::tests::{KEY, TestAdmin};
-use crate::model::limits;
+use crate::model::{TimestampMs, Tuple, limits};
 use crate::security::Keyring;
-use crate::service::testing::{SCHEMA, TestNode};
+use crate::service::testing::{SCHEMA, TestNode, key};
 
 /// What came back.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ impl Answer {
 }
 
 struct Site {
-    _node: Arc<TestNode>,
+    node: Arc<TestNode>,
     router: Router,
     reporter: HealthReporter,
 }
@@ -47,8 +50,9 @@ impl Site {
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
         let reporter = HealthReporter::new();
-        let router = super::router(routes(api, keyring, reporter.clone()).expect("the descriptors are usable"));
-        let site = Self { _node: node, router, reporter };
+        let key = RequireKey::new(keyring);
+        let services = routes(api, key.clone(), reporter.clone()).expect("the descriptors are usable");
+        let site = Self { node, router: super::router(services, key), reporter };
         let written = site.post("/v1/schema/write", &json!({ "schema": SCHEMA }).to_string()).await;
         assert_eq!(written.code, StatusCode::OK, "{written:?}");
         for document in ["a", "b"] {
@@ -155,7 +159,7 @@ async fn keys_and_sizes_count_as_on_the_other_side() {
 #[tokio::test]
 async fn what_is_no_request_is_refused() {
     let site = Site::start().await;
-    for body in ["{", "[]", r#"{"permision":"view"}"#, "{}{}"] {
+    for body in ["{", "[]", r#"{"permision":"view"}"#, "{}{}", r#"{"permission":"a","permission":"b"}"#] {
         let answer = site.post("/v1/permissions/check", body).await;
         assert_eq!((answer.code, &answer.json()["code"]), (StatusCode::BAD_REQUEST, &json!(3)), "{body}");
     }
@@ -163,6 +167,58 @@ async fn what_is_no_request_is_refused() {
     assert_eq!((answer.code, &answer.json()["code"]), (StatusCode::NOT_FOUND, &json!(5)));
     let answer = site.send(Method::GET, "/v1/permissions/check", &[], Body::empty()).await;
     assert_eq!((answer.code, &answer.json()["code"]), (StatusCode::NOT_IMPLEMENTED, &json!(12)));
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_whoever_has_no_key() {
+    let site = Site::start().await;
+    for path in ["/v1/permissions/check", "/v1/relationships/importbulk"] {
+        for (headers, code) in
+            [(&[][..], StatusCode::UNAUTHORIZED), (&[("authorization", "Bearer wrong")][..], StatusCode::FORBIDDEN)]
+        {
+            let unread = futures::stream::poll_fn(|_| -> Poll<Option<Result<Vec<u8>, Infallible>>> {
+                panic!("the body is read");
+            });
+            let answer = site.send(Method::POST, path, headers, Body::from_stream(unread)).await;
+            assert_eq!(answer.code, code, "{path}");
+            assert!(answer.headers.contains_key("x-request-id"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_services_cannot_decode_is_the_callers_fault() {
+    let site = Site::start().await;
+    for levels in 25..45 {
+        let mut request: Value = serde_json::from_str(&check("view")).expect("JSON");
+        request["context"] = (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+        let answer = site.post("/v1/permissions/check", &request.to_string()).await;
+        assert!([StatusCode::OK, StatusCode::BAD_REQUEST].contains(&answer.code), "{levels}: {answer:?}");
+        assert!(answer.text.len() < 500, "{levels}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_breaks_off_says_why_and_how_much_is_in() {
+    let site = Site::start().await;
+    let one = json!({ "relationships": [relationship("new")] }).to_string();
+    let answer = site.post("/v1/relationships/importbulk", &format!("{one}{{\"relationships\":")).await;
+    assert_eq!((answer.code, &answer.json()["code"]), (StatusCode::BAD_REQUEST, &json!(3)));
+    let details = &answer.json()["details"][0];
+    assert_eq!(details["reason"], "INVALID_ARGUMENT");
+    assert_eq!(details["metadata"]["relationships_loaded"], "0");
+}
+
+#[tokio::test]
+async fn an_error_is_the_last_line() {
+    let site = Site::start().await;
+    let mut beyond = Tuple::unqualified(key("document:aa#viewer@user:b"));
+    beyond.qualifiers.expires_at = Some(TimestampMs(u64::MAX / 2)); // JSON has no such time.
+    site.node.put(beyond);
+    let read = r#"{"consistency":{"fullyConsistent":true},"relationshipFilter":{"resourceType":"document"}}"#;
+    let lines = site.post("/v1/relationships/read", read).await.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0]["result"].is_object() && lines[1]["error"].is_object(), "{lines:?}");
 }
 
 #[tokio::test]

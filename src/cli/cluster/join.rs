@@ -1,4 +1,4 @@
-//! `quorate cluster join`: watched until the node has a vote.
+//! `quorate cluster join`: watched until the node has a vote, or has caught up as a learner.
 
 use std::time::Duration;
 
@@ -8,15 +8,16 @@ use crate::cli::call_error::CallError;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{print_line, progress};
-use crate::wire::quorate::v1::JoinRequest;
 use crate::wire::quorate::v1::join_progress::Stage;
+use crate::wire::quorate::v1::{JoinProgress, JoinRequest};
 
 const EXAMPLES: &str = "\
 Examples:
   quorate cluster join --endpoint node-4:50051 --peer node-1:50151 --peer node-2:50151
+  quorate cluster join --endpoint node-5:50051 --peer node-1:50151 --learner    reads only, no vote
 
 --endpoint is the new node; --peer is the peer address of a node that is a member already.
-A join that was interrupted goes on when the command is repeated.";
+A join that was interrupted goes on when the command is repeated. A learner gets its vote when it is repeated without --learner.";
 
 /// A node may have to fetch a large snapshot first.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -27,12 +28,15 @@ pub(super) struct JoinArgs {
     /// Peer address of a member; repeat it to name several
     #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',')]
     peer: Vec<String>,
+    /// The node stays a learner: it has everything and serves every read, and has no vote
+    #[arg(long)]
+    learner: bool,
 }
 
 pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<Exit, Failure> {
     connection.require_one_endpoint()?;
     let cluster = connection.open(TIMEOUT)?;
-    let request = JoinRequest { peers: args.peer };
+    let request = JoinRequest { peers: args.peer, learner: args.learner };
     let mut stream = cluster
         .read(|node| {
             let request = request.clone();
@@ -50,16 +54,29 @@ pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<E
             )),
             Stage::Voter => {
                 bar.finish_and_clear();
-                if connection.json {
-                    print_line(json!({ "node_id": step.node_id, "applied_index": step.applied_index }))?;
-                } else {
-                    print_line(format_args!("node {} is a member with a vote", step.node_id))?;
-                }
-                return Ok(Exit::Done);
+                return done(connection, &step, "is a member with a vote");
+            }
+            Stage::Learner => {
+                bar.finish_and_clear();
+                return done(connection, &step, "is a member and stays a learner, without a vote");
             }
         }
     }
     bar.finish_and_clear();
-    Err(Failure::new("the node stopped reporting before it had a vote")
+    Err(Failure::new("the node stopped reporting before it had joined")
         .hint("repeat the command: it goes on where it was"))
+}
+
+fn done(connection: &ConnectionArgs, step: &JoinProgress, what: &str) -> Result<Exit, Failure> {
+    let node_id = step.node_id;
+    if connection.json {
+        print_line(json!({
+            "node_id": node_id,
+            "applied_index": step.applied_index,
+            "voter": step.stage() == Stage::Voter,
+        }))?;
+    } else {
+        print_line(format_args!("node {node_id} {what}"))?;
+    }
+    Ok(Exit::Done)
 }

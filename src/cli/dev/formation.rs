@@ -99,7 +99,7 @@ async fn mention_lost_member(settled: &NodePlace, place: &NodePlace, key: &str) 
 async fn join(place: &NodePlace, peers: &[String], key: &str) -> Result<(), Failure> {
     let number = place.number;
     let node = connect(place, key, JOIN_PATIENCE)?;
-    let request = JoinRequest { peers: peers.to_vec() };
+    let request = JoinRequest { peers: peers.to_vec(), learner: false };
     let mut stream = node
         .read(|node| {
             let request = request.clone();

@@ -21,7 +21,7 @@ use folder::Folder;
 use process::{Exited, NodeProcess};
 
 use super::failure::{Exit, Failure};
-use super::output::print_line;
+use super::output::{note, print_line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,7 +167,7 @@ impl Nodes {
             Some(place) => (place.log.display().to_string(), process::tail(&place.log)),
             None => (String::new(), String::new()),
         };
-        eprintln!("--- the last lines of {log}:\n{tail}---");
+        note(format_args!("--- the last lines of {log}:\n{tail}---"));
         format!("node {} ended by itself ({}); its log is {log}", exited.number, describe_exit(exited.status.as_ref()))
     }
 
@@ -181,9 +181,9 @@ impl Nodes {
             };
             let Some(exited) = exited else { break };
             left -= 1;
-            eprintln!("{}", self.describe(&exited));
+            note(self.describe(&exited));
             if left > 0 {
-                eprintln!("the other nodes go on; Ctrl-C and `quorate dev` bring it back, with its data");
+                note("the other nodes go on; Ctrl-C and `quorate dev` bring it back, with its data");
             }
         }
         Err(Failure::new("all nodes ended by themselves"))

@@ -20,8 +20,10 @@ const CALL: Duration = Duration::from_secs(20);
 /// What the example's check asks for.
 const PERMISSION: &str = "view";
 
-/// Loads the example where there is no schema yet, and shows a write and a check. Says whether the example is there; where
-/// it is not, the data is someone's own, and nothing is written to it.
+/// Loads the example where there is no schema yet, and then shows a write and a check. Says whether the example is there.
+///
+/// Where there is a schema, the data is someone's own, the example's included: what was revoked stays revoked, so nothing is
+/// written, and nothing is expected of it.
 pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> Result<bool, Failure> {
     let (Some(first), Some(last)) = (places.first(), places.last()) else {
         return Ok(false);
@@ -32,7 +34,10 @@ pub(super) async fn walk(places: &[NodePlace], key: &str, no_example: bool) -> R
     let node = connect(first, key)?;
     match schema(&node).await? {
         None => load_example(&node).await?,
-        Some(text) if is_example(&text) => print_line("The example is there already, and all data with it")?,
+        Some(text) if is_example(&text) => {
+            print_line("The example's schema is there already; the relationships are left as they are")?;
+            return Ok(true);
+        }
         Some(_) => {
             print_line("There is a schema of your own; the example is left out")?;
             return Ok(false);

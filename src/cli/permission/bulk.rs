@@ -11,7 +11,7 @@ use crate::cli::connection::{Connection, ConnectionArgs};
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::lines::{self, Batch, Batches, Repeats};
-use crate::cli::output::{Output, progress};
+use crate::cli::output::{Output, note, progress};
 use crate::cli::reference::{object_to_wire, subject_to_wire};
 use crate::model::{Decision, TupleKey};
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as Answer;
@@ -94,9 +94,9 @@ pub(super) async fn run(connection: &ConnectionArgs, args: BulkArgs) -> Result<E
     bar.finish_and_clear();
     output.flush()?;
     let Count { allowed, denied, conditional, failed } = count;
-    eprintln!(
+    note(format_args!(
         "{allowed} allowed, {denied} denied, {conditional} conditional, {failed} without an answer; zookie: {zookie}"
-    );
+    ));
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: LookupResourcesArgs) 
         .await?;
     let mut output = Output::new();
     let mut left = args.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    while left > 0 && !output.is_abandoned() {
         let Some(found) = stream.message().await.map_err(CallError::in_stream)? else {
             break;
         };

@@ -2,17 +2,18 @@
 //!
 //! Memory is bounded: a thread reads and parses, a short queue holds what waits, and batches are taken from it only as
 //! earlier ones come back. Answers are looked at in the order of the file, so that "everything up to line N is in" is
-//! true at every moment, and an interrupted import can go on with `--skip N`.
+//! true at every moment, and an interrupted import can go on with `--skip N`. Of lines about the same relationship the last
+//! one counts.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::retry;
+use super::retry::{self, Sent};
 use super::summary::Summary;
+use super::window::{Answer, Window};
 use super::write::write_request;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::failure::{Exit, Failure};
@@ -30,8 +31,9 @@ Examples:
 One relationship a line: document:readme#viewer@user:emil
 or with limits: document:readme#viewer@user:emil[weekday:{\"zone\":\"UTC\"}][expiration:2030-01-01T00:00:00Z]
 Blank lines and lines that begin with // or # are skipped. A batch is written whole or not at all; the file as a
-whole is not one transaction. Importing a file again changes nothing.
-A batch whose outcome is unknown is sent again, which brings back what somebody deleted in between.";
+whole is not one transaction. Of lines about the same relationship the last one counts. To import a file again does no
+harm: it ends the same, and brings back what was deleted since.
+A batch whose outcome is unknown is sent again under the same idempotency key, and takes effect once.";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -57,26 +59,20 @@ pub(super) async fn run(connection: &ConnectionArgs, args: ImportArgs) -> Result
     let batches = Batches::new(input, usize::from(args.batch), Repeats::Drop, args.skip);
     let in_flight = usize::from(args.in_flight);
     let cluster = &cluster;
-    let mut answers = read_ahead(batches, in_flight)
-        .map(|batch| async move {
-            let batch = batch.map_err(Stop::Line)?;
-            let request = write_request(&batch.items, Operation::Touch);
-            match retry::send(cluster, request).await {
-                Ok(sent) => Ok((batch, sent)),
-                Err(failure) => Err(Stop::Batch(batch, failure)),
-            }
-        })
-        .buffered(in_flight);
+    let mut window = Window::new(read_ahead(batches, in_flight), in_flight, |batch| async move {
+        let sent = retry::send(cluster, write_request(&batch.items, Operation::Touch)).await;
+        (batch, sent)
+    });
 
     let started = Instant::now();
     let mut summary = Summary::new(args.skip);
     let bar = progress(size);
-    while let Some(answer) = answers.next().await {
-        let (batch, sent) = match answer {
+    while let Some(answer) = window.next().await {
+        let (batch, sent) = match answer.map_err(Stop::Line).and_then(Stop::unless_sent) {
             Ok(done) => done,
             Err(stop) => {
                 bar.finish_and_clear();
-                return Err(stop.explain(&summary));
+                return Err(stop.explain(args.skip, &summary));
             }
         };
         bar.set_position(batch.bytes);
@@ -103,16 +99,28 @@ enum Stop {
 }
 
 impl Stop {
-    fn explain(self, summary: &Summary) -> Failure {
-        let done = summary.last_line();
-        let hint =
-            format!("everything up to line {done} is in; to go on from there, repeat the command with --skip {done}");
-        match self {
-            Self::Line(error) => Failure::usage(error.to_string()).hint(hint),
-            Self::Batch(batch, failure) => {
-                failure.at(format_args!("lines {} to {}", batch.first_line, batch.last_line)).hint(hint)
-            }
+    fn unless_sent((batch, sent): Answer<Sent, Failure>) -> Result<(Batch<Tuple>, Sent), Self> {
+        match sent {
+            Ok(sent) => Ok((batch, sent)),
+            Err(failure) => Err(Self::Batch(batch, failure)),
         }
+    }
+
+    /// What to tell after the first `skipped` lines were left out, and `summary` of what followed is in.
+    fn explain(self, skipped: u64, summary: &Summary) -> Failure {
+        let done = summary.last_line();
+        let failure = match self {
+            Self::Line(error) => Failure::usage(error.to_string()),
+            Self::Batch(batch, failure) => {
+                failure.at(format_args!("lines {} to {}", batch.first_line, batch.last_line))
+            }
+        };
+        if done == skipped {
+            return failure;
+        }
+        failure.hint(format!(
+            "everything up to line {done} is in; to go on from there, repeat the command with --skip {done}"
+        ))
     }
 }
 

@@ -4,6 +4,7 @@ mod import;
 mod read;
 mod retry;
 mod summary;
+mod window;
 mod write;
 
 use clap::Subcommand;
@@ -44,7 +45,7 @@ pub(super) async fn run(args: RelationshipArgs) -> Result<Exit, Failure> {
     match args.command {
         RelationshipCommand::Create(write) => write::run(connection, write, Operation::Create).await,
         RelationshipCommand::Touch(write) => write::run(connection, write, Operation::Touch).await,
-        RelationshipCommand::Delete(write) => write::run(connection, write, Operation::Delete).await,
+        RelationshipCommand::Delete(write) => write::delete(connection, write).await,
         RelationshipCommand::Read(read) => read::run(connection, read).await,
         RelationshipCommand::Import(import) => import::run(connection, import).await,
     }

@@ -10,7 +10,7 @@ use crate::cli::call_error::CallError;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::consistency::ConsistencyArgs;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{Output, is_terminal, table};
+use crate::cli::output::{Output, is_terminal, note, table};
 use crate::cli::reference::Shown;
 use crate::model::limits;
 use crate::wire::authzed::v1::subject_filter::RelationFilter;
@@ -22,8 +22,10 @@ Examples:
   quorate relationship read --resource-type document --resource-id readme --relation viewer --json
   quorate relationship read --subject-type user --subject-id emil --consistency full
   quorate relationship read --resource-type document > documents.txt
+  quorate relationship read --resource-type folder --consistency exact --zookie GhUKEzE3 > folders.txt
 
-On a terminal a short list is a table. Elsewhere there is one relationship a line, as `import` reads it.";
+On a terminal a short list is a table. Elsewhere there is one relationship a line, as `import` reads it. A list is of one
+state, whose zookie is told on standard error; with `exact` another list can be of the same state.";
 
 /// A listing can be long; the deadline is for all of it.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -106,14 +108,19 @@ pub(super) async fn run(connection: &ConnectionArgs, args: ReadArgs) -> Result<E
         .await?;
     let mut listing = Listing::new(connection.json);
     let mut left = args.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    let mut zookie = None;
+    while left > 0 && !listing.output.is_abandoned() {
         let Some(item) = stream.message().await.map_err(CallError::in_stream)? else {
             break;
         };
+        zookie = zookie.or(item.read_at);
         listing.add(Shown::of(item.relationship.unwrap_or_default()))?;
         left -= 1;
     }
     listing.finish()?;
+    if let Some(zookie) = zookie {
+        note(format_args!("zookie: {}", zookie.token));
+    }
     Ok(Exit::Done)
 }
 

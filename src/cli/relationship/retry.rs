@@ -1,12 +1,13 @@
 //! One batch of an import, sent until it is in or there is no more hope.
 //!
-//! A TOUCH can be repeated whatever became of it: the second has nothing left to do. So even a batch whose outcome is not
-//! known is simply sent again.
+//! A batch has a key of its own, under which it takes effect once. So even one whose outcome is not known is simply sent again,
+//! and brings nothing back that somebody deleted in between.
 
 use std::time::{Duration, Instant};
 
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
+use crate::cli::write_key::WriteKey;
 use crate::wire::authzed::v1::{WriteRelationshipsRequest, ZedToken};
 
 /// With the pauses below: long enough for an election and a restart, not for ever.
@@ -24,13 +25,14 @@ pub(super) struct Sent {
     pub(super) retries: u32,
 }
 
-/// Sends `request`, which must hold touches only.
+/// Sends `request` under a new key.
 pub(super) async fn send(cluster: &Connection, request: WriteRelationshipsRequest) -> Result<Sent, Failure> {
     let started = Instant::now();
+    let key = WriteKey::random();
     let mut retries = 0;
     loop {
         let attempt = cluster
-            .write(|node| {
+            .write_once(&key, |node| {
                 let request = request.clone();
                 async move { node.permissions().write_relationships(request).await }
             })

@@ -5,11 +5,8 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::wire::authzed::v1::reflection_schema_diff::Diff;
-use crate::wire::authzed::v1::reflection_type_reference::Typeref;
-use crate::wire::authzed::v1::{
-    ReflectionCaveatParameter, ReflectionRelation, ReflectionRelationSubjectTypeChange, ReflectionSchemaDiff,
-    ReflectionTypeReference,
-};
+use crate::wire::authzed::v1::{ReflectionCaveatParameter, ReflectionRelation, ReflectionRelationSubjectTypeChange};
+use crate::wire::quorate::v1::PlannedChange;
 
 /// What happens to what: `+ relation document#viewer`.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,19 +23,20 @@ pub(super) struct Change {
 
 impl Change {
     /// What a node told; `None` where it told of a kind of change that this version does not know.
-    pub(super) fn of(change: &ReflectionSchemaDiff) -> Option<Self> {
+    pub(super) fn of(planned: &PlannedChange) -> Option<Self> {
         const COMMENT: &str = "the comment";
         const EXPRESSION: &str = "the expression";
         let new = |sign, kind, name: String, detail: &str| Self { sign, kind, name, detail: detail.to_owned() };
-        Some(match change.diff.as_ref()? {
+        let subject_type = &planned.subject_type;
+        Some(match planned.change.as_ref()?.diff.as_ref()? {
             Diff::DefinitionAdded(it) => new('+', "definition", it.name.clone(), ""),
             Diff::DefinitionRemoved(it) => new('-', "definition", it.name.clone(), ""),
             Diff::DefinitionDocCommentChanged(it) => new('~', "definition", it.name.clone(), COMMENT),
             Diff::RelationAdded(it) => new('+', "relation", relation(it), ""),
             Diff::RelationRemoved(it) => new('-', "relation", relation(it), ""),
             Diff::RelationDocCommentChanged(it) => new('~', "relation", relation(it), COMMENT),
-            Diff::RelationSubjectTypeAdded(it) => new('+', "subject type", changed_relation(it), &subject_type(it)),
-            Diff::RelationSubjectTypeRemoved(it) => new('-', "subject type", changed_relation(it), &subject_type(it)),
+            Diff::RelationSubjectTypeAdded(it) => new('+', "subject type", changed_relation(it), subject_type),
+            Diff::RelationSubjectTypeRemoved(it) => new('-', "subject type", changed_relation(it), subject_type),
             Diff::PermissionAdded(it) => new('+', "permission", member(&it.parent_definition_name, &it.name), ""),
             Diff::PermissionRemoved(it) => new('-', "permission", member(&it.parent_definition_name, &it.name), ""),
             Diff::PermissionDocCommentChanged(it) => {
@@ -90,25 +88,6 @@ fn changed_relation(it: &ReflectionRelationSubjectTypeChange) -> String {
     it.relation.as_ref().map(relation).unwrap_or_default()
 }
 
-/// The message has no place for expiration, so a change of that alone looks like one of nothing.
-fn subject_type(it: &ReflectionRelationSubjectTypeChange) -> String {
-    let Some(ReflectionTypeReference { subject_definition_name, optional_caveat_name, typeref }) =
-        &it.changed_subject_type
-    else {
-        return String::new();
-    };
-    let mut text = match typeref {
-        Some(Typeref::OptionalRelationName(relation)) => member(subject_definition_name, relation),
-        Some(Typeref::IsPublicWildcard(_)) => format!("{subject_definition_name}:*"),
-        Some(Typeref::IsTerminalSubject(_)) | None => subject_definition_name.clone(),
-    };
-    if !optional_caveat_name.is_empty() {
-        text.push_str(" with ");
-        text.push_str(optional_caveat_name);
-    }
-    text
-}
-
 fn parameter(it: &ReflectionCaveatParameter) -> String {
     format!("{}.{}", it.parent_caveat_name, it.name)
 }
@@ -116,7 +95,7 @@ fn parameter(it: &ReflectionCaveatParameter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::authzed::v1::{ReflectionCaveatParameterTypeChange, ReflectionDefinition};
+    use crate::wire::authzed::v1::{ReflectionCaveatParameterTypeChange, ReflectionDefinition, ReflectionSchemaDiff};
 
     #[test]
     fn a_change_is_one_line() {
@@ -125,45 +104,35 @@ mod tests {
             parent_definition_name: "doc".to_owned(),
             ..Default::default()
         };
-        let changed = |typeref, caveat: &str| ReflectionRelationSubjectTypeChange {
-            relation: Some(relation.clone()),
-            changed_subject_type: Some(ReflectionTypeReference {
-                subject_definition_name: "user".to_owned(),
-                optional_caveat_name: caveat.to_owned(),
-                typeref: Some(typeref),
-            }),
-        };
+        let changed =
+            || ReflectionRelationSubjectTypeChange { relation: Some(relation.clone()), changed_subject_type: None };
         let parameter = ReflectionCaveatParameter {
             name: "num".to_owned(),
             r#type: "uint".to_owned(),
             parent_caveat_name: "odd".to_owned(),
         };
+        let added = Diff::DefinitionAdded(ReflectionDefinition { name: "doc".to_owned(), ..Default::default() });
+        let retyped = Diff::CaveatParameterTypeChanged(ReflectionCaveatParameterTypeChange {
+            parameter: Some(parameter),
+            previous_type: "int".to_owned(),
+        });
         let cases = [
+            (added, "", "+ definition doc"),
+            (Diff::RelationDocCommentChanged(relation.clone()), "", "~ relation doc#own: the comment"),
+            (Diff::RelationSubjectTypeAdded(changed()), "user:* with odd", "+ subject type doc#own: user:* with odd"),
             (
-                Diff::DefinitionAdded(ReflectionDefinition { name: "doc".to_owned(), ..Default::default() }),
-                "+ definition doc",
+                Diff::RelationSubjectTypeRemoved(changed()),
+                "user with expiration",
+                "- subject type doc#own: user with expiration",
             ),
-            (Diff::RelationDocCommentChanged(relation.clone()), "~ relation doc#own: the comment"),
-            (
-                Diff::RelationSubjectTypeAdded(changed(Typeref::IsPublicWildcard(true), "odd")),
-                "+ subject type doc#own: user:* with odd",
-            ),
-            (
-                Diff::RelationSubjectTypeRemoved(changed(Typeref::OptionalRelationName("all".to_owned()), "")),
-                "- subject type doc#own: user#all",
-            ),
-            (
-                Diff::CaveatParameterTypeChanged(ReflectionCaveatParameterTypeChange {
-                    parameter: Some(parameter),
-                    previous_type: "int".to_owned(),
-                }),
-                "~ caveat parameter odd.num: int → uint",
-            ),
+            (retyped, "", "~ caveat parameter odd.num: int → uint"),
         ];
-        for (diff, expected) in cases {
-            let change = Change::of(&ReflectionSchemaDiff { diff: Some(diff) }).expect("known");
-            assert_eq!(change.to_string(), expected);
+        for (diff, subject_type, expected) in cases {
+            let change = Some(ReflectionSchemaDiff { diff: Some(diff) });
+            let planned = PlannedChange { change, subject_type: subject_type.to_owned() };
+            assert_eq!(Change::of(&planned).expect("known").to_string(), expected);
         }
-        assert_eq!(Change::of(&ReflectionSchemaDiff { diff: None }), None);
+        let unknown = Some(ReflectionSchemaDiff { diff: None });
+        assert_eq!(Change::of(&PlannedChange { change: unknown, subject_type: String::new() }), None);
     }
 }

@@ -9,6 +9,8 @@ mod write;
 
 use clap::Subcommand;
 
+pub(super) use source::{Source, load_below};
+
 use super::connection::ConnectionArgs;
 use super::failure::{Exit, Failure};
 

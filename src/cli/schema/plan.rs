@@ -26,12 +26,18 @@ pub(super) async fn ask(connection: &ConnectionArgs, source: &Source) -> Result<
 }
 
 impl Plan {
-    /// Why the schema cannot be written as things are; `None` where nothing is known to stand in the way.
-    pub(super) fn refusal(&self) -> Option<String> {
-        match self.0.obstacles.len() {
-            0 => None,
-            1 => Some("the schema cannot be written: something stands in the way".to_owned()),
-            count => Some(format!("the schema cannot be written: {count} things stand in the way")),
+    /// Why the schema cannot be written as things are, or may not be; `None` where everything was looked at and nothing
+    /// stands in the way.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        const MORE: &str = "it is not known whether the schema can be written: there is more data than was looked at";
+        let PlanSchemaResponse { obstacles, incomplete, .. } = &self.0;
+        match (obstacles.len(), incomplete) {
+            (0, false) => None,
+            (0, true) => {
+                Some(Failure::new(MORE).hint("writing it looks at all of it, and refuses what stands in the way"))
+            }
+            (1, _) => Some(Failure::new("the schema cannot be written: something stands in the way")),
+            (count, _) => Some(Failure::new(format!("the schema cannot be written: {count} things stand in the way"))),
         }
     }
 
@@ -91,6 +97,7 @@ fn obstacle_lines(obstacle: &SchemaObstacle, incomplete: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::failure::Exit;
 
     #[test]
     fn an_obstacle_says_how_much_stands_in_the_way() {
@@ -103,5 +110,23 @@ mod tests {
         assert_eq!(obstacle_lines(&obstacle(1, &["a"]), false), ["in the way: why", "  a"]);
         assert_eq!(obstacle_lines(&obstacle(5, &["a", "b"]), false), ["in the way: why", "  a", "  b", "  and 3 more"]);
         assert_eq!(obstacle_lines(&obstacle(5, &["a"]), true)[2], "  and 4 more, at least");
+    }
+
+    #[test]
+    fn only_a_plan_of_everything_without_obstacles_is_a_success() {
+        let obstacle = || SchemaObstacle { reason: "why".to_owned(), ..SchemaObstacle::default() };
+        for (obstacles, incomplete, expected) in [
+            (vec![], false, None),
+            (vec![], true, Some("it is not known")),
+            (vec![obstacle()], false, Some("something stands in the way")),
+            (vec![obstacle(), obstacle()], true, Some("2 things")),
+        ] {
+            let plan = Plan(PlanSchemaResponse { obstacles, incomplete, ..PlanSchemaResponse::default() });
+            let refusal = plan.refusal();
+            assert_eq!(refusal.is_some(), expected.is_some(), "{refusal:?}");
+            if let (Some(failure), Some(expected)) = (refusal, expected) {
+                assert!(failure.message().contains(expected) && failure.exit() == Exit::Failed, "{failure:?}");
+            }
+        }
     }
 }

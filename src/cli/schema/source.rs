@@ -1,26 +1,31 @@
 //! Where a schema comes from: a file with what it imports, or standard input.
 
 use std::io::Read;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use crate::cli::failure::Failure;
-use crate::cli::lines;
+use crate::cli::{lines, text_file};
 use crate::model::limits;
 use crate::schema::spicedb::{self, Imported};
 
 /// A schema as one text, and where its parts come from.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) text: String,
+pub(in crate::cli) struct Source {
+    pub(in crate::cli) text: String,
     /// Only where there were imports: without any, places in the text are places in the file.
     imported: Option<Imported>,
 }
 
 impl Source {
+    /// The file, from the folder of the first one, and the line in it that became `line` of the text. `None` without imports.
+    pub(in crate::cli) fn origin_of(&self, line: usize) -> Option<(&str, usize)> {
+        self.imported.as_ref()?.origin_of(line)
+    }
+
     /// `failure` of a call about the schema, with the file to blame where the text was made of several.
     pub(super) fn locate(&self, failure: Failure) -> Failure {
-        let (Some(imported), Err(error)) = (&self.imported, spicedb::parse(&self.text)) else { return failure };
-        match imported.origin_of(error.start.line) {
+        let Err(error) = spicedb::parse(&self.text) else { return failure };
+        match self.origin_of(error.start.line) {
             Some((file, line)) => failure.hint(format!("that is in {file}, at line {line}")),
             None => failure,
         }
@@ -30,38 +35,36 @@ impl Source {
 /// Reads `file`, and what it imports from its folder; `-` is standard input, which can import nothing.
 pub(super) fn load(file: &Path) -> Result<Source, Failure> {
     let text = read(file)?;
-    // Cheap and safe to ask: a text that is no schema gets its error from the server, as all do.
-    let imports = text.contains("import");
-    if file == Path::new("-") || !imports {
+    if file == Path::new("-") {
+        return Ok(Source { text, imported: None });
+    }
+    with_imports(file, text).map_err(Failure::new)
+}
+
+/// The same for a file that another one in `folder` names, and that must be below it.
+pub(in crate::cli) fn load_below(folder: &Path, path: &str) -> Result<Source, String> {
+    let text = text_file::read_below(folder, path, limits::SCHEMA_BYTES)?;
+    with_imports(&folder.join(path), text)
+}
+
+fn with_imports(file: &Path, text: String) -> Result<Source, String> {
+    // Cheap and safe to ask: a text that is no schema gets its error from whoever judges it, as all do.
+    if !text.contains("import") {
         return Ok(Source { text, imported: None });
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = file.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::usage(format!("{} is not a name for a schema", file.display())))?;
+    let name = name.ok_or_else(|| format!("{} is not a name for a schema", file.display()))?;
     let mut first = Some(text);
     let mut open = |path: &str| match first.take() {
         Some(text) => Ok(text),
-        None => read_below(folder, path),
+        None => text_file::read_below(folder, path, limits::SCHEMA_BYTES),
     };
-    let imported = spicedb::compile_imports(name, &mut open).map_err(|error| Failure::new(error.to_string()))?;
+    let imported = spicedb::compile_imports(name, &mut open).map_err(|error| error.to_string())?;
     if imported.text.len() > limits::SCHEMA_BYTES {
-        return Err(Failure::usage("the schema with its imports is larger than a schema may be (4 MiB)"));
+        return Err("the schema with its imports is larger than a schema may be (4 MiB)".to_owned());
     }
     Ok(Source { text: imported.text.clone(), imported: Some(imported) })
-}
-
-/// A file that is below `folder` also when links are followed.
-fn read_below(folder: &Path, path: &str) -> Result<String, String> {
-    let relative = Path::new(path);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err("it is not below the folder of the schema".to_owned());
-    }
-    let root = folder.canonicalize().map_err(|error| error.to_string())?;
-    let file = root.join(relative).canonicalize().map_err(|error| error.to_string())?;
-    if !file.starts_with(&root) {
-        return Err("it is a link that leads out of the folder of the schema".to_owned());
-    }
-    read(&file).map_err(|failure| failure.message().to_owned())
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

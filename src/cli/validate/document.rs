@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::yaml::{self, Node, Text};
 use crate::caveat::Context;
 use crate::cli::reference::{parse_object_relation, parse_tuple};
+use crate::cli::schema::Source;
 use crate::engine::CheckItem;
 use crate::model::Tuple;
 use crate::service::Place;
@@ -17,8 +18,8 @@ pub(super) struct Document {
     pub(super) schema: Text,
     /// Where the schema is instead.
     pub(super) schema_file: Option<Text>,
-    /// The file that the schema was read from, if not this one.
-    pub(super) schema_path: Option<PathBuf>,
+    /// The file that the schema was read from, if not this one, and what was in it.
+    pub(super) schema_source: Option<(PathBuf, Source)>,
     pub(super) tuples: Vec<(usize, Tuple)>,
     pub(super) assertions: Vec<Assertion>,
     pub(super) expectations: Vec<Expectation>,

@@ -35,10 +35,14 @@ fn unusable(document: &Document, error: SandboxError) -> Problem {
     match error {
         SandboxError::Schema(error) => {
             let message = format!("schema, column {}: {}", error.start.column, error.message);
-            match &document.schema_path {
-                None => Problem::at_line(document.schema.line + error.start.line - 1, message),
-                Some(path) => Problem::whole(format!("{}:{}: {message}", path.display(), error.start.line)),
-            }
+            let Some((path, source)) = &document.schema_source else {
+                return Problem::at_line(document.schema.line + error.start.line - 1, message);
+            };
+            let (path, line) = match source.origin_of(error.start.line) {
+                Some((file, line)) => (path.with_file_name(file), line),
+                None => (path.clone(), error.start.line),
+            };
+            Problem::whole(format!("{}:{line}: {message}", path.display()))
         }
         SandboxError::Tuple { position, error } => match document.tuples.get(position) {
             Some((line, tuple)) => Problem::at_line(*line, format!("relationship {}: {}", tuple.key, error.message)),

@@ -13,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
+use super::schema::load_below;
+use super::text_file;
 use document::Document;
 use problem::Problem;
 
@@ -23,12 +25,12 @@ Examples:
   quorate validate permissions.yaml
   quorate validate tests/*.yaml
 
-A file is YAML with `schema` (or `schemaFile`, a path from where the file is), `relationships`, `assertions` with lists
+A file is YAML with `schema` (or `schemaFile`, a path below the folder of the file), `relationships`, `assertions` with lists
 `assertTrue`, `assertFalse` and `assertCaveated`, and `validation`: for a relation or permission, all who have it.
 The format is that of `zed validate` and of the SpiceDB playground.";
 
 /// Larger files are refused.
-const FILE_BYTES: u64 = 16 << 20;
+const FILE_BYTES: usize = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -70,23 +72,15 @@ pub(super) async fn run(args: ValidateArgs) -> Result<Exit, Failure> {
 
 /// Reads and judges one file.
 async fn validate(path: &Path) -> Result<judge::Outcome, Problem> {
-    let text = read(path)?;
+    let text = text_file::read(path, FILE_BYTES).map_err(Problem::whole)?;
     let mut document = Document::parse(&text)?;
     if let Some(file) = document.schema_file.take() {
-        let beside = path.parent().unwrap_or(Path::new("")).join(&file.text);
-        let schema = read(&beside).map_err(|problem| Problem::at_line(file.line, problem.message))?;
-        document.schema = yaml::Text { line: 1, text: schema };
-        document.schema_path = Some(beside);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let source = load_below(folder, &file.text)
+            .map_err(|problem| Problem::at_line(file.line, format!("schemaFile {:?}: {problem}", file.text)))?;
+        document.schema = yaml::Text { line: 1, text: source.text.clone() };
+        document.schema_source = Some((folder.join(&file.text), source));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     judge::judge(document, TimestampMs(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))).await
-}
-
-fn read(path: &Path) -> Result<String, Problem> {
-    let unreadable = |error: std::io::Error| Problem::whole(format!("{} cannot be read: {error}", path.display()));
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > FILE_BYTES {
-        return Err(Problem::whole(format!("{} has {length} bytes; at most {FILE_BYTES} are read", path.display())));
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
 }

@@ -7,16 +7,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::caveat::{Context, Outcome};
+use crate::engine::budget::Meter;
 use crate::engine::explanation::{CaveatProof, CaveatResult, Standing, TupleProof};
 use crate::engine::plan::Plan;
 use crate::engine::{CheckError, Circumstances};
-use crate::model::{CaveatUse, Qualifiers};
+use crate::model::{CaveatUse, Qualifiers, TimestampMs};
+use crate::store::TupleRow;
 
 use super::objects::Mode;
-use crate::store::TupleRow;
 
 /// Bytes of stored contexts whose verdicts are remembered; past it, they are judged each time anew.
 const REMEMBERED_BYTES: usize = 4 << 20;
+
+/// What reading a stored context costs.
+const CONTEXT_BYTES_PER_STEP: u64 = 4;
 
 /// Whether a tuple counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,11 @@ impl Verdict {
     }
 }
 
+/// The earlier of two times, where there are any.
+pub(in crate::engine) fn earlier(one: Option<TimestampMs>, other: Option<TimestampMs>) -> Option<TimestampMs> {
+    one.into_iter().chain(other).min()
+}
+
 /// Judges tuples, and remembers what it judged.
 #[derive(Debug)]
 pub(super) struct Conditions<'a> {
@@ -50,11 +59,13 @@ pub(super) struct Conditions<'a> {
     remembered_bytes: usize,
     /// Whether any tuple was met whose caveat could not be judged.
     met_open: bool,
+    /// The first time at which something that was met expires.
+    next_expiry: Option<TimestampMs>,
 }
 
 impl<'a> Conditions<'a> {
     pub(super) fn new(plan: &'a Plan, circumstances: &'a Circumstances) -> Self {
-        Self { plan, circumstances, verdicts: HashMap::new(), remembered_bytes: 0, met_open: false }
+        Self { plan, circumstances, verdicts: HashMap::new(), remembered_bytes: 0, met_open: false, next_expiry: None }
     }
 
     /// The same for an evaluation that has met nothing yet.
@@ -67,21 +78,30 @@ impl<'a> Conditions<'a> {
         self.met_open
     }
 
-    /// Whether a tuple counts; `None` where it has expired, and so is not there.
-    pub(super) fn judge(&mut self, qualifiers: &Qualifiers) -> Option<Verdict> {
-        if qualifiers.expired(self.circumstances.now) {
-            return None;
-        }
-        let Some(caveat) = &qualifiers.caveat else { return Some(Verdict::True) };
-        let known =
-            self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();
-        let verdict = known.unwrap_or_else(|| self.judge_anew(caveat));
-        self.met_open |= verdict == Verdict::Open;
-        Some(verdict)
+    /// The first time at which something that was met expires, for any subject. Until then, every verdict stands.
+    pub(super) fn next_expiry(&self) -> Option<TimestampMs> {
+        self.next_expiry
     }
 
-    fn judge_anew(&mut self, caveat: &CaveatUse) -> Verdict {
-        let verdict = match self.evaluate(caveat) {
+    /// Whether a tuple counts; `None` where it has expired, and so is not there.
+    pub(super) fn judge(&mut self, qualifiers: &Qualifiers, meter: &mut Meter) -> Result<Option<Verdict>, CheckError> {
+        if qualifiers.expired(self.circumstances.now) {
+            return Ok(None);
+        }
+        self.next_expiry = earlier(self.next_expiry, qualifiers.expires_at);
+        let Some(caveat) = &qualifiers.caveat else { return Ok(Some(Verdict::True)) };
+        let known =
+            self.verdicts.get(&caveat.name).and_then(|by_context| by_context.get(&caveat.context_json)).copied();
+        let verdict = match known {
+            Some(verdict) => verdict,
+            None => self.judge_anew(caveat, meter)?,
+        };
+        self.met_open |= verdict == Verdict::Open;
+        Ok(Some(verdict))
+    }
+
+    fn judge_anew(&mut self, caveat: &CaveatUse, meter: &mut Meter) -> Result<Verdict, CheckError> {
+        let verdict = match self.evaluate(caveat, meter)? {
             Ok(Outcome::True) => Verdict::True,
             Ok(Outcome::False) => Verdict::False,
             Ok(Outcome::Missing(_)) | Err(_) => Verdict::Open,
@@ -91,23 +111,24 @@ impl<'a> Conditions<'a> {
             self.remembered_bytes += bytes;
             self.verdicts.entry(caveat.name.clone()).or_default().insert(caveat.context_json.clone(), verdict);
         }
-        verdict
+        Ok(verdict)
     }
 
     /// What keeps the verdict on a tuple open: the parameters that are missing, or the failure.
-    pub(super) fn missing(&self, qualifiers: &Qualifiers) -> Result<BTreeSet<String>, CheckError> {
+    pub(super) fn missing(&self, qualifiers: &Qualifiers, meter: &mut Meter) -> Result<BTreeSet<String>, CheckError> {
         let Some(caveat) = &qualifiers.caveat else { return Ok(BTreeSet::new()) };
-        match self.evaluate(caveat)? {
+        match self.evaluate(caveat, meter)?? {
             Outcome::True | Outcome::False => Ok(BTreeSet::new()),
             Outcome::Missing(names) => Ok(names),
         }
     }
 
     /// A tuple as an explanation shows it.
-    pub(super) fn explain(&mut self, row: TupleRow) -> TupleProof {
-        let verdict = self.judge(&row.tuple.qualifiers);
-        let caveat = row.tuple.qualifiers.caveat.as_ref().map(|caveat| self.explain_caveat(caveat));
-        TupleProof {
+    pub(super) fn explain(&mut self, row: TupleRow, meter: &mut Meter) -> Result<TupleProof, CheckError> {
+        let verdict = self.judge(&row.tuple.qualifiers, meter)?;
+        let caveat = row.tuple.qualifiers.caveat.as_ref();
+        let caveat = caveat.map(|caveat| self.explain_caveat(caveat, meter)).transpose()?;
+        Ok(TupleProof {
             written_at: row.written_at,
             expires_at: row.tuple.qualifiers.expires_at,
             expired: verdict.is_none(),
@@ -118,11 +139,11 @@ impl<'a> Conditions<'a> {
                 Some(Verdict::False) | None => Standing::False,
             },
             key: row.tuple.key,
-        }
+        })
     }
 
-    fn explain_caveat(&self, caveat: &CaveatUse) -> CaveatProof {
-        let result = match self.evaluate(caveat) {
+    fn explain_caveat(&self, caveat: &CaveatUse, meter: &mut Meter) -> Result<CaveatProof, CheckError> {
+        let result = match self.evaluate(caveat, meter)? {
             Ok(Outcome::True) => CaveatResult::True,
             Ok(Outcome::False) => CaveatResult::False,
             Ok(Outcome::Missing(names)) => CaveatResult::Missing(names.into_iter().collect()),
@@ -133,15 +154,21 @@ impl<'a> Conditions<'a> {
         let known = stored.merge(&self.circumstances.context);
         let parameters = compiled.into_iter().flat_map(|caveat| caveat.parameters().keys());
         let values = parameters.filter_map(|name| Some((name.clone(), known.get(name)?.clone())));
-        CaveatProof {
+        Ok(CaveatProof {
             name: caveat.name.clone(),
             expression: compiled.map(|caveat| caveat.expression().to_owned()).unwrap_or_default(),
             context: Context::from_map(values.collect()).expect("values of a context make a context"),
             result,
-        }
+        })
     }
 
-    fn evaluate(&self, caveat: &CaveatUse) -> Result<Outcome, CheckError> {
+    /// The inner error is the caveat's own, and decides nothing; the outer one ends the check.
+    fn evaluate(&self, caveat: &CaveatUse, meter: &mut Meter) -> Result<Result<Outcome, CheckError>, CheckError> {
+        meter.spend_on_caveat(|steps| self.evaluate_within(caveat, steps))
+    }
+
+    fn evaluate_within(&self, caveat: &CaveatUse, steps: &mut u64) -> Result<Outcome, CheckError> {
+        *steps = steps.saturating_sub(1 + caveat.context_json.len() as u64 / CONTEXT_BYTES_PER_STEP);
         let Some(compiled) = self.plan.caveat(&caveat.name) else {
             return Err(CheckError::UnknownCaveat { name: caveat.name.clone() });
         };
@@ -150,6 +177,6 @@ impl<'a> Conditions<'a> {
             text => Context::from_json_text(text),
         };
         let stored = stored.map_err(|source| CheckError::StoredContext { caveat: caveat.name.clone(), source })?;
-        Ok(compiled.evaluate(&stored, &self.circumstances.context)?)
+        Ok(compiled.evaluate_within(&stored, &self.circumstances.context, steps)?)
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Evaluation<'a> {
     pending: Vec<Node>,
     /// The walk of [`Evaluation::closure`], kept for its memory.
     pub(super) steps: Vec<Step>,
+    /// Whether it is found out of each allowed node by itself that it is, so that its rank says what it rests on.
+    ranked: bool,
 }
 
 impl<'a> Evaluation<'a> {
@@ -50,7 +52,13 @@ impl<'a> Evaluation<'a> {
             },
             pending: Vec::new(),
             steps: Vec::new(),
+            ranked: false,
         }
+    }
+
+    /// The same for an explanation.
+    pub(super) fn ranked(self) -> Self {
+        Self { ranked: true, ..self }
     }
 
     /// Whether the subject has `member` of `object`. An error takes the evaluation down with it: it is not to be asked again.
@@ -58,9 +66,9 @@ impl<'a> Evaluation<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<Decision, CheckError> {
-        self.reader.meter = Meter::new(budget);
+        self.reader.meter = Meter::new(budget.clone());
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
         let decision = match self.value(root)? {
             Standing::True => Decision::Allowed,
@@ -73,7 +81,9 @@ impl<'a> Evaluation<'a> {
 
     /// A decision with what it cost.
     pub(super) fn outcome(&self, decision: Decision) -> CheckOutcome {
-        CheckOutcome { decision, reads: self.reader.meter.reads, evaluated: self.reader.meter.evaluated }
+        let meter = &self.reader.meter;
+        let (reads, caveat_steps, evaluated) = (meter.reads, meter.caveat_steps(), meter.evaluated);
+        CheckOutcome { decision, reads, caveat_steps, evaluated }
     }
 
     /// Whether the subject has `node`.
@@ -106,6 +116,9 @@ impl<'a> Evaluation<'a> {
     /// certain. As long as no open condition was met, both questions have one answer.
     fn settled_by_turned(&self, node: Node) -> Option<bool> {
         let allowed = self.knowledge.memo.final_answer(node.turned())?;
+        if self.ranked && allowed && node.mode == Mode::Certain {
+            return None;
+        }
         let follows = allowed == (node.mode == Mode::Possible);
         (follows || !self.reader.conditions.met_open()).then_some(allowed)
     }
@@ -205,7 +218,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The right side of an exclusion, asked the other way round, whose denial must be final to count.
-    fn excluded(&mut self, right: &'a Expr, at: Node) -> Result<bool, CheckError> {
+    pub(super) fn excluded(&mut self, right: &'a Expr, at: Node) -> Result<bool, CheckError> {
         let side = self.knowledge.memo.enter_right_side();
         let excluded = self.expr(right, at.turned())?;
         let is_final = self.knowledge.memo.leave_right_side(side);

@@ -3,21 +3,28 @@
 //!
 //! Where one part suffices and there is one, it is shown alone; where all are needed or none sufficed, all are. Bounded in
 //! nodes and depth; what was shown once is not shown again, which cuts cycles.
+//!
+//! Invariant: what is allowed is never shown to rest on itself. A node that was found to be allowed rests on some that were
+//! found before it ([`Memo::rank`]), so only those are followed, and every path ends at a relationship that names the subject.
+//!
+//! An explanation is an extra: where its search fails or runs out of budget, it is cut, and the decision stands.
+//!
+//! [`Memo::rank`]: super::memo::Memo::rank
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
-use crate::engine::explanation::{Condition, Explanation, Proof, Standing, Step};
+use crate::engine::budget::Budget;
+use crate::engine::explanation::{Condition, Explanation, ExplanationRoom, Proof, Standing, Step};
 use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, RelationPlan};
+use crate::model::limits::EXPLAIN_LEVELS;
 use crate::model::{ObjectId, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey};
 use crate::store::TupleRow;
 
 use super::evaluation::Evaluation;
 use super::objects::{Mode, Node};
 
-/// Levels of an explanation; what lies deeper is left out.
-const MAX_DEPTH: usize = 200;
 /// Tuples that are read at a time.
 const PAGE: usize = 128;
 
@@ -25,6 +32,7 @@ const PAGE: usize = 128;
 struct Drawing {
     seen: HashSet<Node>,
     nodes_left: usize,
+    bytes_left: usize,
     depth: usize,
     truncated: bool,
 }
@@ -32,18 +40,22 @@ struct Drawing {
 /// Which parts of an equation matter for its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Show {
-    /// The first one of this value, alone.
-    First(Standing),
+    /// The first one, alone, that is true by what was found out before this rank.
+    Support(u64),
+    /// The first one that is false, alone.
+    FirstFalse,
     /// Each one of this value.
     Each(Standing),
     All,
+    /// All, each of which is known to be true.
+    AllTrue,
 }
 
 impl Show {
     /// Where one part that is true suffices.
-    fn of_any(whole: Standing) -> Self {
+    fn of_any(whole: Standing, rank: u64) -> Self {
         match whole {
-            Standing::True => Self::First(Standing::True),
+            Standing::True => Self::Support(rank),
             Standing::Open => Self::Each(Standing::Open),
             Standing::False => Self::All,
         }
@@ -52,21 +64,23 @@ impl Show {
     /// Where all parts must be true.
     fn of_all(whole: Standing) -> Self {
         match whole {
-            Standing::True => Self::All,
+            Standing::True => Self::AllTrue,
             Standing::Open => Self::Each(Standing::Open),
-            Standing::False => Self::First(Standing::False),
+            Standing::False => Self::FirstFalse,
         }
     }
 
     fn shows(self, part: Standing) -> bool {
         match self {
-            Self::First(value) | Self::Each(value) => part == value,
-            Self::All => true,
+            Self::Support(_) => part == Standing::True,
+            Self::FirstFalse => part == Standing::False,
+            Self::Each(value) => part == value,
+            Self::All | Self::AllTrue => true,
         }
     }
 
     fn is_alone(self) -> bool {
-        matches!(self, Self::First(_))
+        matches!(self, Self::Support(_) | Self::FirstFalse)
     }
 }
 
@@ -105,50 +119,147 @@ enum To {
 type Lead<'l> = &'l dyn Fn(&SubjectRef) -> Option<To>;
 
 impl<'a> Evaluation<'a> {
-    /// Why `member` of `object` has the value that it has, with about so many nodes at the most.
+    /// Why `member` of `object` has the value that it was found to have, as far as there is room. The evaluation is not to be
+    /// asked again.
     pub(super) fn explain(
-        &mut self,
+        mut self,
         member: MemberId,
         object: &ObjectId,
-        max_nodes: usize,
-    ) -> Result<Explanation, CheckError> {
+        standing: Standing,
+        budget: &Budget,
+        room: ExplanationRoom,
+    ) -> Explanation {
         let root = Node { member, object: self.reader.objects.intern(object), mode: Mode::Certain };
-        let mut drawing = Drawing { seen: HashSet::new(), nodes_left: max_nodes.max(1), depth: 0, truncated: false };
-        let root = self.proof(root, &mut drawing)?.expect("there is room for one node");
-        Ok(Explanation { root, truncated: drawing.truncated })
+        let ExplanationRoom { nodes, bytes } = room;
+        let mut drawing =
+            Drawing { seen: HashSet::new(), nodes_left: nodes.max(1), bytes_left: bytes, depth: 0, truncated: false };
+        let root = match self.decide(member, object, budget) {
+            Ok(_) => self.proof(root, standing, &mut drawing),
+            Err(_) => {
+                drawing.truncated = true;
+                self.bare_proof(root, standing)
+            }
+        };
+        Explanation { root, truncated: drawing.truncated }
     }
 
-    fn proof(&mut self, node: Node, drawing: &mut Drawing) -> Result<Option<Proof>, CheckError> {
-        if drawing.nodes_left == 0 || drawing.depth == MAX_DEPTH {
-            drawing.truncated = true;
-            return Ok(None);
-        }
-        drawing.nodes_left -= 1;
-        let plan = self.reader.plan;
-        let member = plan.member(node.member);
-        let mut proof = Proof {
+    fn bare_proof(&self, node: Node, standing: Standing) -> Proof {
+        let member = self.reader.plan.member(node.member);
+        Proof {
             resource: self.reader.resource(node),
             permission: member.name.clone(),
             is_relation: matches!(member.body, Body::Relation(_)),
-            standing: self.value(node)?,
+            standing,
             condition: None,
-            shown_before: !drawing.seen.insert(node),
+            shown_before: false,
             steps: Vec::new(),
-        };
+        }
+    }
+
+    /// The proof of a node, if there is room for it.
+    fn proof_within(&mut self, node: Node, drawing: &mut Drawing) -> Result<Option<Proof>, CheckError> {
+        if drawing.nodes_left == 0 || drawing.depth == EXPLAIN_LEVELS {
+            drawing.truncated = true;
+            return Ok(None);
+        }
+        let standing = self.value(node)?;
+        Ok(Some(self.proof(node, standing, drawing)))
+    }
+
+    fn proof(&mut self, node: Node, standing: Standing, drawing: &mut Drawing) -> Proof {
+        drawing.nodes_left = drawing.nodes_left.saturating_sub(1);
+        let mut proof = self.bare_proof(node, standing);
+        proof.shown_before = !drawing.seen.insert(node);
         if proof.shown_before || self.knowledge.subject.is(node) {
-            return Ok(Some(proof));
+            return proof;
         }
         drawing.depth += 1;
-        (proof.steps, proof.condition) = match &member.body {
-            Body::Relation(relation) => self.steps_of_relation(relation, node, proof.standing, drawing)?,
+        match self.steps(node, standing, drawing) {
+            Ok((steps, condition)) => (proof.steps, proof.condition) = (steps, condition),
+            // What has failed half way is not to be asked again, so this is the end.
+            Err(_) => (drawing.nodes_left, drawing.truncated) = (0, true),
+        }
+        drawing.depth -= 1;
+        proof
+    }
+
+    fn steps(
+        &mut self,
+        node: Node,
+        standing: Standing,
+        drawing: &mut Drawing,
+    ) -> Result<(Vec<Step>, Option<Condition>), CheckError> {
+        match &self.reader.plan.member(node.member).body {
+            Body::Relation(relation) => self.steps_of_relation(relation, node, standing, drawing),
             Body::Union(edges) => {
                 let parts: Vec<Part<'a>> = edges.iter().map(Part::Edge).collect();
-                self.steps_of_parts(&parts, node, Show::of_any(proof.standing), " || ", drawing)?
+                self.steps_of_parts(&parts, node, Show::of_any(standing, self.rank(node)), " || ", drawing)
             }
-            Body::Rewrite(expr) => self.steps_of_expr(expr, node, proof.standing, drawing)?,
+            Body::Rewrite(expr) => self.steps_of_expr(expr, node, standing, drawing),
+        }
+    }
+
+    fn rank(&self, node: Node) -> u64 {
+        // Without one there is nothing that it can be shown to rest on.
+        self.knowledge.memo.rank(node).unwrap_or(0)
+    }
+
+    /// Whether `node` was found to be allowed before `rank`.
+    fn is_known(&self, node: Node, rank: u64) -> bool {
+        self.knowledge.subject.is(node) || self.knowledge.memo.rank(node).is_some_and(|known| known < rank)
+    }
+
+    /// Whether a part of the rewrite of the member of `at` is true by what was found out before `rank`.
+    fn supports(&mut self, part: Part<'a>, at: Node, rank: u64) -> Result<bool, CheckError> {
+        let edge = match part {
+            Part::Edge(edge) | Part::Expr(Expr::Edge(edge)) => edge,
+            Part::Expr(Expr::Nil) => return Ok(false),
+            Part::Expr(Expr::Itself) => return Ok(self.knowledge.subject.is_object(self.reader.plan, at)),
+            Part::Expr(Expr::All(arrow)) => {
+                let (some, missing) = self.hops_known(arrow, at, rank)?;
+                return Ok(some && !missing);
+            }
+            Part::Expr(Expr::Union(operands)) => {
+                for operand in operands {
+                    if self.supports(Part::Expr(operand), at, rank)? {
+                        return Ok(true);
+                    }
+                }
+                return Ok(false);
+            }
+            Part::Expr(Expr::Intersection(operands)) => {
+                for operand in operands {
+                    if !self.supports(Part::Expr(operand), at, rank)? {
+                        return Ok(false);
+                    }
+                }
+                return Ok(true);
+            }
+            Part::Expr(Expr::Exclusion(sides)) => {
+                return Ok(self.supports(Part::Expr(&sides.0), at, rank)? && !self.excluded(&sides.1, at)?);
+            }
         };
-        drawing.depth -= 1;
-        Ok(Some(proof))
+        match edge {
+            Edge::Member(member) => Ok(self.is_known(at.beside(*member), rank)),
+            Edge::Arrow(arrow) => self.hops_known(arrow, at, rank).map(|(some, _)| some),
+        }
+    }
+
+    /// Whether an arrow leads to something that is known to be allowed, and to something that is not.
+    fn hops_known(&mut self, arrow: &'a Arrow, at: Node, rank: u64) -> Result<(bool, bool), CheckError> {
+        let (mut some, mut missing) = (false, false);
+        let knowledge = &self.knowledge;
+        self.reader.hops(arrow, at, &mut |way| {
+            let known =
+                |node| knowledge.subject.is(node) || knowledge.memo.rank(node).is_some_and(|known| known < rank);
+            if way.open().is_some_and(known) {
+                some = true
+            } else {
+                missing = true
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((some, missing))
     }
 
     fn steps_of_expr(
@@ -164,13 +275,13 @@ impl<'a> Evaluation<'a> {
             Expr::All(arrow) => self.steps_of_arrow(arrow, at, Show::of_all(whole), " && ", drawing),
             Expr::Union(operands) => {
                 let parts: Vec<Part<'a>> = operands.iter().map(Part::Expr).collect();
-                self.steps_of_parts(&parts, at, Show::of_any(whole), " || ", drawing)
+                self.steps_of_parts(&parts, at, Show::of_any(whole, self.rank(at)), " || ", drawing)
             }
             Expr::Intersection(operands) => {
                 let parts: Vec<Part<'a>> = operands.iter().map(Part::Expr).collect();
                 self.steps_of_parts(&parts, at, Show::of_all(whole), " && ", drawing)
             }
-            Expr::Exclusion(sides) => self.steps_of_exclusion(&sides.0, &sides.1, at, drawing),
+            Expr::Exclusion(sides) => self.steps_of_exclusion((&sides.0, &sides.1), at, whole, drawing),
         }
     }
 
@@ -182,9 +293,11 @@ impl<'a> Evaluation<'a> {
         drawing: &mut Drawing,
     ) -> Result<(Vec<Step>, Option<Condition>), CheckError> {
         match edge {
-            Edge::Arrow(arrow) => self.steps_of_arrow(arrow, at, Show::of_any(whole), " || ", drawing),
+            Edge::Arrow(arrow) => self.steps_of_arrow(arrow, at, Show::of_any(whole, self.rank(at)), " || ", drawing),
             Edge::Member(member) => {
-                let Some(proof) = self.proof(at.beside(*member), drawing)? else { return Ok((Vec::new(), None)) };
+                let Some(proof) = self.proof_within(at.beside(*member), drawing)? else {
+                    return Ok((Vec::new(), None));
+                };
                 let condition = proof.condition.clone();
                 Ok((vec![Step { excluded: false, tuple: None, proof: Some(proof) }], condition))
             }
@@ -201,9 +314,22 @@ impl<'a> Evaluation<'a> {
     ) -> Result<(Vec<Step>, Option<Condition>), CheckError> {
         let mut shown = Shown::default();
         for part in parts {
-            let standing = match part {
-                Part::Expr(expr) => self.value_of_expr(expr, at)?,
-                Part::Edge(edge) => self.value_of_edge(edge, at)?,
+            if drawing.nodes_left == 0 {
+                drawing.truncated = true;
+                break;
+            }
+            let standing = match (show, part) {
+                (Show::Support(rank), part) => {
+                    if self.supports(*part, at, rank)? {
+                        Standing::True
+                    } else {
+                        Standing::False
+                    }
+                }
+                // Of what is true, all is true.
+                (Show::AllTrue, _) => Standing::True,
+                (Show::FirstFalse | Show::Each(_) | Show::All, Part::Expr(expr)) => self.value_of_expr(expr, at)?,
+                (Show::FirstFalse | Show::Each(_) | Show::All, Part::Edge(edge)) => self.value_of_edge(edge, at)?,
             };
             if !show.shows(standing) {
                 continue;
@@ -223,17 +349,18 @@ impl<'a> Evaluation<'a> {
 
     fn steps_of_exclusion(
         &mut self,
-        left: &'a Expr,
-        right: &'a Expr,
+        (left, right): (&'a Expr, &'a Expr),
         at: Node,
+        whole: Standing,
         drawing: &mut Drawing,
     ) -> Result<(Vec<Step>, Option<Condition>), CheckError> {
-        let base = self.value_of_expr(left, at)?;
+        let is_true = whole == Standing::True;
+        let base = if is_true { Standing::True } else { self.value_of_expr(left, at)? };
         let (mut steps, condition) = self.steps_of_expr(left, at, base, drawing)?;
         if base == Standing::False {
             return Ok((steps, condition));
         }
-        let removed = self.value_of_expr(right, at)?;
+        let removed = if is_true { Standing::False } else { self.value_of_expr(right, at)? };
         let (of_right, without) = self.steps_of_expr(right, at, removed, drawing)?;
         steps.extend(of_right.into_iter().map(|step| Step { excluded: !step.excluded, ..step }));
         let conditions = condition.into_iter().chain(without.map(Condition::negated));
@@ -247,7 +374,7 @@ impl<'a> Evaluation<'a> {
         whole: Standing,
         drawing: &mut Drawing,
     ) -> Result<(Vec<Step>, Option<Condition>), CheckError> {
-        let show = Show::of_any(whole);
+        let show = Show::of_any(whole, self.rank(node));
         let mut shown = Shown::default();
         for key in self.reader.own_keys(node, relation, &self.knowledge.subject).into_iter().flatten() {
             if self.add_tuples(&exactly(&key), node, &|_| Some(To::End), show, &mut shown, drawing)?.is_break() {
@@ -319,7 +446,7 @@ impl<'a> Evaluation<'a> {
             let full = page.len() == PAGE;
             after = page.last().map(|row| row.tuple.key.clone());
             for row in page {
-                if drawing.nodes_left == 0 {
+                if drawing.nodes_left == 0 || drawing.bytes_left < row.tuple.text_bytes() {
                     drawing.truncated = true;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -344,18 +471,24 @@ impl<'a> Evaluation<'a> {
         shown: &mut Shown,
         drawing: &mut Drawing,
     ) -> Result<ControlFlow<()>, CheckError> {
+        let bytes = row.tuple.text_bytes();
         let object = self.reader.objects.intern(&row.tuple.key.subject.object.object_id);
         let next = match to {
             To::End | To::Nowhere => None,
             To::Member(member) => Some(Node { member, object, mode: node.mode }),
         };
-        let tuple = self.reader.conditions.explain(row);
+        let tuple = self.reader.explain(row)?;
         let led = match (to, next) {
             (To::End, _) => Standing::True,
             (To::Nowhere | To::Member(_), None) => Standing::False,
             // What does not count leads nowhere; it is not followed.
             (_, Some(_)) if tuple.standing == Standing::False => Standing::True,
-            (_, Some(next)) => self.value(next)?,
+            (_, Some(next)) => match show {
+                Show::Support(rank) if self.is_known(next, rank) => Standing::True,
+                Show::Support(_) => Standing::False,
+                Show::AllTrue => Standing::True,
+                Show::FirstFalse | Show::Each(_) | Show::All => self.value(next)?,
+            },
         };
         let standing = tuple.standing.and(led);
         // To all that an arrow leads to, what has expired does not belong.
@@ -363,8 +496,9 @@ impl<'a> Evaluation<'a> {
             return Ok(ControlFlow::Continue(()));
         }
         drawing.nodes_left = drawing.nodes_left.saturating_sub(1);
+        drawing.bytes_left = drawing.bytes_left.saturating_sub(bytes);
         let proof = match next {
-            Some(next) if tuple.standing != Standing::False => self.proof(next, drawing)?,
+            Some(next) if tuple.standing != Standing::False => self.proof_within(next, drawing)?,
             Some(_) | None => None,
         };
         let below = proof.as_ref().and_then(|proof| proof.condition.clone());

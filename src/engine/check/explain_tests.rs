@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::engine::ExplanationRoom;
 use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, minus, or, tuple};
 use crate::engine::{CheckItem, Explanation, Proof, Standing, explain};
 
@@ -31,7 +32,8 @@ fn ask(bench: &Bench, question: &str, max_nodes: usize) -> Explanation {
         context: bench.circumstances.context.clone(),
     };
     let now = bench.circumstances.now;
-    explain(&bench.plan, &*bench.view, &item, now, &bench.budget, max_nodes).unwrap().1
+    let room = ExplanationRoom { nodes: max_nodes, bytes: 1 << 20 };
+    explain(&bench.plan, &*bench.view, &item, now, &bench.budget, room).unwrap().1
 }
 
 fn draw(explanation: &Explanation) -> String {
@@ -183,6 +185,112 @@ fn conditions_are_put_together_on_the_way_up() {
     expect(&denied, "doc:e#each@user:u", &["- doc:e#each [a]", "  - doc:e#par@doc:f @1"]);
     let condition = ask(&denied, "doc:e#each@user:u", 1000).root.condition.unwrap();
     assert_eq!((condition.name.as_str(), condition.context.to_json_text().as_str()), ("if_a", r#"{"a":false}"#));
+}
+
+/// What is allowed may depend on itself, too; it is never shown to rest on that.
+#[test]
+fn what_is_allowed_ends_at_a_relationship_that_names_the_subject() {
+    let schema = || {
+        SchemaText::with_users()
+            .caveat("if_a", "a", "a")
+            .definition("group")
+            .relation("member", "user group#member")
+            .relation("other", "group#both")
+            .relation("direct", "user")
+            .permission("both", and([or([any("other", "both"), computed("direct")]), computed("member")]))
+    };
+    let circle = Bench::new(
+        schema(),
+        &[
+            "group:a#member@group:b#member",
+            "group:a#member@group:c#member",
+            "group:b#member@group:a#member",
+            "group:c#member@user:tom with if_a",
+        ],
+    )
+    .under(0, r#"{"a":true}"#);
+    expect(
+        &circle,
+        "group:a#member@user:tom",
+        &[
+            "+ group:a#member [a]",
+            "  + group:a#member@group:c#member @1",
+            "    + group:c#member [a]",
+            "      + group:c#member@user:tom @1",
+        ],
+    );
+    // The same with nesting: b is asked first, and is allowed by way of a.
+    let nested = Bench::new(
+        schema(),
+        &[
+            "group:a#member@user:tom",
+            "group:b#member@user:tom",
+            "group:a#other@group:b#both",
+            "group:b#other@group:a#both",
+            "group:a#direct@user:tom",
+        ],
+    );
+    expect(
+        &nested,
+        "group:a#both@user:tom",
+        &[
+            "+ group:a#both",
+            "  + group:a#member",
+            "    + group:a#member@user:tom @1",
+            "  + group:a#direct",
+            "    + group:a#direct@user:tom @1",
+        ],
+    );
+    expect(
+        &nested,
+        "group:b#both@user:tom",
+        &[
+            "+ group:b#both",
+            "  + group:b#member",
+            "    + group:b#member@user:tom @1",
+            "  + group:b#other@group:a#both @1",
+            "    + group:a#both",
+            "      + group:a#member",
+            "        + group:a#member@user:tom @1",
+            "      + group:a#direct",
+            "        + group:a#direct@user:tom @1",
+        ],
+    );
+}
+
+/// The plain check never comes to the circle through an exclusion; nor must the search for an explanation.
+#[test]
+fn an_explanation_does_not_turn_an_answer_into_an_error() {
+    let schema = SchemaText::with_users()
+        .definition("group")
+        .relation("member", "user")
+        .relation("blocked", "group#odd")
+        .permission("odd", minus(computed("member"), computed("blocked")))
+        .definition("doc")
+        .relation("viewer", "group#odd group#member")
+        .permission("view", computed("viewer"));
+    let mut bench = Bench::new(
+        schema,
+        &[
+            "doc:d#viewer@group:a#member",
+            "doc:d#viewer@group:b#odd",
+            "group:b#blocked@group:b#odd",
+            "group:a#member@user:tom",
+            "group:b#member@user:tom",
+        ],
+    );
+    let whole = [
+        "+ doc:d#view",
+        "  + doc:d#viewer",
+        "    + doc:d#viewer@group:a#member @1",
+        "      + group:a#member",
+        "        + group:a#member@user:tom @1",
+    ];
+    expect(&bench, "doc:d#view@user:tom", &whole);
+    let reads = bench.cost("doc:d#view@user:tom").unwrap().1;
+    bench.budget.max_steps = reads;
+    let cut = ask(&bench, "doc:d#view@user:tom", 1000);
+    assert_eq!((cut.root.standing, cut.truncated), (Standing::True, true));
 }
 
 #[test]

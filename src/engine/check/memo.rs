@@ -39,12 +39,14 @@ pub(super) struct Memo {
     stack: Vec<Node>,
     /// The lowest stack position that the frame on top, or anything finished inside it, relied on; [`RELIED_ON_NOTHING`].
     low: usize,
+    /// How many nodes were found to be allowed.
+    allowed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Final.
-    Allowed,
+    /// Final. The number says how many were found to be allowed before: it rests on some of these, and on no others.
+    Allowed(u64),
     /// Final.
     Denied,
     /// On the stack at this position: under way, or provisionally denied.
@@ -70,13 +72,13 @@ pub(super) struct RightSide {
 
 impl Memo {
     pub(super) fn new() -> Self {
-        Self { states: HashMap::new(), stack: Vec::new(), low: RELIED_ON_NOTHING }
+        Self { states: HashMap::new(), stack: Vec::new(), low: RELIED_ON_NOTHING, allowed: 0 }
     }
 
     /// What is known of `node`. A denial that is not final is noted as relied on.
     pub(super) fn consult(&mut self, node: Node) -> Option<bool> {
         match self.states.get(&node)? {
-            State::Allowed => Some(true),
+            State::Allowed(_) => Some(true),
             State::Denied => Some(false),
             State::Open(position) => {
                 self.low = self.low.min(*position);
@@ -88,7 +90,7 @@ impl Memo {
     /// What is finally known of `node`, while no walk over pure members is under way.
     pub(super) fn final_answer(&self, node: Node) -> Option<bool> {
         match self.states.get(&node)? {
-            State::Allowed => Some(true),
+            State::Allowed(_) => Some(true),
             State::Denied => Some(false),
             State::Open(_) => None,
         }
@@ -111,7 +113,7 @@ impl Memo {
             for forgotten in self.stack.drain(position..) {
                 self.states.remove(&forgotten);
             }
-            self.states.insert(node, State::Allowed);
+            self.allow(node);
             self.low = outer_low;
         } else if self.low >= position {
             for denied in self.stack.drain(position..) {
@@ -144,7 +146,16 @@ impl Memo {
 
     /// Records what is final.
     pub(super) fn allow(&mut self, node: Node) {
-        self.states.insert(node, State::Allowed);
+        self.states.insert(node, State::Allowed(self.allowed));
+        self.allowed += 1;
+    }
+
+    /// The place of an allowed node in the order in which allowed ones were found.
+    pub(super) fn rank(&self, node: Node) -> Option<u64> {
+        match self.states.get(&node)? {
+            State::Allowed(rank) => Some(*rank),
+            State::Denied | State::Open(_) => None,
+        }
     }
 
     /// Takes a denial back.

@@ -4,23 +4,43 @@
 //! What is true or false by itself contributes nothing, as in SpiceDB: of `a + b` with `a` false, only what `b` hangs on. A
 //! caveat on the way that failed leaves no answer at all. Cycles are cut by the set of nodes seen.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::explanation::Standing;
 use crate::engine::plan::{Arrow, Body, Edge, Expr, RelationPlan};
-use crate::model::Qualifiers;
+use crate::model::{CaveatUse, Qualifiers};
 
 use super::conditions::Verdict;
 use super::evaluation::Evaluation;
 use super::objects::{Mode, Node};
+use super::reader::Way;
 
-/// A tuple whose verdict is not false, and where it leads.
-struct Lead {
-    to: Node,
-    verdict: Verdict,
-    qualifiers: Qualifiers,
+/// The tuples of one step whose verdict is not false: where each leads, and which of the caveats it has that keep it open.
+/// Contexts can be long and there can be many tuples, so each is kept once; what they hold was paid for when it was judged.
+#[derive(Default)]
+struct Leads {
+    ways: Vec<(Node, Option<usize>)>,
+    open: Vec<Qualifiers>,
+    places: HashMap<CaveatUse, usize>,
+}
+
+impl Leads {
+    fn add(&mut self, way: &Way<'_>) {
+        let Some(to) = way.to.filter(|_| way.verdict != Verdict::False) else { return };
+        let caveat = way.qualifiers.caveat.as_ref().filter(|_| way.verdict == Verdict::Open);
+        let place = caveat.map(|caveat| match self.places.get(caveat) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(caveat.clone(), self.open.len());
+                self.open.push(way.qualifiers.clone());
+                self.open.len() - 1
+            }
+        });
+        self.ways.push((to, place));
+    }
 }
 
 #[derive(Default)]
@@ -67,28 +87,27 @@ impl<'a> Evaluation<'a> {
     ) -> Result<(), CheckError> {
         for key in self.reader.own_keys(node, relation, &self.knowledge.subject).into_iter().flatten() {
             if let Some((Verdict::Open, qualifiers)) = self.reader.look_up(&key)? {
-                walk.names.extend(self.reader.conditions.missing(&qualifiers)?);
+                walk.names.extend(self.reader.missing(&qualifiers)?);
             }
         }
-        let mut leads = Vec::new();
+        let mut leads = Leads::default();
         let reach = self.knowledge.reach;
         self.reader.usersets(node, relation, reach, &mut |way| {
-            if let Some(to) = way.to.filter(|_| way.verdict != Verdict::False) {
-                leads.push(Lead { to, verdict: way.verdict, qualifiers: way.qualifiers.clone() });
-            }
+            leads.add(&way);
             ControlFlow::Continue(())
         })?;
         self.missing_in_leads(leads, walk)
     }
 
-    fn missing_in_leads(&mut self, leads: Vec<Lead>, walk: &mut Walk) -> Result<(), CheckError> {
-        for Lead { to, verdict, qualifiers } in leads {
+    fn missing_in_leads(&mut self, leads: Leads, walk: &mut Walk) -> Result<(), CheckError> {
+        let mut asked = vec![false; leads.open.len()];
+        for (to, open) in leads.ways {
             let value = self.value(to)?;
             if value == Standing::False {
                 continue;
             }
-            if verdict == Verdict::Open {
-                walk.names.extend(self.reader.conditions.missing(&qualifiers)?);
+            if let Some(place) = open.filter(|place| !mem::replace(&mut asked[*place], true)) {
+                walk.names.extend(self.reader.missing(&leads.open[place])?);
             }
             if value == Standing::Open {
                 walk.enqueue(to);
@@ -112,11 +131,9 @@ impl<'a> Evaluation<'a> {
 
     /// The same for both kinds of arrow: where all must agree and the whole is open, nothing that it leads to is false.
     fn missing_in_arrow(&mut self, arrow: &'a Arrow, at: Node, walk: &mut Walk) -> Result<(), CheckError> {
-        let mut leads = Vec::new();
+        let mut leads = Leads::default();
         self.reader.hops(arrow, at, &mut |way| {
-            if let Some(to) = way.to.filter(|_| way.verdict != Verdict::False) {
-                leads.push(Lead { to, verdict: way.verdict, qualifiers: way.qualifiers.clone() });
-            }
+            leads.add(&way);
             ControlFlow::Continue(())
         })?;
         self.missing_in_leads(leads, walk)

@@ -26,6 +26,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub(super) use conditions::earlier;
 pub(super) use names::{kind, member, resource_member, subject_kind};
 pub use request::{CheckItem, CheckOutcome, check, check_bulk, explain};
 pub(super) use session::{ResourceChecks, SubjectChecks};

@@ -3,15 +3,17 @@
 //! Every tuple looked up or visited is counted against the budget. A tuple that its relation does not admit, or that has
 //! expired, is not there; of any other one the verdict on its caveat is told. Knows nothing of what was found out so far.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::budget::Meter;
-use crate::engine::plan::{Arrow, MemberId, Plan, ReachSet, RelationPlan, TypeId};
+use crate::engine::explanation::TupleProof;
+use crate::engine::plan::{Arrow, Plan, ReachSet, RelationPlan, TypeId};
 use crate::model::{
     ObjectRef, Qualifiers, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey,
 };
-use crate::store::{ReadView, StoreError, SubjectRow};
+use crate::store::{ReadView, StoreError, SubjectRow, TupleRow};
 
 use super::conditions::{Conditions, Verdict};
 use super::knowledge::Subject;
@@ -81,7 +83,18 @@ impl<'a> Reader<'a> {
     pub(super) fn look_up(&mut self, key: &TupleKey) -> Result<Option<(Verdict, Qualifiers)>, CheckError> {
         self.meter.read()?;
         let Some(qualifiers) = self.view.lookup(key)? else { return Ok(None) };
-        Ok(self.conditions.judge(&qualifiers).map(|verdict| (verdict, qualifiers)))
+        let verdict = self.conditions.judge(&qualifiers, &mut self.meter)?;
+        Ok(verdict.map(|verdict| (verdict, qualifiers)))
+    }
+
+    /// What keeps the verdict on a tuple open.
+    pub(super) fn missing(&mut self, qualifiers: &Qualifiers) -> Result<BTreeSet<String>, CheckError> {
+        self.conditions.missing(qualifiers, &mut self.meter)
+    }
+
+    /// A tuple as an explanation shows it.
+    pub(super) fn explain(&mut self, row: TupleRow) -> Result<TupleProof, CheckError> {
+        self.conditions.explain(row, &mut self.meter)
     }
 
     /// Visits the usersets of a relation that lie within `reach`.
@@ -92,21 +105,19 @@ impl<'a> Reader<'a> {
         reach: &ReachSet,
         visit: VisitWay<'_>,
     ) -> Result<(), CheckError> {
-        let mut types: Vec<TypeId> = Vec::new();
-        for userset in relation.usersets.iter().filter(|userset| reach.contains(userset.member)) {
-            if !types.contains(&userset.object_type) {
-                types.push(userset.object_type);
-            }
-        }
+        let within = relation.usersets.iter().filter(|userset| reach.contains(userset.member));
+        let types: BTreeSet<TypeId> = within.map(|userset| userset.object_type).collect();
         if types.is_empty() {
             return Ok(());
         }
         let plan = self.plan;
-        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, row| {
-            let Some(member) = userset_of(plan, relation, row).filter(|member| reach.contains(*member)) else {
+        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, meter, row| {
+            let Some(member) =
+                plan.userset(relation, row.subject_type, row.subject_relation).filter(|member| reach.contains(*member))
+            else {
                 return Ok(ControlFlow::Continue(()));
             };
-            let Some(verdict) = conditions.judge(row.qualifiers) else { return Ok(ControlFlow::Continue(())) };
+            let Some(verdict) = conditions.judge(row.qualifiers, meter)? else { return Ok(ControlFlow::Continue(())) };
             let to = Node { member, object: intern(objects, row.subject_id)?, mode: node.mode };
             Ok(visit(Way { to: Some(to), verdict, qualifiers: row.qualifiers }))
         };
@@ -124,11 +135,11 @@ impl<'a> Reader<'a> {
 
     /// Visits the objects that `arrow` leads to from the object of `node`.
     pub(super) fn hops(&mut self, arrow: &Arrow, node: Node, visit: VisitWay<'_>) -> Result<(), CheckError> {
-        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, row| {
+        let read_row: &mut ReadRow<'_> = &mut |objects, conditions, meter, row| {
             let Some(hop) = arrow.hop(row.subject_type, row.subject_relation).filter(|_| row.subject_id != "*") else {
                 return Ok(ControlFlow::Continue(()));
             };
-            let Some(verdict) = conditions.judge(row.qualifiers) else { return Ok(ControlFlow::Continue(())) };
+            let Some(verdict) = conditions.judge(row.qualifiers, meter)? else { return Ok(ControlFlow::Continue(())) };
             let to = match hop.target {
                 None => None,
                 Some(member) => Some(Node { member, object: intern(objects, row.subject_id)?, mode: node.mode }),
@@ -145,7 +156,7 @@ impl<'a> Reader<'a> {
         let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
         view.subjects(&resource, relation, &mut |row| {
-            end = meter.read().and_then(|()| read_row(objects, conditions, row));
+            end = meter.read().and_then(|()| read_row(objects, conditions, meter, row));
             if matches!(end, Ok(ControlFlow::Continue(()))) {
                 ControlFlow::Continue(())
             } else {
@@ -186,7 +197,7 @@ impl<'a> Reader<'a> {
                 subject_relation: subject.relation.as_ref().map(RelationName::as_str),
                 qualifiers: &row.tuple.qualifiers,
             };
-            end = meter.read().and_then(|()| read_row(objects, conditions, row));
+            end = meter.read().and_then(|()| read_row(objects, conditions, meter, row));
             if matches!(end, Ok(ControlFlow::Continue(()))) {
                 ControlFlow::Continue(())
             } else {
@@ -197,17 +208,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-type ReadRow<'v> =
-    dyn FnMut(&mut Objects, &mut Conditions<'_>, SubjectRow<'_>) -> Result<ControlFlow<()>, CheckError> + 'v;
-
-/// The member that a row's subject names, if the relation admits it.
-fn userset_of(plan: &Plan, relation: &RelationPlan, row: SubjectRow<'_>) -> Option<MemberId> {
-    let name = row.subject_relation?;
-    relation.usersets.iter().map(|userset| userset.member).find(|member| {
-        let member = plan.member(*member);
-        member.name.as_str() == name && member.object_type.as_str() == row.subject_type
-    })
-}
+type ReadRow<'v> = dyn FnMut(&mut Objects, &mut Conditions<'_>, &mut Meter, SubjectRow<'_>) -> Result<ControlFlow<()>, CheckError>
+    + 'v;
 
 fn intern(objects: &mut Objects, id: &str) -> Result<ObjectIx, CheckError> {
     objects

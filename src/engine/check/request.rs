@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::caveat::Context;
 use crate::engine::plan::Plan;
-use crate::engine::{Budget, CheckError, Circumstances, Explanation};
+use crate::engine::{Budget, CheckError, Circumstances, Explanation, ExplanationRoom};
 use crate::model::{Decision, ObjectRef, RelationName, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
@@ -31,8 +31,20 @@ pub struct CheckOutcome {
     pub decision: Decision,
     /// Tuples looked up or visited.
     pub reads: u64,
+    /// Steps that evaluations of caveats took.
+    pub caveat_steps: u64,
     /// Relations and permissions of objects that were evaluated; none when the answer was known from an earlier item.
     pub evaluated: u64,
+}
+
+/// Steps of a caveat that cost about as much as one tuple.
+const CAVEAT_STEPS_PER_READ: u64 = 100;
+
+impl CheckOutcome {
+    /// What it cost in all, in tuples.
+    pub(in crate::engine) fn work(&self) -> u64 {
+        self.reads + self.caveat_steps / CAVEAT_STEPS_PER_READ
+    }
 }
 
 /// Whether `subject` has `permission` on `resource`, as `view` shows the tuples.
@@ -50,23 +62,23 @@ pub fn check(
 ) -> Result<CheckOutcome, CheckError> {
     let member = resource_member(plan, resource, permission)?;
     subject_kind(plan, subject)?;
-    SubjectChecks::new(plan, view, subject, circumstances)?.decide(member, &resource.object_id, *budget)
+    SubjectChecks::new(plan, view, subject, circumstances)?.decide(member, &resource.object_id, budget)
 }
 
-/// The same as [`check`], with an explanation of at most about `max_nodes` nodes.
+/// The same as [`check`], with an explanation, as far as there is room for it.
 pub fn explain(
     plan: &Plan,
     view: &dyn ReadView,
     item: &CheckItem,
     now: TimestampMs,
     budget: &Budget,
-    max_nodes: usize,
+    room: ExplanationRoom,
 ) -> Result<(CheckOutcome, Explanation), CheckError> {
     let member = resource_member(plan, &item.resource, &item.permission)?;
     subject_kind(plan, &item.subject)?;
     let circumstances = Circumstances { now, context: item.context.clone() };
     let mut checks = SubjectChecks::new(plan, view, &item.subject, &circumstances)?;
-    checks.explain(member, &item.resource.object_id, *budget, max_nodes)
+    checks.explain(member, &item.resource.object_id, budget, room)
 }
 
 /// Answers many questions over one view at one time, in their order. Each has a budget of its own. What was found out about a
@@ -94,7 +106,7 @@ pub fn check_bulk(
                     Some(checks) => checks,
                     None => shared.insert(SubjectChecks::new(plan, view, subject, &circumstances)?),
                 };
-                checks.decide(member, &item.resource.object_id, *budget)
+                checks.decide(member, &item.resource.object_id, budget)
             });
             results[index] = Some(result);
         }

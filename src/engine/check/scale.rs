@@ -126,3 +126,34 @@ fn a_plan_is_shared_between_threads() {
         }
     });
 }
+
+/// A hostile context may make one caveat cost a lot, on each of many tuples.
+#[test]
+fn caveats_share_one_budget() {
+    let tuples: Vec<String> =
+        (0..50).map(|n| format!("group:g#member@group:m{n}#member with some {{\"i\":{n}}}")).collect();
+    let tuples: Vec<&str> = tuples.iter().map(String::as_str).collect();
+    let schema = groups().caveat("some", "i j", "[1, 2, 3, 4, 5].exists(x, x * i == j)");
+    let mut bench = Bench::new(schema, &tuples).under(0, r#"{"j": -1}"#);
+    assert_eq!(bench.decide("group:g#member@user:u").unwrap(), "denied");
+    let steps = bench.outcome("group:g#member@user:u").unwrap().caveat_steps;
+    assert!((50 * 20..50 * 100).contains(&steps), "{steps}");
+    bench.budget.max_caveat_steps = steps + 1;
+    assert_eq!(bench.decide("group:g#member@user:u").unwrap(), "denied");
+    bench.budget.max_caveat_steps = steps / 2;
+    let result = bench.decide("group:g#member@user:u");
+    assert!(matches!(result, Err(CheckError::CaveatStepsExceeded { .. })), "{result:?}");
+}
+
+#[test]
+fn a_relation_that_holds_many_usersets_is_planned_at_once() {
+    let count = 20_000;
+    let mut schema = SchemaText::with_users().definition("team");
+    for n in 0..count {
+        schema = schema.relation(&format!("rel{n}"), "user");
+    }
+    let usersets: Vec<String> = (0..count).map(|n| format!("team#rel{n}")).collect();
+    let schema = schema.definition("doc").relation("viewer", &usersets.join(" "));
+    let tuples = (0..count).map(|n| format!("doc:d#viewer@team:t#rel{n}"));
+    within_a_second(|| Bench::large(schema, tuples).expect(&[("doc:d#viewer@user:tom", false)]));
+}

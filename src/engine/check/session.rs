@@ -1,8 +1,9 @@
 //! Many checks that share what they find out: of one subject on many resources, or of many subjects on one resource.
 
+use crate::engine::explanation::Standing;
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, CheckError, Circumstances, Explanation};
-use crate::model::{ObjectId, SubjectRef};
+use crate::engine::{Budget, CheckError, Circumstances, Explanation, ExplanationRoom};
+use crate::model::{Decision, ObjectId, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
 use super::conditions::Conditions;
@@ -41,9 +42,12 @@ impl<'a> SubjectChecks<'a> {
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
-        let mut evaluation = self.evaluation();
+        let remembered = self.evaluation.take();
+        // Where it hangs on the order of questions whether there is an answer at all, each is asked as if it were the first.
+        let remembered = remembered.filter(|_| !self.plan.member(member).circular);
+        let mut evaluation = remembered.unwrap_or_else(|| self.fresh());
         let decision = evaluation.decide(member, object, budget)?;
         let outcome = evaluation.outcome(decision);
         // A failed evaluation is not kept, since it ended half way; a large one is not, for its memory.
@@ -53,25 +57,27 @@ impl<'a> SubjectChecks<'a> {
 }
 
 impl<'a> SubjectChecks<'a> {
-    /// The same with an explanation.
+    /// The same with an explanation, whose search has the same budget again.
     pub(super) fn explain(
         &mut self,
         member: MemberId,
         object: &ObjectId,
-        budget: Budget,
-        max_nodes: usize,
+        budget: &Budget,
+        room: ExplanationRoom,
     ) -> Result<(CheckOutcome, Explanation), CheckError> {
-        let mut evaluation = self.evaluation();
-        let decision = evaluation.decide(member, object, budget)?;
-        let explanation = evaluation.explain(member, object, max_nodes)?;
-        Ok((evaluation.outcome(decision), explanation))
+        let outcome = self.decide(member, object, budget)?;
+        let standing = match &outcome.decision {
+            Decision::Allowed => Standing::True,
+            Decision::Denied => Standing::False,
+            Decision::Conditional { .. } => Standing::Open,
+        };
+        let explanation = self.fresh().ranked().explain(member, object, standing, budget, room);
+        Ok((outcome, explanation))
     }
 
-    fn evaluation(&mut self) -> Evaluation<'a> {
-        self.evaluation.take().unwrap_or_else(|| {
-            let conditions = Conditions::new(self.plan, self.circumstances);
-            Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
-        })
+    fn fresh(&self) -> Evaluation<'a> {
+        let conditions = Conditions::new(self.plan, self.circumstances);
+        Evaluation::new(self.plan, self.view, &self.subject, self.kind, conditions)
     }
 }
 
@@ -98,12 +104,17 @@ impl<'a> ResourceChecks<'a> {
         Self { plan, view, member, object: object.clone(), circumstances, conditions: None }
     }
 
+    /// Until when all that was decided so far stands; `None` where nothing that it rests on expires.
+    pub(in crate::engine) fn holds_until(&self) -> Option<TimestampMs> {
+        self.conditions.as_ref().and_then(Conditions::next_expiry)
+    }
+
     /// Whether `subject` has the member. After an error, others can still be asked. A wildcard means what it means for
     /// [`SubjectChecks`].
     pub(in crate::engine) fn decide(
         &mut self,
         subject: &SubjectRef,
-        budget: Budget,
+        budget: &Budget,
     ) -> Result<CheckOutcome, CheckError> {
         let kind = kind(self.plan, subject)?;
         let conditions = self.conditions.take().unwrap_or_else(|| Conditions::new(self.plan, self.circumstances));

@@ -2,7 +2,7 @@
 
 use crate::caveat::Context;
 use crate::engine::testbed::{Bench, SchemaText, all, and, any, computed, groups, guarded_folders, minus, or, tuple};
-use crate::engine::{Budget, CheckError, CheckItem, check_bulk};
+use crate::engine::{Budget, CheckError, CheckItem, Waiter, check_bulk};
 use crate::model::TimestampMs;
 use crate::schema::Rewrite;
 
@@ -406,4 +406,51 @@ fn items_with_one_subject_share_what_was_found_out() {
     let results = check_bulk(&bench.plan, &*bench.view, &items, TimestampMs(0), &bench.budget);
     let reads: Vec<u64> = results.into_iter().map(|result| result.unwrap().reads).collect();
     assert_eq!(reads, [3, 0, 0]);
+}
+
+/// An item that is answered by itself must not help another over the circle that leaves it without an answer.
+#[test]
+fn a_circle_through_an_exclusion_is_an_error_alone_and_beside_others() {
+    let schema = SchemaText::with_users()
+        .definition("group")
+        .relation("member", "user")
+        .relation("blocked", "group#odd")
+        .permission("odd", minus(computed("member"), computed("blocked")))
+        .permission("plain", minus(computed("member"), computed("member")))
+        .definition("doc")
+        .relation("viewer", "group#odd")
+        .permission("view", computed("viewer"));
+    let bench = Bench::new(
+        schema,
+        &[
+            "doc:d#viewer@group:b#odd",
+            "doc:d#viewer@group:c#odd",
+            "group:b#blocked@group:b#odd",
+            "group:b#member@user:tom",
+            "group:c#member@user:tom",
+        ],
+    );
+    let is_circle = |result: &Result<bool, CheckError>| matches!(result, Err(CheckError::CycleThroughExclusion { .. }));
+    assert!(is_circle(&bench.ask("doc:d#view@user:tom")));
+    let results = bench.ask_bulk(&["group:c#odd@user:tom", "doc:d#view@user:tom", "group:c#plain@user:tom"]);
+    assert!(matches!(results[..], [Ok(true), Err(_), Ok(false)]) && is_circle(&results[1]), "{results:?}");
+    let circular = |member| {
+        let question = tuple(&format!("group:c#{member}@user:tom"));
+        let object_type = bench.plan.type_id(&question.resource.object_type).unwrap();
+        bench.plan.member(bench.plan.member_id(object_type, &question.relation).unwrap()).circular
+    };
+    assert_eq!(["odd", "blocked", "plain", "member"].map(circular), [true, true, false, false]);
+}
+
+#[test]
+fn a_check_ends_when_nobody_waits() {
+    let tuples = (0..5_000).map(|n| format!("group:big#member@group:g{n}#member"));
+    let mut bench = Bench::large(groups(), tuples);
+    let waiter = Waiter::until(std::time::Instant::now() + std::time::Duration::from_secs(60));
+    bench.budget = Budget::on_behalf_of(waiter.clone());
+    assert_eq!(bench.decide("group:big#member@user:tom").unwrap(), "denied");
+    waiter.leave();
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
+    bench.budget = Budget::on_behalf_of(Waiter::until(std::time::Instant::now()));
+    assert!(matches!(bench.decide("group:big#member@user:tom"), Err(CheckError::GivenUp)));
 }

@@ -120,7 +120,7 @@ impl World<'_> {
         let mut lookup =
             ResourceLookup::new(self.plan, question.clone(), self.circumstances.clone(), now, position, bounds)?;
         let mut all = Vec::new();
-        while let Some(batch) = lookup.next_batch(self.plan, self.view)? {
+        while let Some(batch) = lookup.next_batch(self.plan, self.view, &Turn::default(), usize::MAX)? {
             all.extend(batch);
         }
         all.truncate(most);
@@ -170,7 +170,7 @@ impl World<'_> {
         let bounds = LookupBounds { batch_reads: 3, ..LookupBounds::default() };
         let mut lookup = SubjectLookup::new(self.plan, question.clone(), self.circumstances.clone(), bounds)?;
         let mut all = Vec::new();
-        while let Some(batch) = lookup.next_batch(self.plan, self.view)? {
+        while let Some(batch) = lookup.next_batch(self.plan, self.view, &Turn::default())? {
             all.extend(batch);
         }
         Ok(all)

@@ -1,6 +1,9 @@
-//! What one lookup may spend, as a whole and in one batch. Spending more is an error, never a shorter list.
+//! What one lookup may spend, as a whole and in one batch. Spending more is an error, never a shorter list; so is work that
+//! nobody waits for.
 
 use super::LookupError;
+use crate::engine::{Budget, CheckError, Waiter};
+use crate::model::TimestampMs;
 
 /// What one lookup may spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,25 +32,42 @@ impl Default for LookupBounds {
     }
 }
 
+/// When a batch is made, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// What has expired by then counts for nothing in it. A time before that of an earlier batch is taken as that one.
+    pub now: TimestampMs,
+    /// Who waits for it.
+    pub waiter: Waiter,
+}
+
 /// Counts what a lookup spends.
 #[derive(Debug)]
 pub(super) struct Spent {
     bounds: LookupBounds,
     reads: u64,
     batch_reads: u64,
+    /// For each check of the batch.
+    budget: Budget,
 }
 
 impl Spent {
     pub(super) fn new(bounds: LookupBounds) -> Self {
-        Self { bounds, reads: 0, batch_reads: 0 }
+        Self { bounds, reads: 0, batch_reads: 0, budget: Budget::default() }
     }
 
     pub(super) fn bounds(&self) -> &LookupBounds {
         &self.bounds
     }
 
-    pub(super) fn begin_batch(&mut self) {
+    pub(super) fn begin_batch(&mut self, waiter: &Waiter) {
         self.batch_reads = 0;
+        self.budget = Budget::on_behalf_of(waiter.clone());
+    }
+
+    /// What one check of the batch may spend.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Whether the batch has done its share of work.
@@ -61,6 +81,9 @@ impl Spent {
         self.batch_reads = self.batch_reads.saturating_add(count);
         if self.reads > self.bounds.max_reads {
             return Err(LookupError::ReadsExceeded { max_reads: self.bounds.max_reads });
+        }
+        if !self.budget.waiter.waits() {
+            return Err(CheckError::GivenUp.into());
         }
         Ok(())
     }

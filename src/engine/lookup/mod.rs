@@ -18,7 +18,7 @@ mod tests;
 
 #[cfg(test)]
 pub(super) use agreement::World;
-pub use bounds::LookupBounds;
+pub use bounds::{LookupBounds, Turn};
 pub use error::LookupError;
 pub use resources::{FoundResource, ResourceLookup, ResourceQuestion};
 pub use subjects::{ExcludedSubject, FoundSubject, SubjectLookup, SubjectQuestion};

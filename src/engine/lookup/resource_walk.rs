@@ -6,12 +6,12 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::engine::plan::{Backward, MemberId, Plan, Step, SubjectKind};
-use crate::model::{ObjectId, ObjectRef, SubjectRef};
+use crate::model::{ObjectId, ObjectRef, SubjectRef, TimestampMs};
 use crate::store::ReadView;
 
 use super::LookupError;
 use super::bounds::Spent;
-use super::scan::{Scan, Times, Worth, object_of};
+use super::scan::{Scan, Worth, object_of};
 
 /// An object on which the subject may have the wanted member.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ struct Way {
 pub(super) struct ResourceWalk {
     backward: Backward,
     wanted: MemberId,
-    times: Times,
+    /// What had expired by then is not followed. It stays the same from page to page, so that every page walks the same way.
+    walked_at: TimestampMs,
     seen: HashSet<(MemberId, ObjectId)>,
     places: VecDeque<Place>,
     ways: VecDeque<Way>,
@@ -51,11 +52,17 @@ pub(super) struct ResourceWalk {
 
 impl ResourceWalk {
     /// From `subject` towards `wanted`.
-    pub(super) fn new(plan: &Plan, wanted: MemberId, subject: &SubjectRef, kind: SubjectKind, times: Times) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        wanted: MemberId,
+        subject: &SubjectRef,
+        kind: SubjectKind,
+        walked_at: TimestampMs,
+    ) -> Self {
         let mut walk = Self {
             backward: Backward::towards(plan, wanted),
             wanted,
-            times,
+            walked_at,
             seen: HashSet::new(),
             places: VecDeque::new(),
             ways: VecDeque::new(),
@@ -99,9 +106,9 @@ impl ResourceWalk {
     /// Takes a step: reads a piece of one scan, or opens the ways from one place. False where nothing is left.
     pub(super) fn step(&mut self, plan: &Plan, view: &dyn ReadView, spent: &mut Spent) -> Result<bool, LookupError> {
         if let Some(mut way) = self.ways.pop_front() {
-            let times = self.times;
+            let walked_at = self.walked_at;
             let more = way.scan.piece(view, spent, &mut |row| {
-                let sure = match times.worth(&row.tuple.qualifiers) {
+                let sure = match Worth::of(&row.tuple.qualifiers, walked_at) {
                     Worth::Nothing => return Ok(()),
                     Worth::Doubtful => false,
                     Worth::Sure => way.sure,

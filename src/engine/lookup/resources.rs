@@ -5,14 +5,13 @@
 
 use crate::engine::check::{SubjectChecks, member, subject_kind};
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, CheckError, Circumstances};
+use crate::engine::{CheckError, Circumstances};
 use crate::model::{Decision, ObjectId, RelationName, SubjectRef, TimestampMs, TypeName};
 use crate::store::ReadView;
 
 use super::bounds::Spent;
 use super::resource_walk::{Candidate, ResourceWalk};
-use super::scan::Times;
-use super::{LookupBounds, LookupError};
+use super::{LookupBounds, LookupError, Turn};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +46,8 @@ pub struct ResourceLookup {
     /// Candidates that an earlier lookup dealt with.
     skip: u64,
     position: u64,
+    /// Why there is no more, once what was found before has been given.
+    failed: Option<LookupError>,
 }
 
 impl ResourceLookup {
@@ -63,23 +64,60 @@ impl ResourceLookup {
         let ResourceQuestion { resource_type, permission, subject } = question;
         let wanted = member(plan, &resource_type, &permission)?;
         let kind = kind_of(plan, &subject)?;
-        let times = Times { walked_at, now: circumstances.now };
-        let walk = ResourceWalk::new(plan, wanted, &subject, kind, times);
-        Ok(Self { wanted, subject, circumstances, walk, spent: Spent::new(bounds), skip: position, position: 0 })
+        let walk = ResourceWalk::new(plan, wanted, &subject, kind, walked_at);
+        Ok(Self {
+            wanted,
+            subject,
+            circumstances,
+            walk,
+            spent: Spent::new(bounds),
+            skip: position,
+            position: 0,
+            failed: None,
+        })
     }
 
-    /// The next results; an empty list may be followed by more. `None` at the end. After an error there is no more.
-    pub fn next_batch(&mut self, plan: &Plan, view: &dyn ReadView) -> Result<Option<Vec<FoundResource>>, LookupError> {
-        let Self { wanted, subject, circumstances, walk, spent, skip, position } = self;
-        spent.begin_batch();
-        let mut checks = SubjectChecks::new(plan, view, subject, circumstances)?;
+    /// The next results, `most` of them at the most; an empty list may be followed by more. `None` at the end. After an error
+    /// there is no more.
+    pub fn next_batch(
+        &mut self,
+        plan: &Plan,
+        view: &dyn ReadView,
+        turn: &Turn,
+        most: usize,
+    ) -> Result<Option<Vec<FoundResource>>, LookupError> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        self.spent.begin_batch(&turn.waiter);
+        self.circumstances.now = self.circumstances.now.max(turn.now);
         let mut found = Vec::new();
-        while !spent.batch_is_spent() && found.len() < spent.bounds().batch_results {
+        match self.fill(plan, view, most.min(self.spent.bounds().batch_results), &mut found) {
+            Ok(more) => Ok((more || !found.is_empty()).then_some(found)),
+            Err(error) if found.is_empty() => Err(error),
+            Err(error) => {
+                self.failed = Some(error);
+                Ok(Some(found))
+            }
+        }
+    }
+
+    /// Adds results until the batch is spent or there are `most`. False at the end.
+    fn fill(
+        &mut self,
+        plan: &Plan,
+        view: &dyn ReadView,
+        most: usize,
+        found: &mut Vec<FoundResource>,
+    ) -> Result<bool, LookupError> {
+        let Self { wanted, subject, circumstances, walk, spent, skip, position, .. } = self;
+        let mut checks = SubjectChecks::new(plan, view, subject, circumstances)?;
+        while !spent.batch_is_spent() && found.len() < most {
             let Some(Candidate { object, sure }) = walk.take() else {
                 if walk.step(plan, view, spent)? {
                     continue;
                 }
-                return Ok((!found.is_empty()).then_some(found));
+                return Ok(false);
             };
             *position += 1;
             if *position <= *skip {
@@ -88,8 +126,8 @@ impl ResourceLookup {
             let decision = if sure {
                 Decision::Allowed
             } else {
-                let outcome = checks.decide(*wanted, &object, Budget::default())?;
-                spent.read(outcome.reads)?;
+                let outcome = checks.decide(*wanted, &object, spent.budget())?;
+                spent.read(outcome.work())?;
                 outcome.decision
             };
             match decision {
@@ -99,7 +137,7 @@ impl ResourceLookup {
                 }
             }
         }
-        Ok(Some(found))
+        Ok(true)
     }
 }
 

@@ -88,15 +88,6 @@ impl Scan {
     }
 }
 
-/// Times that decide which tuples a walk follows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// What expired by then is not followed. It stays the same from page to page, so that every page walks the same way.
-    pub(super) walked_at: TimestampMs,
-    /// What has not expired by then counts.
-    pub(super) now: TimestampMs,
-}
-
 /// What a tuple is to a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worth {
@@ -108,14 +99,15 @@ pub(super) enum Worth {
     Sure,
 }
 
-impl Times {
-    /// What a tuple with these qualifiers is worth.
-    pub(super) fn worth(self, qualifiers: &Qualifiers) -> Worth {
+impl Worth {
+    /// What a tuple with these qualifiers is worth to a walk that follows what had not expired at `walked_at`. What will expire
+    /// may have done so by the time at which its batch is made.
+    pub(super) fn of(qualifiers: &Qualifiers, walked_at: TimestampMs) -> Self {
         match qualifiers.expires_at {
-            Some(expires_at) if expires_at <= self.walked_at => Worth::Nothing,
-            Some(expires_at) if expires_at <= self.now => Worth::Doubtful,
-            Some(_) | None if qualifiers.caveat.is_some() => Worth::Doubtful,
-            Some(_) | None => Worth::Sure,
+            Some(_) if qualifiers.expired(walked_at) => Self::Nothing,
+            Some(_) => Self::Doubtful,
+            None if qualifiers.caveat.is_some() => Self::Doubtful,
+            None => Self::Sure,
         }
     }
 }

@@ -3,15 +3,15 @@
 //! Where wildcards can take part, it also goes where subjects are taken away: whoever stands on the right side of an
 //! exclusion is someone whom the wildcard may not stand for. Where none can, it goes only where subjects are given.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind};
-use crate::model::{ObjectId, RelationName, TupleKey, TypeName};
+use crate::engine::plan::{Arrow, Body, Edge, Expr, MemberId, Plan, RelationPlan, SubjectKind, TypeId};
+use crate::model::{ObjectId, RelationName, TimestampMs, TupleKey, TypeName};
 use crate::store::ReadView;
 
 use super::LookupError;
 use super::bounds::Spent;
-use super::scan::{Scan, Times, Worth};
+use super::scan::{Scan, Worth};
 
 /// A subject of the wanted kind that was met.
 #[derive(Debug)]
@@ -76,7 +76,8 @@ struct Goal {
 #[derive(Debug)]
 pub(super) struct SubjectWalk {
     goal: Goal,
-    times: Times,
+    /// What had expired by then is not followed. It stays the same from page to page, so that every page walks the same way.
+    walked_at: TimestampMs,
     /// By member, object, and whether met where subjects are given.
     seen: HashSet<(MemberId, ObjectId, bool)>,
     places: VecDeque<Place>,
@@ -86,7 +87,13 @@ pub(super) struct SubjectWalk {
 
 impl SubjectWalk {
     /// From `wanted` of `object` to subjects of `kind`.
-    pub(super) fn new(plan: &Plan, wanted: MemberId, object: &ObjectId, kind: SubjectKind, times: Times) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        wanted: MemberId,
+        object: &ObjectId,
+        kind: SubjectKind,
+        walked_at: TimestampMs,
+    ) -> Self {
         let (subject_type, subject_relation) = match kind {
             SubjectKind::Object(object_type) => (plan.type_name(object_type).clone(), None),
             SubjectKind::Userset(member) => {
@@ -97,7 +104,7 @@ impl SubjectWalk {
         let everywhere = wildcards_take_part(plan, wanted, kind);
         let mut walk = Self {
             goal: Goal { kind, subject_type, subject_relation, everywhere },
-            times,
+            walked_at,
             seen: HashSet::new(),
             places: VecDeque::new(),
             ways: VecDeque::new(),
@@ -123,9 +130,9 @@ impl SubjectWalk {
     /// Takes a step: reads a piece of one scan, or opens the ways from one place. False where nothing is left.
     pub(super) fn step(&mut self, plan: &Plan, view: &dyn ReadView, spent: &mut Spent) -> Result<bool, LookupError> {
         if let Some(mut way) = self.ways.pop_front() {
-            let times = self.times;
+            let walked_at = self.walked_at;
             let more = way.scan.piece(view, spent, &mut |row| {
-                let standing = match times.worth(&row.tuple.qualifiers) {
+                let standing = match Worth::of(&row.tuple.qualifiers, walked_at) {
                     Worth::Nothing => return Ok(()),
                     Worth::Doubtful => way.standing.doubtful(),
                     Worth::Sure => way.standing,
@@ -162,11 +169,8 @@ impl SubjectWalk {
         if is_wanted {
             self.candidates.push_back(Candidate { object: object.clone(), standing });
         }
-        let Some(name) = &subject.relation else { return };
-        let userset = body.usersets.iter().map(|userset| userset.member).find(|member| {
-            let member = plan.member(*member);
-            member.name == *name && member.object_type == subject.object.object_type
-        });
+        let name = subject.relation.as_ref().map(RelationName::as_str);
+        let userset = plan.userset(body, subject.object.object_type.as_str(), name);
         if let Some(member) = userset {
             self.meet(plan, Place { member, object: object.clone(), standing });
         }
@@ -206,18 +210,12 @@ impl SubjectWalk {
 
     fn scan_subjects(&mut self, plan: &Plan, relation: &RelationPlan, place: &Place) {
         let reach = plan.reach(self.goal.kind);
-        let mut types = Vec::new();
-        if relation.admits(self.goal.kind) {
-            types.push(&self.goal.subject_type);
-        }
-        for userset in relation.usersets.iter().filter(|userset| reach.contains(userset.member)) {
-            let name = plan.type_name(userset.object_type);
-            if !types.contains(&name) {
-                types.push(name);
-            }
-        }
+        let own = relation.admits(self.goal.kind).then(|| plan.subject_type(self.goal.kind));
+        let within = relation.usersets.iter().filter(|userset| reach.contains(userset.member));
+        let types: BTreeSet<TypeId> = within.map(|userset| userset.object_type).chain(own).collect();
         let rows = Rows::Subjects(place.member);
-        for name in types {
+        for object_type in types {
+            let name = plan.type_name(object_type);
             let scan = Scan::held(plan, place.member, &place.object, Some(name));
             self.ways.push_back(Way { scan, rows: rows.clone(), standing: place.standing });
         }

@@ -7,16 +7,15 @@
 use std::collections::HashMap;
 use std::mem;
 
-use crate::engine::check::{ResourceChecks, kind, resource_member};
+use crate::engine::Circumstances;
+use crate::engine::check::{ResourceChecks, earlier, kind, resource_member};
 use crate::engine::plan::{MemberId, Plan, SubjectKind};
-use crate::engine::{Budget, Circumstances};
-use crate::model::{Decision, ObjectId, ObjectRef, RelationName, SubjectRef, TypeName};
+use crate::model::{Decision, ObjectId, ObjectRef, RelationName, SubjectRef, TimestampMs, TypeName};
 use crate::store::ReadView;
 
 use super::bounds::Spent;
-use super::scan::Times;
 use super::subject_walk::{Candidate, SubjectWalk};
-use super::{LookupBounds, LookupError};
+use super::{LookupBounds, LookupError, Turn};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +62,8 @@ pub struct SubjectLookup {
     spent: Spent,
     met: HashMap<ObjectId, Met>,
     stage: Stage,
+    /// When something expires that a decision of an earlier batch rests on.
+    holds_until: Option<TimestampMs>,
 }
 
 /// What the walk says of a subject.
@@ -101,25 +102,52 @@ impl SubjectLookup {
         let everyone = question.subject(ObjectId::wildcard());
         let kind = kind(plan, &everyone)?;
         let object = question.resource.object_id.clone();
-        let times = Times { walked_at: circumstances.now, now: circumstances.now };
-        let walk = SubjectWalk::new(plan, wanted, &object, kind, times);
+        let walk = SubjectWalk::new(plan, wanted, &object, kind, circumstances.now);
         let (spent, met) = (Spent::new(bounds), HashMap::new());
-        Ok(Self { wanted, object, kind, question, circumstances, walk, spent, met, stage: Stage::New })
+        Ok(Self {
+            wanted,
+            object,
+            kind,
+            question,
+            circumstances,
+            walk,
+            spent,
+            met,
+            stage: Stage::New,
+            holds_until: None,
+        })
     }
 
     /// The next results; an empty list may be followed by more. `None` at the end. After an error there is no more.
-    pub fn next_batch(&mut self, plan: &Plan, view: &dyn ReadView) -> Result<Option<Vec<FoundSubject>>, LookupError> {
-        self.spent.begin_batch();
+    pub fn next_batch(
+        &mut self,
+        plan: &Plan,
+        view: &dyn ReadView,
+        turn: &Turn,
+    ) -> Result<Option<Vec<FoundSubject>>, LookupError> {
+        self.spent.begin_batch(&turn.waiter);
+        self.circumstances.now = self.circumstances.now.max(turn.now);
         let circumstances = self.circumstances.clone();
         let mut checks = ResourceChecks::new(plan, view, self.wanted, &self.object, &circumstances);
+        let batch = self.batch(plan, view, &mut checks)?;
+        self.holds_until = earlier(self.holds_until, checks.holds_until());
+        Ok(batch)
+    }
+
+    fn batch(
+        &mut self,
+        plan: &Plan,
+        view: &dyn ReadView,
+        checks: &mut ResourceChecks<'_>,
+    ) -> Result<Option<Vec<FoundSubject>>, LookupError> {
         match mem::replace(&mut self.stage, Stage::Done) {
             Stage::New => {
-                self.stage = self.begin(&mut checks)?;
+                self.stage = self.begin(checks)?;
                 Ok(Some(Vec::new()))
             }
-            Stage::ByName => self.by_name(plan, view, &mut checks),
+            Stage::ByName => self.by_name(plan, view, checks),
             Stage::Gathering(everyone) => self.gather(plan, view, everyone),
-            Stage::Judging { everyone, left, excluded } => self.judge(&mut checks, everyone, left, excluded),
+            Stage::Judging { everyone, left, excluded } => self.judge(checks, everyone, left, excluded),
             Stage::Done => Ok(None),
         }
     }
@@ -178,9 +206,7 @@ impl SubjectLookup {
                 if self.walk.step(plan, view, &mut self.spent)? {
                     continue;
                 }
-                let mut left: Vec<ObjectId> = self.met.keys().cloned().collect();
-                left.sort_unstable_by(|a, b| b.cmp(a));
-                self.stage = Stage::Judging { everyone, left, excluded: Vec::new() };
+                self.stage = self.judging(everyone);
                 return Ok(Some(Vec::new()));
             };
             self.spent.seen(self.met.len())?;
@@ -193,6 +219,12 @@ impl SubjectLookup {
         Ok(Some(Vec::new()))
     }
 
+    fn judging(&self, everyone: Decision) -> Stage {
+        let mut left: Vec<ObjectId> = self.met.keys().cloned().collect();
+        left.sort_unstable_by(|a, b| b.cmp(a));
+        Stage::Judging { everyone, left, excluded: Vec::new() }
+    }
+
     fn judge(
         &mut self,
         checks: &mut ResourceChecks<'_>,
@@ -203,6 +235,15 @@ impl SubjectLookup {
         let mut found = Vec::new();
         while !self.spent.batch_is_spent() && found.len() < self.spent.bounds().batch_results {
             let Some(id) = left.pop() else {
+                if self.holds_until.is_some_and(|expires_at| expires_at <= self.circumstances.now) {
+                    // Whom the wildcard stands for may have changed since the first of them was judged.
+                    self.holds_until = None;
+                    self.stage = match self.decide(checks, ObjectId::wildcard())? {
+                        Decision::Denied => Stage::Done,
+                        everyone @ (Decision::Allowed | Decision::Conditional { .. }) => self.judging(everyone),
+                    };
+                    return Ok(Some(found));
+                }
                 found.push(FoundSubject { id: ObjectId::wildcard(), decision: everyone, excluded });
                 return Ok(Some(found));
             };
@@ -215,7 +256,8 @@ impl SubjectLookup {
                 }
                 excluded.push(ExcludedSubject { id: id.clone(), missing });
             }
-            if met.given && decision != Decision::Denied {
+            let given = met.given && decision != Decision::Denied;
+            if given && !mem::replace(&mut self.met.entry(id.clone()).or_default().judged, true) {
                 found.push(FoundSubject { id, decision, excluded: Vec::new() });
             }
         }
@@ -224,9 +266,9 @@ impl SubjectLookup {
     }
 
     fn decide(&mut self, checks: &mut ResourceChecks<'_>, id: ObjectId) -> Result<Decision, LookupError> {
-        let outcome = checks.decide(&self.question.subject(id), Budget::default())?;
+        let outcome = checks.decide(&self.question.subject(id), self.spent.budget())?;
         // A check that reads nothing is still work.
-        self.spent.read(outcome.reads.max(1))?;
+        self.spent.read(outcome.work().max(1))?;
         Ok(outcome.decision)
     }
 }

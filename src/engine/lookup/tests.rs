@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::engine::testbed::{
     Bench, SchemaText, and, any, computed, groups, minus, object, or, relation_name, subject, type_name,
 };
-use crate::engine::{CheckError, Circumstances};
+use crate::engine::{CheckError, Circumstances, Waiter};
 use crate::model::{Decision, TimestampMs};
 use crate::schema::Rewrite;
 
@@ -41,7 +41,7 @@ fn all_resources(bench: &Bench, question: &str, bounds: LookupBounds) -> Result<
     let now = bench.circumstances.now.0;
     let mut lookup = resource_lookup(bench, question, &bench.circumstances, (now, 0), bounds)?;
     let mut all = Vec::new();
-    while let Some(batch) = lookup.next_batch(&bench.plan, &*bench.view)? {
+    while let Some(batch) = lookup.next_batch(&bench.plan, &*bench.view, &Turn::default(), usize::MAX)? {
         all.extend(batch);
     }
     Ok(all)
@@ -68,7 +68,7 @@ fn all_subjects(bench: &Bench, question: &str, bounds: LookupBounds) -> Result<V
     };
     let mut lookup = SubjectLookup::new(&bench.plan, question, bench.circumstances.clone(), bounds)?;
     let mut all = Vec::new();
-    while let Some(batch) = lookup.next_batch(&bench.plan, &*bench.view)? {
+    while let Some(batch) = lookup.next_batch(&bench.plan, &*bench.view, &Turn::default())? {
         all.extend(batch);
     }
     Ok(all)
@@ -156,7 +156,7 @@ fn pages_do_not_shift_when_a_relationship_expires_between_them() {
         let circumstances = Circumstances { now: TimestampMs(now), ..Circumstances::default() };
         let lookup =
             resource_lookup(&bench, "doc#pub@user:tom", &circumstances, (100, position), LookupBounds::default());
-        lookup.unwrap().next_batch(&bench.plan, &*bench.view).unwrap().unwrap()
+        lookup.unwrap().next_batch(&bench.plan, &*bench.view, &Turn::default(), usize::MAX).unwrap().unwrap()
     };
     let ids = |page: &[FoundResource]| page.iter().map(|found| found.id.to_string()).collect::<Vec<_>>().join(" ");
     let first = page(100, 0);
@@ -266,6 +266,90 @@ fn what_a_lookup_may_spend_is_bounded() {
         all_subjects(&bench, "doc:d#minus@user", few_excluded),
         Err(LookupError::ExcludedExceeded { max_excluded: 2 })
     ));
+}
+
+#[test]
+fn what_expires_between_two_batches_is_not_given() {
+    let expiring = |text: &str, at: u64| crate::model::Tuple {
+        key: crate::engine::testbed::tuple(text),
+        qualifiers: crate::model::Qualifiers { expires_at: Some(TimestampMs(at)), ..Default::default() },
+    };
+    let mut bench = Bench::new(documents(), &[]);
+    bench.view = crate::engine::testbed::stored([
+        expiring("doc:aaa#pub@user:tom", 200),
+        expiring("doc:bbb#pub@user:tom", 300),
+        expiring("doc:ccc#pub@user:tom", 200),
+        // Everyone has `minus` of it but amy, until she is not banned any more; bob is given it by name for a while.
+        expiring("doc:ddd#pub@user:*", 300),
+        expiring("doc:ddd#ban@user:amy", 200),
+    ]);
+    let bench = bench.under(100, "{}");
+    let at = |now| Turn { now: TimestampMs(now), waiter: Waiter::default() };
+    let (plan, view) = (&bench.plan, &*bench.view);
+    let mut lookup =
+        resource_lookup(&bench, "doc#pub@user:tom", &bench.circumstances, (100, 0), LookupBounds::default()).unwrap();
+    let mut next = |now| {
+        let batch = lookup.next_batch(plan, view, &at(now), 1).unwrap();
+        batch.map(|found| found.iter().map(|found| found.id.to_string()).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(next(199).as_deref(), Some("aaa"));
+    // A clock that goes back brings nothing back.
+    assert_eq!((next(200).as_deref(), next(150)), (Some("bbb"), Some("ddd".to_owned())));
+
+    let question = || SubjectQuestion {
+        resource: object("doc:ddd"),
+        permission: relation_name("minus"),
+        subject_type: type_name("user"),
+        subject_relation: None,
+    };
+    let everyone = |times: &[u64]| {
+        let bounds = LookupBounds { batch_reads: 1, ..LookupBounds::default() };
+        let mut lookup = SubjectLookup::new(plan, question(), bench.circumstances.clone(), bounds).unwrap();
+        let (mut all, mut times) = (Vec::new(), times.iter().copied());
+        let mut now = times.next().unwrap();
+        while let Some(batch) = lookup.next_batch(plan, view, &at(now)).unwrap() {
+            all.extend(batch.into_iter().map(|found| {
+                let excluded = found.excluded.iter().map(|excluded| format!("-{}", excluded.id));
+                format!("{}{}", found.id, excluded.collect::<String>())
+            }));
+            now = times.next().unwrap_or(now);
+        }
+        all.join(" ")
+    };
+    assert_eq!(everyone(&[100]), "*-amy");
+    assert_eq!(everyone(&[100, 100, 100, 200]), "*");
+    for batches in 1..6 {
+        let mut times = vec![100; batches];
+        times.push(300);
+        let found = everyone(&times);
+        assert!(found.is_empty() || batches > 3 && found == "*-amy", "{batches}: {found}");
+    }
+}
+
+#[test]
+fn a_lookup_ends_when_nobody_waits_and_loses_nothing_that_it_found() {
+    let tuples: Vec<String> = (0..100).map(|n| format!("group:g{n}#member@user:tom")).collect();
+    let bench = Bench::large(groups(), tuples);
+    let gone = Waiter::until(Instant::now() + Duration::from_secs(60));
+    gone.leave();
+    let late = Waiter::until(Instant::now());
+    for waiter in [gone, late] {
+        let turn = Turn { waiter, ..Turn::default() };
+        let (plan, view, bounds) = (&bench.plan, &*bench.view, LookupBounds::default());
+        let resources = resource_lookup(&bench, "group#member@user:tom", &bench.circumstances, (0, 0), bounds)
+            .unwrap()
+            .next_batch(plan, view, &turn, usize::MAX);
+        assert!(matches!(resources, Err(LookupError::Check(CheckError::GivenUp))));
+        let question = SubjectQuestion {
+            resource: object("group:g1"),
+            permission: relation_name("member"),
+            subject_type: type_name("user"),
+            subject_relation: None,
+        };
+        let mut lookup = SubjectLookup::new(plan, question, bench.circumstances.clone(), bounds).unwrap();
+        let subjects = lookup.next_batch(plan, view, &turn).and_then(|_| lookup.next_batch(plan, view, &turn));
+        assert!(matches!(subjects, Err(LookupError::Check(CheckError::GivenUp))));
+    }
 }
 
 /// 100,000 documents in 1,000 folders; tom sees 10,000 through 100 folders of his group, and is banned from some.

@@ -1,11 +1,12 @@
 //! From a schema to a plan: names become numbers, rewrites become flat and lose what cannot matter.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{RelationName, TypeName};
 use crate::schema::{self, AllowedSubject, ArrowKind, Rewrite, Schema};
 
+use super::circles::circular;
 use super::compiled::{Arrow, Body, Edge, Expr, Hop, Member, MemberId, Plan, RelationPlan, Type, TypeId, Userset};
 use super::reach::{Reach, dependents, impure};
 
@@ -27,15 +28,19 @@ impl Plan {
                 name: name.clone(),
                 body: names.body(&schema, object_type, member),
                 pure: false,
+                circular: false,
             })
             .collect();
         let Names { types, type_ids } = names;
         let dependents = dependents(&members);
-        let impure = impure(&members, &dependents);
+        let (impure, circular) = (impure(&members, &dependents), circular(&members, &dependents));
         let members = members
             .into_iter()
             .enumerate()
-            .map(|(index, member)| Member { pure: !impure.contains(MemberId(index as u32)), ..member })
+            .map(|(index, member)| {
+                let id = MemberId(index as u32);
+                Member { pure: !impure.contains(id), circular: circular.contains(id), ..member }
+            })
             .collect();
         let reach = Reach::new(types.len(), dependents);
         Self { schema, types, type_ids, members, reach }
@@ -84,15 +89,15 @@ impl Names {
     fn relation(&self, relation: &schema::Relation) -> RelationPlan {
         let mut plan = RelationPlan::default();
         let mut types = BTreeSet::new();
+        // With different traits a kind can stand in the list more than once.
+        let (mut direct, mut usersets) = (HashSet::new(), HashSet::new());
         for allowed in &relation.allowed {
             match &allowed.subject {
                 AllowedSubject::Direct(name) => {
-                    // With different traits a kind can stand in the list more than once.
-                    if plan.direct.contains(&self.type_id(name)) {
-                        continue;
+                    if direct.insert(self.type_id(name)) {
+                        types.insert(self.type_id(name));
+                        plan.direct.push(self.type_id(name));
                     }
-                    types.insert(self.type_id(name));
-                    plan.direct.push(self.type_id(name));
                 }
                 AllowedSubject::Wildcard(name) => {
                     types.insert(self.type_id(name));
@@ -102,12 +107,14 @@ impl Names {
                     let object_type = self.type_id(name);
                     types.insert(object_type);
                     let userset = Userset { object_type, member: self.member_id(object_type, member) };
-                    if !plan.usersets.contains(&userset) {
+                    if usersets.insert(userset.member) {
                         plan.usersets.push(userset);
                     }
                 }
             }
         }
+        plan.usersets_by_member = plan.usersets.iter().map(|userset| userset.member).collect();
+        plan.usersets_by_member.sort_unstable();
         plan.direct.sort_unstable();
         plan.wildcard.sort_unstable();
         plan.subject_types = types.len();

@@ -48,6 +48,18 @@ pub(in crate::engine) struct Member {
     /// Whether only unions lead on from it, however far one goes. What is pure needs no nesting and no bookkeeping of
     /// cycles: one walk over what it reaches gives the answer.
     pub(in crate::engine) pure: bool,
+    /// Whether an exclusion can be met from it that stands in a circle with itself.
+    pub(in crate::engine) circular: bool,
+}
+
+impl Member {
+    /// The rewrite of a permission that is more than a union.
+    pub(super) fn rewrite(&self) -> Option<&Expr> {
+        match &self.body {
+            Body::Rewrite(expr) => Some(expr),
+            Body::Relation(_) | Body::Union(_) => None,
+        }
+    }
 }
 
 /// How a member is computed.
@@ -70,6 +82,8 @@ pub(in crate::engine) struct RelationPlan {
     pub(super) wildcard: Vec<TypeId>,
     /// Usersets that it holds, in the order of the schema.
     pub(in crate::engine) usersets: Vec<Userset>,
+    /// Their members; sorted.
+    pub(super) usersets_by_member: Vec<MemberId>,
     /// How many different types all of these name.
     pub(in crate::engine) subject_types: usize,
 }
@@ -155,6 +169,19 @@ impl Plan {
         &self.members[id.index()]
     }
 
+    /// The member that a subject names, if `relation` admits it as a userset.
+    pub(in crate::engine) fn userset(
+        &self,
+        relation: &RelationPlan,
+        object_type: &str,
+        name: Option<&str>,
+    ) -> Option<MemberId> {
+        // Names by their texts: what a tuple holds costs no allocation.
+        let object_type = *self.type_ids.get(object_type)?;
+        let member = *self.types[object_type.index()].members.get(name?)?;
+        relation.admits(SubjectKind::Userset(member)).then_some(member)
+    }
+
     /// The type of the object in a subject of `kind`.
     pub(in crate::engine) fn subject_type(&self, kind: SubjectKind) -> TypeId {
         match kind {
@@ -202,7 +229,7 @@ impl RelationPlan {
     pub(in crate::engine) fn admits(&self, kind: SubjectKind) -> bool {
         match kind {
             SubjectKind::Object(object_type) => self.direct.binary_search(&object_type).is_ok(),
-            SubjectKind::Userset(member) => self.usersets.iter().any(|userset| userset.member == member),
+            SubjectKind::Userset(member) => self.usersets_by_member.binary_search(&member).is_ok(),
         }
     }
 

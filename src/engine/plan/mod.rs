@@ -2,6 +2,7 @@
 //! first tuple is read.
 
 mod backward;
+mod circles;
 mod compile;
 mod compiled;
 mod reach;

@@ -161,12 +161,14 @@ pub(super) fn dependents(members: &[Member]) -> Vec<Vec<MemberId>> {
 
 /// The members that an operator other than union can be met from.
 pub(super) fn impure(members: &[Member], dependents: &[Vec<MemberId>]) -> ReachSet {
-    let mut set = ReachSet::empty(members.len());
-    let mut queue: Vec<MemberId> = member_ids(members)
-        .zip(members)
-        .filter(|(_, member)| matches!(member.body, Body::Rewrite(_)))
-        .map(|(id, _)| id)
-        .collect();
+    let begin = member_ids(members).zip(members).filter(|(_, member)| member.rewrite().is_some()).map(|(id, _)| id);
+    follow(begin.collect(), dependents)
+}
+
+/// `begin`, and all members from which one of them can be met.
+pub(super) fn follow(begin: Vec<MemberId>, dependents: &[Vec<MemberId>]) -> ReachSet {
+    let mut set = ReachSet::empty(dependents.len());
+    let mut queue = begin;
     queue.retain(|id| set.insert(*id));
     while let Some(id) = queue.pop() {
         queue.extend(dependents[id.index()].iter().filter(|dependent| set.insert(**dependent)));
@@ -174,7 +176,7 @@ pub(super) fn impure(members: &[Member], dependents: &[Vec<MemberId>]) -> ReachS
     set
 }
 
-fn each_reference(member: &Member, visit: &mut impl FnMut(MemberId)) {
+pub(super) fn each_reference(member: &Member, visit: &mut impl FnMut(MemberId)) {
     match &member.body {
         Body::Relation(relation) => relation.usersets.iter().for_each(|userset| visit(userset.member)),
         Body::Union(edges) => edges.iter().for_each(|edge| edge_references(edge, visit)),
@@ -182,7 +184,7 @@ fn each_reference(member: &Member, visit: &mut impl FnMut(MemberId)) {
     }
 }
 
-fn expr_references(expr: &Expr, visit: &mut impl FnMut(MemberId)) {
+pub(super) fn expr_references(expr: &Expr, visit: &mut impl FnMut(MemberId)) {
     match expr {
         Expr::Nil | Expr::Itself => {}
         Expr::Edge(edge) => edge_references(edge, visit),

@@ -1,94 +1,116 @@
 //! Applies entries to a store, many in one batch where that changes nothing.
 //!
 //! Commands that look at more than single keys (preconditions, deletion by filter, orphan guards) scan the committed state,
-//! so a batch is committed before each of them: what they see is exactly the state that the entry before them left.
+//! so a batch is committed before each of them: what they see is exactly the state that the entry before them left. Requests
+//! that are remembered are looked up by their keys, through the batch, so they end none.
 
 use std::sync::Arc;
 
 use openraft::EntryPayload;
 
 use super::state::AppliedState;
-use super::{counters, judge};
+use super::{FloorTable, counters, floors, judge, requests};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
+use crate::raft::repeat;
 use crate::raft::types::{Entry, StoredMembership};
-use crate::raft::{Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
+use crate::raft::{Applied, Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
 use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
 
 /// Where a command stands.
 #[derive(Debug, Clone, Copy)]
-struct Stamp {
+pub(super) struct Stamp {
     /// Its index.
-    at: Revision,
+    pub(super) at: Revision,
     /// The cluster's time, by which expiration is judged.
-    now: TimestampMs,
+    pub(super) now: TimestampMs,
     /// Its operation.
-    op_id: u128,
+    pub(super) op_id: u128,
 }
 
 /// The one writer of a store.
 pub(in crate::raft) struct Applier<S> {
     store: Arc<S>,
     state: AppliedState,
+    floors: Arc<FloorTable>,
+}
+
+/// Applying, whatever the store.
+pub(in crate::raft) trait Apply: Send + Sync {
+    /// Where the log stands in the store.
+    fn state(&self) -> &AppliedState;
+
+    /// The floors in force. Another one after each change.
+    fn floors(&self) -> &Arc<FloorTable>;
+
+    /// Reads the state anew, after the store's content was replaced.
+    fn reload(&mut self) -> Result<(), StoreError>;
+
+    /// Applies consecutive entries; one answer each, in order. On an error the node must stop: what is in memory is then
+    /// ahead of what is in the store.
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError>;
+}
+
+impl<S: StateStore> Apply for Applier<S> {
+    fn state(&self) -> &AppliedState {
+        &self.state
+    }
+
+    fn floors(&self) -> &Arc<FloorTable> {
+        &self.floors
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        self.state = read_state(&*self.store)?;
+        self.floors = Arc::new(FloorTable::read(&*self.store)?);
+        Ok(())
+    }
+
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError> {
+        let mut applied = Vec::with_capacity(entries.len());
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let cut = rest.iter().skip(1).position(scans).map_or(rest.len(), |at| at + 1);
+            let (segment, later) = rest.split_at(cut);
+            self.apply_segment(segment, &mut applied)?;
+            rest = later;
+        }
+        Ok(applied)
+    }
 }
 
 impl<S: StateStore> Applier<S> {
     /// Takes up where `store` stands.
     pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
-        let state = read_state(&*store)?;
-        Ok(Self { store, state })
-    }
-
-    /// Where the log stands in this store.
-    pub(in crate::raft) fn state(&self) -> &AppliedState {
-        &self.state
-    }
-
-    /// Reads the state anew, after the store's content was replaced.
-    pub(in crate::raft) fn reload(&mut self) -> Result<(), StoreError> {
-        self.state = read_state(&*self.store)?;
-        Ok(())
-    }
-
-    /// Applies consecutive entries; one outcome each, in order. On an error the node must stop: what is in memory is then
-    /// ahead of what is in the store.
-    pub(in crate::raft) fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Outcome>, StoreError> {
-        let mut outcomes = Vec::with_capacity(entries.len());
-        let mut rest = entries;
-        while !rest.is_empty() {
-            let cut = rest.iter().skip(1).position(scans).map_or(rest.len(), |at| at + 1);
-            let (segment, later) = rest.split_at(cut);
-            self.apply_segment(segment, &mut outcomes)?;
-            rest = later;
-        }
-        Ok(outcomes)
+        let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
+        Ok(Self { store, state, floors })
     }
 
     /// Applies entries of which only the first may scan, as one batch.
-    fn apply_segment(&mut self, segment: &[Entry], outcomes: &mut Vec<Outcome>) -> Result<(), StoreError> {
+    fn apply_segment(&mut self, segment: &[Entry], applied: &mut Vec<Applied>) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
         for entry in segment {
-            outcomes.push(self.step(&*store, &mut batch, entry)?);
+            applied.push(self.step(&*store, &mut batch, entry)?);
         }
         batch.put_meta(MetaKey::Applied, &codec::encode(&self.state))?;
         batch.commit(self.state.revision())
     }
 
-    fn step(&mut self, store: &S, batch: &mut S::Batch<'_>, entry: &Entry) -> Result<Outcome, StoreError> {
+    fn step(&mut self, store: &S, batch: &mut S::Batch<'_>, entry: &Entry) -> Result<Applied, StoreError> {
         let at = Revision::new(entry.log_id.index);
-        let outcome = match &entry.payload {
-            EntryPayload::Blank => Outcome::Done,
+        let applied = match &entry.payload {
+            EntryPayload::Blank => Applied::first(at, Outcome::Done),
             EntryPayload::Normal(command) => self.command(store, batch, at, command)?,
             EntryPayload::Membership(membership) => {
                 self.state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
-                Outcome::Done
+                Applied::first(at, Outcome::Done)
             }
         };
         let mut hash = blake3::Hasher::new();
-        hash.update(&self.state.chain).update(&codec::encode(entry)).update(&codec::encode(&outcome));
+        hash.update(&self.state.chain).update(&codec::encode(entry)).update(&codec::encode(&applied));
         self.state.chain = *hash.finalize().as_bytes();
         self.state.last = Some(entry.log_id);
-        Ok(outcome)
+        Ok(applied)
     }
 
     fn command(
@@ -97,10 +119,32 @@ impl<S: StateStore> Applier<S> {
         batch: &mut S::Batch<'_>,
         at: Revision,
         command: &Command,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Applied, StoreError> {
         self.state.cluster_time = self.state.cluster_time.max(command.proposed_at);
         let stamp = Stamp { at, now: self.state.cluster_time, op_id: command.op_id };
-        match &command.body {
+        let applied = match command.body.keyed() {
+            None => Applied::first(at, self.body(store, batch, stamp, &command.body)?),
+            Some((id, request)) => match batch.request(id, &request.key)? {
+                Some(record) => repeat::recall(&record, request, at)?,
+                None => {
+                    let outcome = self.body(store, batch, stamp, &command.body)?;
+                    requests::remember(batch, &mut self.state, stamp, (id, request), &outcome)?;
+                    Applied::first(at, outcome)
+                }
+            },
+        };
+        requests::forget(batch, &mut self.state, stamp)?;
+        Ok(applied)
+    }
+
+    fn body(
+        &mut self,
+        store: &S,
+        batch: &mut S::Batch<'_>,
+        stamp: Stamp,
+        body: &CommandBody,
+    ) -> Result<Outcome, StoreError> {
+        match body {
             CommandBody::WriteTuples(write) => write_tuples(store, batch, stamp, write),
             CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, stamp, delete),
             CommandBody::WriteSchema(write) => write_schema(store, batch, stamp, write),
@@ -112,9 +156,10 @@ impl<S: StateStore> Applier<S> {
             }
             CommandBody::AdvanceWatermark { oldest } => {
                 // The state right before this entry is the newest that there surely is.
-                batch.expire_below((*oldest).min(Revision::new(at.index().saturating_sub(1))));
+                batch.expire_below((*oldest).min(Revision::new(stamp.at.index().saturating_sub(1))));
                 Ok(Outcome::Done)
             }
+            CommandBody::SetFloors(set) => floors::set(batch, &mut self.floors, stamp.at, set),
         }
     }
 }
@@ -131,7 +176,10 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
-        CommandBody::ChangeCounter(_) | CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } => false,
+        CommandBody::ChangeCounter(_)
+        | CommandBody::AdmitNode(_)
+        | CommandBody::AdvanceWatermark { .. }
+        | CommandBody::SetFloors(_) => false,
     }
 }
 

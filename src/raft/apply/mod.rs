@@ -5,10 +5,13 @@
 
 mod applier;
 mod counters;
+mod floors;
 mod judge;
+mod requests;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use applier::Applier;
+pub(super) use applier::{Applier, Apply};
+pub use floors::FloorTable;
 pub(super) use state::AppliedState;

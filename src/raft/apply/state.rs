@@ -19,6 +19,8 @@ pub(in crate::raft) struct AppliedState {
     pub cluster_time: TimestampMs,
     /// The next node id to hand out. Never goes back, so that no id is used twice.
     pub next_node_id: u64,
+    /// The oldest request that is remembered: its revision, and the cluster's time then. Spares looking for it.
+    pub oldest_request: Option<(Revision, TimestampMs)>,
 }
 
 impl AppliedState {
@@ -36,6 +38,7 @@ impl Default for AppliedState {
             chain: [0; 32],
             cluster_time: TimestampMs(0),
             next_node_id: Membership::FIRST_NODE_ID + 1,
+            oldest_request: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Apply on both stores: the same log gives the same outcomes, the same state and the same hash chain, however it was cut
 //! into calls, and each kind of command does what it says.
 
+mod requests;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -9,16 +11,21 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier};
+use super::{AppliedState, Applier, Apply, FloorTable};
 use crate::model::{
-    Counter, CounterName, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName, Revision, StoreId,
-    SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, UpdateKind, limits,
+    Counter, CounterName, Floor, IdempotencyKey, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName,
+    Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    limits,
 };
 use crate::raft::types::{Entry, LogId};
 use crate::raft::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, NodeAddress, Outcome, Refusal, WriteSchema, WriteTuples,
+    Applied, ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
+    WriteSchema, WriteTuples,
 };
-use crate::store::{ChangeRecord, Collector, MemoryStore, MetaKey, RocksStore, StateStore, StoreOptions, TupleRow};
+use crate::store::{
+    ChangeRecord, Collector, MemoryStore, MetaKey, RequestRecord, RocksStore, StateBatch, StateStore, StoreOptions,
+    TupleRow,
+};
 
 const STORE: StoreId = StoreId::DEFAULT;
 
@@ -50,13 +57,22 @@ fn write(schema: u64, preconditions: Vec<Precondition>, updates: Vec<(UpdateKind
         preconditions,
         updates: updates.into_iter().map(update).collect(),
         metadata_json: String::new(),
+        request: None,
     })
 }
 
 fn delete(resource: u8, limit: u64, allow_partial: bool) -> CommandBody {
     let (filter, preconditions) = (on_document(resource), Vec::new());
-    let metadata_json = String::new();
-    CommandBody::DeleteTuples(DeleteTuples { store: STORE, preconditions, filter, limit, allow_partial, metadata_json })
+    let (metadata_json, request) = (String::new(), None);
+    CommandBody::DeleteTuples(DeleteTuples {
+        store: STORE,
+        preconditions,
+        filter,
+        limit,
+        allow_partial,
+        metadata_json,
+        request,
+    })
 }
 
 /// A change that was judged where nothing is yet, so that apply judges all of it.
@@ -67,7 +83,15 @@ fn schema(replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody
 fn judged(at: u64, expired_by: u64, replaces: Option<u64>, orphan_guards: Vec<TupleFilter>) -> CommandBody {
     let (replaces, text) = (replaces.map(Revision::new), "definition user {}".to_owned());
     let (judged_at, expired_by) = (Revision::new(at), TimestampMs(expired_by));
-    CommandBody::WriteSchema(WriteSchema { store: STORE, replaces, orphan_guards, judged_at, expired_by, text })
+    CommandBody::WriteSchema(WriteSchema {
+        store: STORE,
+        replaces,
+        orphan_guards,
+        judged_at,
+        expired_by,
+        text,
+        request: None,
+    })
 }
 
 /// Everything a reader could see, and everything replicated beside it.
@@ -78,6 +102,8 @@ struct Dump {
     record: Option<Vec<u8>>,
     oldest: Revision,
     counters: Vec<Counter>,
+    requests: Vec<(IdempotencyKey, RequestRecord)>,
+    floors: FloorTable,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -94,13 +120,31 @@ fn dump<S: StateStore>(store: &S) -> Dump {
     };
     store.changes(STORE, store.oldest(), store.applied(), take).unwrap();
     let counters = view.counters().unwrap();
-    Dump { tuples, changes, record: store.meta(MetaKey::Applied).unwrap(), oldest: store.oldest(), counters }
+    let (mut requests, mut batch, mut from) = (Vec::new(), store.batch(), Revision::ZERO);
+    while let Some((_, key, record)) = batch.oldest_request(from).unwrap() {
+        from = Revision::new(record.at.index() + 1);
+        requests.push((key, record));
+    }
+    let floors = FloorTable::read(store).unwrap();
+    Dump {
+        tuples,
+        changes,
+        record: store.meta(MetaKey::Applied).unwrap(),
+        oldest: store.oldest(),
+        counters,
+        requests,
+        floors,
+    }
 }
 
 /// Applies `log` to `store` in calls of `cut` entries.
-fn apply<S: StateStore>(store: &Arc<S>, log: &[Entry], cut: usize) -> Vec<Outcome> {
+fn apply<S: StateStore>(store: &Arc<S>, log: &[Entry], cut: usize) -> Vec<Applied> {
     let mut applier = Applier::open(Arc::clone(store)).unwrap();
     log.chunks(cut).flat_map(|entries| applier.apply(entries).unwrap()).collect()
+}
+
+fn outcomes_of(applied: Vec<Applied>) -> Vec<Outcome> {
+    applied.into_iter().map(|applied| applied.outcome).collect()
 }
 
 fn rocks() -> (tempfile::TempDir, Arc<RocksStore>) {
@@ -113,10 +157,10 @@ fn outcomes(bodies: Vec<CommandBody>) -> Vec<Outcome> {
     let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
     let memory = Arc::new(MemoryStore::new());
     let (_dir, durable) = rocks();
-    let outcomes = apply(&memory, &log, 1);
-    assert_eq!(outcomes, apply(&durable, &log, log.len()));
+    let applied = apply(&memory, &log, 1);
+    assert_eq!(applied, apply(&durable, &log, log.len()));
     assert_eq!(dump(&*memory), dump(&*durable));
-    outcomes
+    outcomes_of(applied)
 }
 
 #[test]
@@ -202,7 +246,7 @@ fn what_has_expired_goes_last_and_keeps_no_limited_removal_from_the_rest() {
             when(30, 5, delete(1, limit, allow_partial)),
         ];
         let store = Arc::new(MemoryStore::new());
-        assert_eq!(apply(&store, &log, log.len())[4], expected, "{limit} {allow_partial}");
+        assert_eq!(apply(&store, &log, log.len())[4].outcome, expected, "{limit} {allow_partial}");
         if !allow_partial && limit == 2 {
             let left: Vec<_> = dump(&*store).tuples.into_iter().map(|row| row.tuple.key).collect();
             assert_eq!(left, [key(1, 1), key(1, 2)], "those that still say something are gone");
@@ -239,9 +283,9 @@ fn what_has_expired_matches_no_condition_and_still_stands_in_the_way_of_a_create
         Outcome::Done,
         Outcome::Deleted { count: 1, partial: false },
     ];
-    assert_eq!(apply(&store, &log, 1), expected);
+    assert_eq!(outcomes_of(apply(&store, &log, 1)), expected);
     let (_dir, durable) = rocks();
-    assert_eq!(apply(&durable, &log, log.len()), expected);
+    assert_eq!(outcomes_of(apply(&durable, &log, log.len())), expected);
 }
 
 #[test]
@@ -310,7 +354,7 @@ fn of_the_data_apply_looks_only_at_what_came_after_the_judgement() {
 
 fn count(name: &str, documents: Option<u8>) -> CommandBody {
     let name = CounterName::new(name).unwrap();
-    CommandBody::ChangeCounter(ChangeCounter { store: STORE, name, filter: documents.map(on_document) })
+    CommandBody::ChangeCounter(ChangeCounter { store: STORE, name, filter: documents.map(on_document), request: None })
 }
 
 #[test]
@@ -330,12 +374,45 @@ fn counters_are_registered_once_and_up_to_a_bound() {
     let store = Arc::new(MemoryStore::new());
     let names: Vec<_> = (0..=limits::COUNTERS_PER_STORE).map(|n| format!("counter_{n}")).collect();
     let log: Vec<_> = names.iter().zip(1..).map(|(name, index)| entry(index, count(name, Some(1)))).collect();
-    let outcomes = apply(&store, &log, 64);
+    let outcomes = outcomes_of(apply(&store, &log, 64));
     assert!(outcomes[..limits::COUNTERS_PER_STORE].iter().all(|outcome| *outcome == Outcome::Done));
     let limit = limits::COUNTERS_PER_STORE as u64;
     assert_eq!(outcomes.last(), Some(&Outcome::Refused(Refusal::TooManyCounters { limit })));
     let view = store.view(STORE, Revision::new(2)).unwrap();
     assert_eq!(view.counters().unwrap().len(), 2, "what was at an earlier revision stays readable");
+}
+
+fn floor(store: StoreId, replaces: u64, type_name: &str) -> CommandBody {
+    let floors = [(TypeName::new(type_name).unwrap(), Floor::FullyConsistent)].into();
+    CommandBody::SetFloors(SetFloors { store, replaces: Revision::new(replaces), floors })
+}
+
+#[test]
+fn floors_replace_only_those_that_they_were_made_from() {
+    let other = StoreId::new(7);
+    let bodies = [
+        floor(STORE, 0, "aaa"),
+        floor(STORE, 0, "bbb"),
+        floor(other, 0, "ccc"),
+        floor(STORE, 1, "ddd"),
+        floor(STORE, 1, "eee"),
+    ];
+    let changed = |current| Outcome::Refused(Refusal::FloorsChanged { current: Revision::new(current) });
+    let expected = [Outcome::Done, changed(1), Outcome::Done, Outcome::Done, changed(4)];
+    assert_eq!(outcomes(bodies.to_vec()), expected);
+
+    let log: Vec<_> = bodies.into_iter().zip(1..).map(|(body, index)| entry(index, body)).collect();
+    let (_dir, store) = rocks();
+    let mut applier = Applier::open(Arc::clone(&store)).unwrap();
+    applier.apply(&log).unwrap();
+    let of = |store| {
+        let floors = applier.floors().of(store);
+        (floors.version.index(), floors.by_type.keys().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!((of(STORE), of(other)), ((4, vec!["ddd".to_owned()]), (3, vec!["ccc".to_owned()])));
+    assert_eq!(of(StoreId::new(9)), (0, vec![]));
+    let again = Applier::open(store).unwrap();
+    assert_eq!(again.floors(), applier.floors(), "the store has what is in memory");
 }
 
 #[test]
@@ -355,7 +432,8 @@ fn a_watermark_only_rises_and_leaves_the_state_before_it() {
     let mut applier = Applier::open(Arc::clone(&store)).unwrap();
     let mut oldest = Vec::new();
     for (index, asked) in [(1, 0), (2, 9), (3, 1), (4, u64::MAX), (5, 4), (6, 2)] {
-        assert_eq!(applier.apply(&[entry(index, watermark(asked))]).unwrap(), [Outcome::Done]);
+        let applied = applier.apply(&[entry(index, watermark(asked))]).unwrap();
+        assert_eq!(applied, [Applied::first(Revision::new(index), Outcome::Done)]);
         oldest.push(store.oldest().index());
     }
     assert_eq!(oldest, [0, 1, 1, 3, 4, 4]);
@@ -406,7 +484,29 @@ fn cluster_time_never_goes_back() {
     }
 }
 
+/// `body` under a key: of the same number, another body is another request.
+fn keyed(mut body: CommandBody, number: u8) -> CommandBody {
+    let digest = *blake3::hash(format!("{body:?}").as_bytes()).as_bytes();
+    let key = IdempotencyKey::new(&format!("request {number}")).unwrap();
+    let named = Some(KeyedRequest { key, digest });
+    match &mut body {
+        CommandBody::WriteTuples(write) => write.request = named,
+        CommandBody::DeleteTuples(delete) => delete.request = named,
+        CommandBody::WriteSchema(write) => write.request = named,
+        CommandBody::ChangeCounter(change) => change.request = named,
+        CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } | CommandBody::SetFloors(_) => {}
+    }
+    body
+}
+
 fn any_body() -> impl Strategy<Value = CommandBody> {
+    (unkeyed_body(), prop::option::of(0..4u8)).prop_map(|(body, number)| match number {
+        Some(number) => keyed(body, number),
+        None => body,
+    })
+}
+
+fn unkeyed_body() -> impl Strategy<Value = CommandBody> {
     let kind = prop_oneof![Just(UpdateKind::Create), Just(UpdateKind::Touch), Just(UpdateKind::Delete)];
     let updates = prop::collection::vec((kind, (0..4u8, 0..4u8).prop_map(|(r, s)| key(r, s))), 0..4);
     let condition = (any::<bool>(), 0..4u8).prop_map(|(must, document)| Precondition {
@@ -422,6 +522,7 @@ fn any_body() -> impl Strategy<Value = CommandBody> {
         1 => (0..2u8, prop::option::of(0..4u8)).prop_map(|(name, filter)| count(&format!("counter_{name}"), filter)),
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
         2 => (0..60u64).prop_map(watermark),
+        1 => (0..4u64).prop_map(|replaces| floor(STORE, replaces, "payment")),
     ]
 }
 

@@ -1,17 +1,18 @@
 //! The task that lets history go: every node notes how far it is, the one that leads proposes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::retention::{HistoryOptions, Retention};
 use crate::model::Revision;
+use crate::raft::clock::monotonic;
 use crate::raft::leader::LeaderWatch;
 use crate::raft::propose::Proposer;
 use crate::raft::{AppliedMark, CommandBody};
-use crate::store::{RocksStore, StateStore, StoreError};
+use crate::store::{StateStore, StoreError};
 
 /// How long one proposal is waited for before the next: a leader without a majority must not pile them up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(in crate::raft) struct Advance {
     pub(in crate::raft) options: HistoryOptions,
     pub(in crate::raft) node_id: u64,
-    pub(in crate::raft) store: Arc<RocksStore>,
+    pub(in crate::raft) store: Arc<dyn StateStore>,
     pub(in crate::raft) applied: watch::Receiver<AppliedMark>,
     pub(in crate::raft) leader: LeaderWatch,
     pub(in crate::raft) proposer: Arc<Proposer>,
@@ -35,7 +36,7 @@ impl Advance {
         loop {
             ticks.tick().await;
             let applied = self.applied.borrow().revision;
-            let oldest = retention.note(Instant::now(), applied);
+            let oldest = retention.note(monotonic(), applied);
             let leads = self.leader.current().is_some_and(|(leader, _)| leader == self.node_id);
             if !leads {
                 continue;

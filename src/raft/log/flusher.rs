@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::DB;
 
-/// Called with the outcome of the fsync that covers a write.
-pub(super) type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
+use super::device::Completion;
+use crate::mutants::Mutant;
 
 /// What the log has done since it was opened.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Flusher {
     /// Starts the thread that syncs `db`.
     pub(super) fn start(db: Arc<DB>, counters: Arc<LogCounters>) -> io::Result<Self> {
         let sync = move || {
-            let outcome = db.flush_wal(true).map_err(|e| e.to_string());
+            let outcome = db.flush_wal(!Mutant::AckBeforeFsync.is_on()).map_err(|e| e.to_string());
             counters.fsyncs.fetch_add(1, Ordering::Relaxed);
             outcome
         };

@@ -1,12 +1,16 @@
 //! The replicated log on its own RocksDB, with group commit.
 //!
-//! Reads downward: `storage` (openraft's trait) → `reader` → `flusher` (one fsync for many writers) → `keys`.
+//! Reads downward: `storage` (openraft's trait) → `reader` → `device` (the seam) → `rocks` → `flusher` (one fsync for many
+//! writers) → `keys`.
 
+mod device;
 mod flusher;
 mod keys;
 mod open;
 mod reader;
+mod rocks;
 mod storage;
 
+pub use device::{Completion, EntryVisitor, LogChange, LogDevice, LogSpace};
 pub use flusher::LogCounters;
 pub use open::{LogError, LogStore};

@@ -2,11 +2,10 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use futures::{Stream, TryStreamExt, stream};
 use openraft::RaftLogReader;
-use rocksdb::{Direction, IteratorMode, ReadOptions};
 
 use super::keys;
 use super::open::LogStore;
@@ -19,28 +18,28 @@ const READ_BYTES: usize = 2 << 20;
 impl LogStore {
     /// Entries of `from..end`, in order; stops after the first that goes past `bytes`.
     fn read(&self, from: u64, end: u64, bytes: usize) -> io::Result<Vec<Entry>> {
-        let mut read_options = ReadOptions::default();
-        read_options.set_iterate_upper_bound(keys::entry(end));
-        let start = keys::entry(from);
-        let mode = IteratorMode::From(&start, Direction::Forward);
         let mut entries = Vec::new();
         let mut size = 0;
         let mut expected = None;
-        for item in self.inner.db.iterator_cf_opt(&self.inner.family(keys::ENTRIES), read_options, mode) {
-            let (key, value) = item.map_err(io::Error::other)?;
-            let index = keys::index_of(&key).ok_or_else(|| damaged("a key that is no index".into()))?;
+        let mut take = |key: &[u8], value: &[u8]| {
+            let index = keys::index_of(key).ok_or_else(|| damaged("a key that is no index".into()))?;
             // The start of the range may have been purged; after its first entry a log has no holes.
             if expected.is_some_and(|expected| expected != index) {
                 return Err(damaged(format!("entry {index} follows a hole")));
             }
             expected = Some(index + 1);
-            entries.push(codec::decode(&value).map_err(|error| damaged(format!("entry {index}: {error}")))?);
+            entries.push(codec::decode(value).map_err(|error| damaged(format!("entry {index}: {error}")))?);
             size += value.len();
-            if size >= bytes {
-                break;
-            }
-        }
-        Ok(entries)
+            Ok(if size >= bytes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        };
+        let mut failure = None;
+        self.inner.device.scan(&keys::entry(from), &keys::entry(end), &mut |key, value| {
+            take(key, value).unwrap_or_else(|error| {
+                failure = Some(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        failure.map_or(Ok(entries), Err)
     }
 }
 

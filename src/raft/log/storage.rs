@@ -12,40 +12,38 @@ use std::sync::atomic::Ordering;
 
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::device::{LogChange, LogSpace};
 use super::keys::{self, Record};
 use super::open::LogStore;
 use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 impl LogStore {
-    fn write(&self, batch: WriteBatch) -> io::Result<()> {
-        self.inner.flusher.check()?;
-        self.inner.db.write(batch).map_err(io::Error::other)
-    }
-
-    async fn write_synced(&self, batch: WriteBatch) -> io::Result<()> {
-        self.write(batch)?;
+    async fn write_synced(&self, changes: Vec<LogChange>) -> io::Result<()> {
+        self.inner.device.write(changes)?;
         let (done, synced) = oneshot::channel();
         // The receiver is gone only when the node is being torn down.
-        self.inner.flusher.submit(Box::new(move |outcome| drop(done.send(outcome))));
+        self.inner.device.sync(Box::new(move |outcome| drop(done.send(outcome))));
         synced.await.map_err(|_| io::Error::other("the log was closed while it was being synced"))?
     }
 
+    pub(super) async fn put_synced<T: Serialize>(&self, record: Record, value: &T) -> io::Result<()> {
+        self.write_synced(vec![put_record(record, value)]).await
+    }
+
     fn last_entry(&self) -> io::Result<Option<Entry>> {
-        let mut read_options = ReadOptions::default();
-        read_options.set_iterate_lower_bound(keys::entry(0));
-        let end = keys::entry(u64::MAX);
-        let mode = IteratorMode::From(&end, Direction::Reverse);
-        let mut entries = self.inner.db.iterator_cf_opt(&self.inner.family(keys::ENTRIES), read_options, mode);
-        let Some(item) = entries.next() else { return Ok(None) };
-        let (_, value) = item.map_err(io::Error::other)?;
+        let Some(value) = self.inner.device.last(&keys::entry(0), &keys::entries_end())? else { return Ok(None) };
         codec::decode(&value)
             .map(Some)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("last entry: {e}")))
     }
+}
+
+fn put_record<T: Serialize>(record: Record, value: &T) -> LogChange {
+    LogChange::Put { space: LogSpace::Records, key: keys::record(record).to_vec(), value: codec::encode(value) }
 }
 
 impl RaftLogStorage<TypeConfig> for LogStore {
@@ -62,18 +60,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let mut batch = WriteBatch::default();
-        batch.put_cf(&self.inner.family(keys::META), keys::record(Record::Vote), codec::encode(vote));
-        self.write_synced(batch).await?;
+        self.put_synced(Record::Vote, vote).await?;
         // Published after the fsync: a reader never acts on a vote that a crash could take back.
         *self.inner.vote.lock() = Some(*vote);
         Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let mut batch = WriteBatch::default();
-        batch.put_cf(&self.inner.family(keys::META), keys::record(Record::Committed), codec::encode(&committed));
-        self.write(batch)
+        self.inner.device.write(vec![put_record(Record::Committed, &committed)])
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -87,35 +81,32 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let mut batch = WriteBatch::default();
-        let mut count = 0;
-        {
-            let family = self.inner.family(keys::ENTRIES);
-            for entry in entries {
-                batch.put_cf(&family, keys::entry(entry.log_id().index), codec::encode(&entry));
-                count += 1;
-            }
-        }
-        self.write(batch)?;
+        let put = |entry: Entry| LogChange::Put {
+            space: LogSpace::Entries,
+            key: keys::entry(entry.log_id().index).to_vec(),
+            value: codec::encode(&entry),
+        };
+        let changes: Vec<LogChange> = entries.into_iter().map(put).collect();
+        let count = changes.len() as u64;
+        self.inner.device.write(changes)?;
         self.inner.counters.entries.fetch_add(count, Ordering::Relaxed);
-        self.inner.flusher.submit(Box::new(move |outcome| callback.io_completed(outcome)));
+        self.inner.device.sync(Box::new(move |outcome| callback.io_completed(outcome)));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
-        let first = last_log_id.map_or(0, |id| id.index + 1);
-        let mut batch = WriteBatch::default();
-        batch.delete_range_cf(&self.inner.family(keys::ENTRIES), keys::entry(first).as_slice(), &keys::entries_end());
+        let first = keys::entry(last_log_id.map_or(0, |id| id.index + 1));
         // Synced, though it is rare: a tail of another leader that comes back after a crash would contradict a snapshot that
         // was installed meanwhile.
-        self.write_synced(batch).await
+        self.write_synced(vec![remove(&first, &keys::entries_end())]).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
-        let mut batch = WriteBatch::default();
-        batch.put_cf(&self.inner.family(keys::META), keys::record(Record::Purged), codec::encode(&log_id));
-        let end = keys::entry(log_id.index + 1);
-        batch.delete_range_cf(&self.inner.family(keys::ENTRIES), keys::entry(0).as_slice(), end.as_slice());
-        self.write(batch)
+        let mark = put_record(Record::Purged, &log_id);
+        self.inner.device.write(vec![mark, remove(&keys::entry(0), &keys::entry(log_id.index + 1))])
     }
+}
+
+fn remove(from: &[u8], end: &[u8]) -> LogChange {
+    LogChange::RemoveEntries { from: from.to_vec(), end: end.to_vec() }
 }

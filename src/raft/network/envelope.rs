@@ -91,11 +91,13 @@ pub(in crate::raft) struct Admitted {
     pub node_id: u64,
 }
 
-/// An admitted node asks to be made a learner and then a voter.
+/// An admitted node asks to be made a learner, and then perhaps a voter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::raft) struct PromoteRequest {
     pub node_id: u64,
     pub address: NodeAddress,
+    /// Whether it wants a vote.
+    pub voter: bool,
 }
 
 /// Why the node that was asked did not do it. It surely did nothing.

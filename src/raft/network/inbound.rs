@@ -3,18 +3,19 @@
 //! Until this node is a member it refuses everything: it has no vote to give and no log to acknowledge into.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::{Stream, TryStreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot as RaftSnapshot;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::envelope::{AdmitRequest, Kind, PromoteRequest};
 use super::peers::PEER_MESSAGE_BYTES;
+use crate::raft::clock::monotonic;
 use crate::raft::replica::Replica;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
 use crate::raft::{CommandBody, blocking, codec};
@@ -36,6 +37,29 @@ impl PeerServer {
     pub fn serve_for(&self, replica: Arc<Replica>) {
         let first = self.replica.set(replica).is_ok();
         assert!(first, "a node becomes a member only once");
+    }
+
+    /// Takes a snapshot that another node sends: a header, then the bytes of its files.
+    pub async fn take_snapshot(
+        &self,
+        mut parts: impl Stream<Item = Result<SnapshotPart, Status>> + Unpin,
+    ) -> Result<Reply, Status> {
+        let Some(SnapshotPart { part: Some(snapshot_part::Part::Header(header)) }) = parts.try_next().await? else {
+            return Err(Status::invalid_argument("a snapshot begins with its header"));
+        };
+        let replica = self.open_as(&header, Kind::Snapshot)?;
+        let (vote, meta, files): (Vote, SnapshotMeta, Vec<FileEntry>) = decode(&header.payload)?;
+        let failed = |error: std::io::Error| Status::internal(format!("the snapshot was not taken: {error}"));
+        let mut receiving = replica.snapshots().receive(files).map_err(failed)?;
+        while let Some(part) = parts.try_next().await? {
+            let Some(snapshot_part::Part::Chunk(chunk)) = part.part else {
+                return Err(Status::invalid_argument("a snapshot has one header"));
+            };
+            blocking::run(|| receiving.write(&chunk)).map_err(failed)?;
+        }
+        let files = blocking::aside(move || receiving.finish()).await.map_err(failed)?;
+        let snapshot = RaftSnapshot { meta, snapshot: files };
+        Ok(reply(&replica.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?))
     }
 
     /// The tonic service.
@@ -69,8 +93,8 @@ fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Status> {
     codec::decode(payload).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-fn reply<T: Serialize>(value: &T) -> Response<Reply> {
-    Response::new(Reply { payload: codec::encode(value) })
+fn reply<T: Serialize>(value: &T) -> Reply {
+    Reply { payload: codec::encode(value) }
 }
 
 fn stopped(error: impl std::fmt::Display) -> Status {
@@ -90,73 +114,54 @@ impl PeerService for PeerServer {
         match kind {
             Kind::Append => {
                 let append: AppendEntriesRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(reply(&raft.append_entries(append).await.map_err(stopped)?))
+                Ok(Response::new(reply(&raft.append_entries(append).await.map_err(stopped)?)))
             }
             Kind::Vote => {
                 let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(reply(&raft.vote(vote).await.map_err(stopped)?))
+                Ok(Response::new(reply(&raft.vote(vote).await.map_err(stopped)?)))
             }
             Kind::PreVote => {
                 let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(reply(&raft.pre_vote(vote).await.map_err(stopped)?))
+                Ok(Response::new(reply(&raft.pre_vote(vote).await.map_err(stopped)?)))
             }
             Kind::TransferLeader => {
                 let transfer: TransferLeaderRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?))
+                Ok(Response::new(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?)))
             }
             Kind::Snapshot | Kind::Propose | Kind::ReadIndex | Kind::Admit | Kind::Promote => Err(unexpected(kind)),
         }
     }
 
     async fn install_snapshot(&self, request: Request<Streaming<SnapshotPart>>) -> Result<Response<Reply>, Status> {
-        let mut parts = request.into_inner();
-        let Some(SnapshotPart { part: Some(snapshot_part::Part::Header(header)) }) = parts.try_next().await? else {
-            return Err(Status::invalid_argument("a snapshot begins with its header"));
-        };
-        let replica = self.open_as(&header, Kind::Snapshot)?;
-        let (vote, meta, files): (Vote, SnapshotMeta, Vec<FileEntry>) = decode(&header.payload)?;
-        let failed = |error: std::io::Error| Status::internal(format!("the snapshot was not taken: {error}"));
-        let mut receiving = replica.snapshots().receive(files).map_err(failed)?;
-        while let Some(part) = parts.try_next().await? {
-            let Some(snapshot_part::Part::Chunk(chunk)) = part.part else {
-                return Err(Status::invalid_argument("a snapshot has one header"));
-            };
-            blocking::run(|| receiving.write(&chunk)).map_err(failed)?;
-        }
-        let files = tokio::task::spawn_blocking(move || receiving.finish())
-            .await
-            .map_err(|error| Status::internal(error.to_string()))?
-            .map_err(failed)?;
-        let snapshot = RaftSnapshot { meta, snapshot: files };
-        Ok(reply(&replica.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?))
+        Ok(Response::new(self.take_snapshot(request.into_inner()).await?))
     }
 
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Propose)?;
         let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
-        Ok(reply(&replica.proposer().propose_here(op_id, body).await))
+        Ok(Response::new(reply(&replica.proposer().propose_here(op_id, body).await)))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let replica = self.open_as(request.get_ref(), Kind::ReadIndex)?;
-        Ok(reply(&replica.read_index_here().await))
+        Ok(Response::new(reply(&replica.read_index_here().await)))
     }
 
     async fn admit(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Admit)?;
         let AdmitRequest { address } = decode(&envelope.payload)?;
-        Ok(reply(&replica.admit(address, Instant::now() + FORWARDED).await))
+        Ok(Response::new(reply(&replica.admit(address, monotonic() + FORWARDED).await)))
     }
 
     async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Promote)?;
-        let PromoteRequest { node_id, address } = decode(&envelope.payload)?;
+        let PromoteRequest { node_id, address, voter } = decode(&envelope.payload)?;
         let replica = Arc::clone(replica);
         // In a task of its own: a joining node that hangs up must not leave a membership change half done.
-        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address).await });
-        Ok(reply(&promoted.await.map_err(stopped)?))
+        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address, voter).await });
+        Ok(Response::new(reply(&promoted.await.map_err(stopped)?)))
     }
 }

@@ -1,12 +1,16 @@
-//! What nodes say to each other: `envelope` (who speaks to whom) → `peers` (connections) → `outbound` (openraft's network)
-//! and `inbound` (the service that answers).
+//! What nodes say to each other: `envelope` (who speaks to whom) → `transport` (the seam) → `connections` (gRPC) → `peers`
+//! (calls) → `outbound` (openraft's network) and `inbound` (the service that answers).
 
+mod connections;
 mod envelope;
 mod inbound;
 mod outbound;
 mod peers;
+mod transport;
 
+pub use connections::Connections;
 pub(super) use envelope::{AdmitRequest, Admitted, Kind, PeerIdentity, PromoteRequest, Rejection};
 pub use inbound::PeerServer;
 pub(super) use outbound::Network;
-pub(super) use peers::{CallError, Peers, Rpc};
+pub(super) use peers::Peers;
+pub use transport::{CallError, Rpc, Transport};

@@ -1,7 +1,8 @@
 //! openraft's network over the connections to the other nodes.
 
+use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ use openraft::raft::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncReadExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::envelope::Kind;
-use super::peers::{CallError, Peers, Rpc};
+use super::peers::Peers;
+use super::transport::{CallError, Rpc};
 use crate::raft::snapshot::SnapshotFiles;
 use crate::raft::types::{Snapshot, TypeConfig, Vote};
-use crate::raft::{NodeAddress, codec};
+use crate::raft::{NodeAddress, blocking, codec};
 use crate::wire::quorate::peer::{SnapshotPart, snapshot_part};
 
 /// Bytes of a snapshot in one message.
@@ -138,7 +139,8 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             let first = SnapshotPart { part: Some(snapshot_part::Part::Header(header)) };
             if sender.send(first).await.is_ok() { read_chunks(&files, &sender).await } else { Ok(()) }
         });
-        let sending = self.peers.send_snapshot(&self.address, ReceiverStream::new(receiver), self.snapshot_timeout);
+        let parts = ReceiverStream::new(receiver);
+        let sending = self.peers.send_snapshot(&self.address, parts, self.snapshot_timeout);
         let reply = tokio::select! {
             closed = cancel => return Err(StreamingError::Closed(closed)),
             reply = sending => reply,
@@ -154,12 +156,12 @@ impl RaftNetworkV2<TypeConfig> for Connection {
 /// Sends the files' bytes; ends early when the receiver is gone.
 async fn read_chunks(files: &SnapshotFiles, sender: &tokio::sync::mpsc::Sender<SnapshotPart>) -> io::Result<()> {
     for entry in files.list() {
-        let mut file = tokio::fs::File::open(files.path().join(&entry.name)).await?;
+        let mut file = blocking::run(|| File::open(files.path().join(&entry.name)))?;
         let mut left = entry.bytes;
         while left > 0 {
             let take = left.min(CHUNK_BYTES as u64);
             let mut chunk = vec![0; usize::try_from(take).expect("a chunk fits into memory")];
-            file.read_exact(&mut chunk).await?;
+            blocking::run(|| file.read_exact(&mut chunk))?;
             left -= take;
             if sender.send(SnapshotPart { part: Some(snapshot_part::Part::Chunk(chunk)) }).await.is_err() {
                 return Ok(());

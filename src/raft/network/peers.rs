@@ -1,65 +1,31 @@
-//! Connections to the other nodes.
-//!
-//! One lazily made HTTP/2 connection an address and purpose, so that a snapshot or a large append never stands in the way of
-//! a heartbeat. A connection on which a call timed out is dropped: after a partition the next call begins with a fresh one
-//! instead of waiting for TCP's backoff.
+//! Calls to the other nodes: who speaks, how long to wait, and what is logged of failures.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::envelope::{Kind, PeerIdentity};
+use super::transport::{CallError, Rpc, Transport};
 use crate::raft::codec::RECORD_BYTES;
-use crate::wire::quorate::peer::peer_service_client::PeerServiceClient;
-use crate::wire::quorate::peer::{Envelope, SnapshotPart};
+use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
 /// Largest message between nodes: a record and its envelope.
 pub(super) const PEER_MESSAGE_BYTES: usize = RECORD_BYTES + (1 << 20);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const KEEPALIVE: Duration = Duration::from_secs(2);
-
-/// Which of the service's calls to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::raft) enum Rpc {
-    Heartbeat,
-    Raft,
-    Snapshot,
-    Propose,
-    ReadIndex,
-    Admit,
-    Promote,
-}
-
-/// Why a call gave no reply.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::raft) enum CallError {
-    /// The other node was not reached: it surely did nothing.
-    #[error("{address} cannot be reached: {reason}")]
-    NotSent { address: String, reason: String },
-    /// The other node refused before it did anything.
-    #[error("{address} refused: {reason}")]
-    Refused { address: String, reason: String },
-    /// The message may have arrived and may still take effect.
-    #[error("no answer from {address}: {reason}")]
-    Lost { address: String, reason: String },
-}
-
-/// All connections of one node.
+/// One node's way to all others.
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
-    channels: Mutex<BTreeMap<(Rpc, String), Channel>>,
+    transport: Arc<dyn Transport>,
     /// The addresses at which the last call failed, and whether the other side refused it.
     failing: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Peers {
-    pub(in crate::raft) fn new(me: PeerIdentity) -> Self {
-        Self { me, channels: Mutex::default(), failing: Mutex::default() }
+    pub(in crate::raft) fn new(me: PeerIdentity, transport: Arc<dyn Transport>) -> Self {
+        Self { me, transport, failing: Mutex::default() }
     }
 
     /// Who this node is.
@@ -83,18 +49,8 @@ impl Peers {
         payload: Vec<u8>,
         timeout: Duration,
     ) -> Result<Vec<u8>, CallError> {
-        let mut client = self.client(rpc, address)?;
         let envelope = self.envelope(to, kind, payload);
-        let call = async {
-            match rpc {
-                Rpc::Heartbeat | Rpc::Raft | Rpc::Snapshot => client.raft(envelope).await,
-                Rpc::Propose => client.propose(envelope).await,
-                Rpc::ReadIndex => client.read_index(envelope).await,
-                Rpc::Admit => client.admit(envelope).await,
-                Rpc::Promote => client.promote(envelope).await,
-            }
-        };
-        let reply = self.within(rpc, address, timeout, call).await?;
+        let reply = self.within(rpc, address, timeout, self.transport.call(rpc, address, envelope)).await?;
         Ok(reply.payload)
     }
 
@@ -102,33 +58,32 @@ impl Peers {
     pub(super) async fn send_snapshot(
         &self,
         address: &str,
-        parts: impl tonic::IntoStreamingRequest<Message = SnapshotPart>,
+        parts: ReceiverStream<SnapshotPart>,
         timeout: Duration,
     ) -> Result<Vec<u8>, CallError> {
-        let mut client = self.client(Rpc::Snapshot, address)?;
-        let reply = self.within(Rpc::Snapshot, address, timeout, client.install_snapshot(parts)).await?;
+        let sending = self.transport.send_snapshot(address, parts);
+        let reply = self.within(Rpc::Snapshot, address, timeout, sending).await?;
         Ok(reply.payload)
     }
 
-    async fn within<T>(
+    async fn within(
         &self,
         rpc: Rpc,
         address: &str,
         timeout: Duration,
-        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-    ) -> Result<T, CallError> {
-        let outcome = tokio::time::timeout(timeout, call).await;
-        let error = match outcome {
+        call: impl Future<Output = Result<Reply, CallError>>,
+    ) -> Result<Reply, CallError> {
+        let error = match tokio::time::timeout(timeout, call).await {
             Ok(Ok(reply)) => {
                 self.note(address, None);
-                return Ok(reply.into_inner());
+                return Ok(reply);
             }
-            Ok(Err(status)) => classify(address, &status),
+            Ok(Err(error)) => error,
             Err(_) => CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") },
         };
         self.note(address, Some(&error));
         if !matches!(error, CallError::Refused { .. }) {
-            self.channels.lock().remove(&(rpc, address.to_owned()));
+            self.transport.reconnect(rpc, address);
         }
         Err(error)
     }
@@ -146,51 +101,5 @@ impl Peers {
         if failing.insert(address.to_owned(), refused) != Some(refused) {
             tracing::warn!(address, %error, "a node does not answer as a member of this cluster");
         }
-    }
-
-    fn client(&self, rpc: Rpc, address: &str) -> Result<PeerServiceClient<Channel>, CallError> {
-        let mut channels = self.channels.lock();
-        let key = (rpc, address.to_owned());
-        let channel = match channels.get(&key) {
-            Some(channel) => channel.clone(),
-            None => {
-                let channel = connect(address)?;
-                channels.insert(key, channel.clone());
-                channel
-            }
-        };
-        let client = PeerServiceClient::new(channel);
-        Ok(client.max_decoding_message_size(PEER_MESSAGE_BYTES).max_encoding_message_size(PEER_MESSAGE_BYTES))
-    }
-}
-
-fn connect(address: &str) -> Result<Channel, CallError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|e| CallError::NotSent { address: address.into(), reason: format!("not an address: {e}") })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
-        .connect_lazy())
-}
-
-fn classify(address: &str, status: &tonic::Status) -> CallError {
-    let (address, reason) = (address.to_owned(), status.message().to_owned());
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<tonic::ConnectError>() {
-            return CallError::NotSent { address, reason: error.to_string() };
-        }
-        source = error.source();
-    }
-    // These are only ever answered by the other node's code before it acts.
-    let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
-    if before_acting.contains(&status.code()) {
-        CallError::Refused { address, reason }
-    } else {
-        CallError::Lost { address, reason }
     }
 }

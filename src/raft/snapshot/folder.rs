@@ -15,7 +15,7 @@ use super::files::{Receiving, SnapshotFiles};
 use crate::raft::apply::AppliedState;
 use crate::raft::codec;
 use crate::raft::types::{Snapshot, SnapshotMeta};
-use crate::store::{FileEntry, RocksStore, StoreError};
+use crate::store::{CheckpointStore, FileEntry, StoreError};
 
 /// The snapshots of one node.
 pub(in crate::raft) struct SnapshotFolder {
@@ -71,7 +71,7 @@ impl SnapshotFolder {
 
     /// Makes a snapshot of `store` as it is now. What the log says of it is read from the checkpoint itself: `store` may be
     /// further by then.
-    pub(in crate::raft) fn build(&self, store: &RocksStore) -> io::Result<Snapshot> {
+    pub(in crate::raft) fn build(&self, store: &dyn CheckpointStore) -> io::Result<Snapshot> {
         let number = self.take_number();
         let path = self.root.join(folder_name(number));
         let checkpoint = store.checkpoint(&path).map_err(io::Error::other)?;

@@ -45,6 +45,17 @@ pub(super) fn unused_parameter(text: &str, caveat: &Caveat, place: &Range<usize>
     )
 }
 
+/// Why a schema with this caveat cannot be written, if a pattern in its expression is none. SpiceDB finds that only when it
+/// evaluates it, each time.
+pub(super) fn bad_pattern(text: &str, caveat: &Caveat, expression: &Range<usize>) -> Option<SchemaError> {
+    let error = caveat.bad_pattern()?;
+    let message = format!("the expression of caveat `{}` is not valid: {}", caveat.name(), error.message);
+    let at = expression.start + error.offset.unwrap_or(0).min(expression.len());
+    let details = vec![("caveat_name", caveat.name().to_string())];
+    let error = SchemaError::type_check(text, at, message).with_details(details);
+    Some(error.with_source(text, expression.end, &text[expression.clone()]))
+}
+
 fn not_compiled(text: &str, node: &CaveatNode, error: &CompileError) -> SchemaError {
     let Range { start, end } = node.expression;
     let message = format!("the expression of caveat `{}` is not valid: {}", node.name, error.message);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::ast::{Block, CaveatNode, Expr, File, MemberBody, MemberNode, Statement, StatementKind};
-use super::caveats::{compile_caveat, unused_parameter};
+use super::caveats::{bad_pattern, compile_caveat, unused_parameter};
 use super::features::Feature;
 use super::parser::parse_text;
 use super::partials::Partials;
@@ -15,12 +15,15 @@ use crate::schema::annotations::{Annotations, incomplete_annotations};
 use crate::schema::validate::{Fault, find_faults};
 use crate::schema::{Definition, DefinitionOutline, Member, Permission, Relation, Rewrite, Schema, SchemaError};
 
+/// The most memory that the patterns of one schema may take, compiled. A handful of bytes of text can stand for millions.
+const MAX_PATTERNS_BYTES: usize = 1 << 26;
+
 /// Reads a schema text and judges whether it holds together. A text without definitions is a valid, empty schema.
 ///
 /// Of several type errors, the first in the text is reported.
 pub fn parse(text: &str) -> Result<Schema, SchemaError> {
     let (mut compiler, annotations) = compile(text)?;
-    if let Some(error) = compiler.unused.take() {
+    if let Some(error) = compiler.unfit.take() {
         return Err(error);
     }
     let mut first: Option<(Range<usize>, Fault)> = None;
@@ -58,7 +61,8 @@ fn compile(text: &str) -> Result<(Compiler<'_>, Annotations), SchemaError> {
         places: BTreeMap::new(),
         partials: Partials::collect(text, partials)?,
         annotations: Annotations::new(),
-        unused: None,
+        unfit: None,
+        pattern_bytes: 0,
     };
     for statement in statements {
         match statement {
@@ -89,8 +93,8 @@ fn split(text: &str, statements: Vec<Statement>) -> Result<(Vec<Partial>, Vec<Na
             StatementKind::Definition(name, block) => named.push(Named::Definition(name, block, place)),
             StatementKind::Caveat(node) => named.push(Named::Caveat(node, place)),
             StatementKind::Import(_) => {
-                let message = "`import` is not allowed here: a server does not see your files; write the schema with \
-                               `quorate schema write`, which puts imported files into one text";
+                let message = "`import` is not allowed here: a server does not see your files; `quorate schema write` and \
+                               the `schemaFile` of a validation file put imported files into one text";
                 return Err(SchemaError::parse(text, place.start, message).with_source(text, place.end, ""));
             }
         }
@@ -111,8 +115,10 @@ struct Compiler<'a> {
     places: BTreeMap<TypeName, BTreeMap<RelationName, Places>>,
     partials: Partials<'a>,
     annotations: Annotations,
-    /// The first caveat that leaves a parameter out: nothing that keeps a text from being read.
-    unused: Option<SchemaError>,
+    /// The first caveat that leaves a parameter out or has a pattern that is none: nothing that keeps a text from being read.
+    unfit: Option<SchemaError>,
+    /// The memory that the patterns of all caveats take, roughly.
+    pattern_bytes: usize,
 }
 
 impl Compiler<'_> {
@@ -143,8 +149,17 @@ impl Compiler<'_> {
     fn define_caveat(&mut self, node: CaveatNode, place: Range<usize>) -> Result<(), SchemaError> {
         self.claim(node.name.as_str(), &place)?;
         let caveat = compile_caveat(self.text, &node)?;
-        if self.unused.is_none() {
-            self.unused = unused_parameter(self.text, &caveat, &place);
+        if self.unfit.is_none() {
+            self.unfit = unused_parameter(self.text, &caveat, &place)
+                .or_else(|| bad_pattern(self.text, &caveat, &node.expression));
+        }
+        self.pattern_bytes += caveat.pattern_bytes();
+        if self.pattern_bytes > MAX_PATTERNS_BYTES {
+            let message = format!(
+                "the patterns of `matches` take more than {MAX_PATTERNS_BYTES} bytes of memory from here on: shorten \
+                 their repetitions of Unicode classes"
+            );
+            return Err(SchemaError::parse(self.text, place.start, message).with_source(self.text, place.end, ""));
         }
         self.schema.outline.caveats.insert(node.name.clone(), node.comment);
         self.schema.caveats.insert(node.name, caveat);

@@ -19,6 +19,11 @@ impl Feature {
         Self::ALL.into_iter().find(|feature| feature.word() == word)
     }
 
+    /// Whether `word` begins a statement once its feature is asked for.
+    pub(super) fn begins_statement(word: &str) -> bool {
+        matches!(Self::of_word(word), Some(Self::Import | Self::Partial))
+    }
+
     /// What follows `use`.
     pub(super) fn word(self) -> &'static str {
         match self {

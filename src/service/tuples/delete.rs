@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::guard;
 use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, Precondition, TupleFilter, limits};
+use crate::model::{Error, ErrorCode, IdempotencyKey, Precondition, TupleFilter, limits};
 use crate::raft::{self, CommandBody, Outcome, Refusal};
-use crate::service::{Call, Services};
+use crate::service::keyed::keyed;
+use crate::service::{Call, Services, Written};
 
 /// Removal of the tuples that match a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct DeleteTuples {
     pub allow_partial: bool,
     /// For whoever watches: JSON text, or empty.
     pub metadata_json: String,
+    /// What the client calls it, if it may be sent again.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What a deletion did.
@@ -33,34 +36,40 @@ pub struct DeleteAnswer {
     /// Whether its own limit ended it, so that more may match. As in SpiceDB, a deletion that found no more than its limit
     /// says so too.
     pub partial: bool,
+    /// Whether all of this happened when it was sent before, and this answer is the one of then.
+    pub replayed: bool,
 }
 
 impl Services {
     /// Removes tuples.
     pub async fn delete_tuples(&self, call: Call, request: DeleteTuples) -> Result<DeleteAnswer, Error> {
         check_shape(&request)?;
-        self.check_delete_names(call, &request).await?;
-        let filter = request.filter.clone();
+        let DeleteTuples { filter, preconditions, limit, allow_partial, metadata_json, key: _ } = &request;
+        let asked = (filter, preconditions, limit, allow_partial, metadata_json);
+        let keyed = keyed(request.key.clone(), "delete", &asked);
         let limit = if request.limit == 0 { limits::DELETES_PER_ENTRY } else { request.limit };
-        let applied = self
-            .propose(
-                call,
-                CommandBody::DeleteTuples(raft::DeleteTuples {
+        let applied = match self.judge_delete(call, &request).await? {
+            Ok(()) => {
+                let body = CommandBody::DeleteTuples(raft::DeleteTuples {
                     store: call.store,
                     preconditions: request.preconditions.clone(),
-                    filter: request.filter,
+                    filter: request.filter.clone(),
                     limit: limit as u64,
                     allow_partial: request.limit > 0 && request.allow_partial,
                     metadata_json: request.metadata_json,
-                }),
-            )
-            .await?;
+                    request: keyed,
+                });
+                self.propose(call, body).await?
+            }
+            Err(refused) => self.first_try(call, keyed.as_ref(), refused).await?,
+        };
         match applied.outcome {
             Outcome::Deleted { count, partial } => {
                 let partial = partial || (request.limit > 0 && count == limit as u64);
-                Ok(DeleteAnswer { zookie: self.zookie(applied.revision)?, count, partial })
+                let Written { zookie, replayed } = self.written(&applied)?;
+                Ok(DeleteAnswer { zookie, count, partial, replayed })
             }
-            Outcome::Refused(Refusal::TooManyDeletes { limit }) => Err(guard::too_many_deletes(limit, &filter)),
+            Outcome::Refused(Refusal::TooManyDeletes { limit }) => Err(guard::too_many_deletes(limit, &request.filter)),
             Outcome::Refused(refusal) => Err(guard::refused(refusal, &request.preconditions)),
             Outcome::Done | Outcome::Admitted { .. } => {
                 let message =
@@ -71,8 +80,8 @@ impl Services {
     }
 
     /// Names that no schema defines are most likely misspelt. A deletion can do no harm under any schema, so the command
-    /// carries no schema revision.
-    async fn check_delete_names(&self, call: Call, request: &DeleteTuples) -> Result<(), Error> {
+    /// carries no schema revision. The outer error: no judgement. The inner one: refused.
+    async fn judge_delete(&self, call: Call, request: &DeleteTuples) -> Result<Result<(), Error>, Error> {
         let shared = Arc::new((request.filter.clone(), request.preconditions.clone()));
         let mut refused = Ok(());
         // This node may lag: only the latest schema refuses for good.
@@ -92,7 +101,7 @@ impl Services {
                 break;
             }
         }
-        refused
+        Ok(refused)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{
 };
 use crate::raft::Refusal;
 use crate::schema::Schema;
+use crate::service::keyed::key_reused;
 
 /// Whether a client may ask for at most `limit` at once, where `most` is the highest limit there may be.
 pub(in crate::service) fn check_limit(limit: usize, most: usize) -> Result<(), Error> {
@@ -88,13 +89,15 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
     match refusal {
         Refusal::PreconditionFailed { position } => precondition_failed(position, preconditions),
         Refusal::AlreadyExists { key } => already_exists(&key),
+        Refusal::KeyReused => key_reused(),
         Refusal::SchemaChanged { .. }
         | Refusal::TooManyDeletes { .. }
         | Refusal::WouldOrphan { .. }
         | Refusal::JudgementOutdated
         | Refusal::CounterExists
         | Refusal::UnknownCounter
-        | Refusal::TooManyCounters { .. } => Error::new(
+        | Refusal::TooManyCounters { .. }
+        | Refusal::FloorsChanged { .. } => Error::new(
             ErrorCode::Internal,
             format!("a write was refused for a reason that cannot concern it: {refusal:?}"),
         ),

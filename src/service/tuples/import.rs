@@ -5,7 +5,7 @@
 //! entry for everything would hold up all other writes, and memory, for as long as the client likes to send.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::guard;
 use super::write::WriteTuples;
 use crate::model::{Error, ErrorCode, Tuple, TupleKey, TupleUpdate, UpdateKind, limits};
+use crate::raft::monotonic;
 use crate::service::{Call, Services};
 
 /// A client that sends nothing for so long is given up.
@@ -66,12 +67,17 @@ impl Services {
         loaded: &mut u64,
     ) -> Result<(), Error> {
         const STALLED: &str = "the stream of relationships brought nothing for too long; send them faster, or end it";
+        const LATE: &str = "the deadline passed before the stream of relationships ended; send the rest with more time";
         let mut batches = std::pin::pin!(batches);
         let mut portion = Portion::default();
         loop {
-            let patience = STALLED_SENDER.min(call.deadline.saturating_duration_since(Instant::now()));
+            let patience = STALLED_SENDER.min(call.deadline.saturating_duration_since(monotonic()));
             let batch = timeout(patience, batches.next());
-            let Some(batch) = batch.await.map_err(|_| Error::new(ErrorCode::DeadlineExceeded, STALLED))? else { break };
+            let late = |_| {
+                let message = if patience < STALLED_SENDER { LATE } else { STALLED };
+                Error::new(ErrorCode::DeadlineExceeded, message)
+            };
+            let Some(batch) = batch.await.map_err(late)? else { break };
             for tuple in batch? {
                 portion.add(tuple)?;
                 if portion.is_full() {
@@ -87,7 +93,7 @@ impl Services {
         if count == 0 {
             return Ok(());
         }
-        let deadline = call.deadline.min(Instant::now() + self.limits.request_timeout);
+        let deadline = call.deadline.min(monotonic() + self.limits.request_timeout);
         let request = WriteTuples { updates: portion.updates, ..WriteTuples::default() };
         self.propose_write(Call { deadline, ..call }, request).await?;
         *loaded += count;
@@ -97,9 +103,13 @@ impl Services {
 
 /// The error of an import of which `loaded` tuples are in.
 fn partly(mut error: Error, loaded: u64) -> Error {
+    let go_on = match error.code {
+        ErrorCode::OutcomeUnknown => "whether those right behind them were too is not known: read before going on",
+        _ => "go on after them",
+    };
     if loaded > 0 {
         error.message = format!(
-            "{}; the first {loaded} relationships of the stream were imported before and stay: go on after them",
+            "{}; the first {loaded} relationships of the stream were imported before and stay: {go_on}",
             error.message
         );
     }

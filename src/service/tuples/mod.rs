@@ -13,6 +13,6 @@ mod tests;
 mod write;
 
 pub use delete::{DeleteAnswer, DeleteTuples};
-pub use export::{ExportPage, ExportTuples};
+pub use export::{ExportPage, ExportStream, ExportTuples};
 pub use read::{ReadTuples, TupleStream, TupleWithCursor};
 pub use write::WriteTuples;

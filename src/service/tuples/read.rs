@@ -6,11 +6,13 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::guard;
-use super::pages::{Extent, PAGES_AHEAD, Pager};
-use crate::consistency::Zookie;
-use crate::model::{Error, ErrorCode, Tuple, TupleFilter, TupleKey, limits};
+use super::pages::{self, Extent, PAGES_AHEAD, Pager};
+use crate::consistency::{Raised, Scope, Zookie};
+use crate::model::{Error, ErrorCode, Tuple, TupleFilter, limits};
 use crate::schema::{Member, Schema};
 use crate::service::cursor::{Cursor, Digest, Place};
+use crate::service::floors::Basis;
+use crate::service::outlet::Outlet;
 use crate::service::{Call, Consistency, Services};
 use crate::store::ReadView;
 
@@ -45,6 +47,8 @@ pub struct TupleWithCursor {
 pub struct TupleStream {
     /// The state that all pages are about.
     pub zookie: Zookie,
+    /// The floor that made the request stricter.
+    pub raised: Option<Raised>,
     /// The tuples. It ends after the last page, or after an error. Dropping it ends the read.
     pub pages: mpsc::Receiver<Result<Vec<TupleWithCursor>, Error>>,
 }
@@ -56,8 +60,9 @@ impl Services {
         guard::check_filter_shape(&request.filter)?;
         // As in SpiceDB, the cursor holds for the very same request only.
         let digest = Digest::of(call.store, &request);
-        let (view, after) = self.resume(call, &request.consistency, request.cursor.as_deref(), digest).await?;
-        let zookie = self.zookie(view.revision())?;
+        let (cursor, scope) = (request.cursor.as_deref(), scope(&request.filter));
+        let (basis, place) = self.resume_stream(call, &request.consistency, cursor, digest, scope).await?;
+        let (Basis { view, zookie, raised }, after) = (basis, place.map(Place::tuple).transpose()?);
 
         let (schemas, names_view, filter) = (Arc::clone(&self.schemas), Arc::clone(&view), request.filter.clone());
         self.pool
@@ -68,7 +73,7 @@ impl Services {
             })
             .await?;
 
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let (outlet, pages) = Outlet::new(PAGES_AHEAD, self.stream_terms(call, pages::ADVICE));
         let limit = if request.limit == 0 { usize::MAX } else { request.limit };
         let shape = move |tuples: Vec<Tuple>| {
             let with_cursor = |tuple: Tuple| {
@@ -78,20 +83,8 @@ impl Services {
             tuples.into_iter().map(with_cursor).collect()
         };
         let pager = self.pager(view, request.filter)?;
-        tokio::spawn(pager.run(sender, Extent { after, page_tuples: PAGE_TUPLES, limit }, shape));
-        Ok(TupleStream { zookie, pages })
-    }
-
-    /// The view that a read is about, and where in it the read goes on.
-    pub(super) async fn resume(
-        &self,
-        call: Call,
-        consistency: &Consistency,
-        cursor: Option<&str>,
-        digest: Digest,
-    ) -> Result<(Arc<dyn ReadView>, Option<TupleKey>), Error> {
-        let (view, place) = self.resume_stream(call, consistency, cursor, digest).await?;
-        Ok((view, place.map(Place::tuple).transpose()?))
+        tokio::spawn(pager.run(outlet, Extent { after, page_tuples: PAGE_TUPLES, limit }, shape));
+        Ok(TupleStream { zookie, raised, pages })
     }
 
     pub(super) fn pager(&self, view: Arc<dyn ReadView>, filter: TupleFilter) -> Result<Pager, Error> {
@@ -100,9 +93,14 @@ impl Services {
             page_timeout: self.limits.request_timeout,
             view,
             filter: Arc::new(filter),
-            now: self.now()?,
+            clock: self.clock()?,
         })
     }
+}
+
+/// What a filter can find objects of.
+pub(super) fn scope(filter: &TupleFilter) -> Scope<'_> {
+    filter.resource_type.as_ref().map_or(Scope::Everything, Scope::Type)
 }
 
 /// A permission holds no tuples: whoever reads them by its name has mistaken it for a relation.

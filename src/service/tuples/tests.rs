@@ -33,6 +33,7 @@ fn delete_all() -> DeleteTuples {
         limit: 0,
         allow_partial: false,
         metadata_json: String::new(),
+        key: None,
     }
 }
 
@@ -141,7 +142,7 @@ async fn a_failed_precondition_says_which_one() {
 #[tokio::test]
 async fn an_empty_write_names_the_present_state() {
     let (node, services) = with_schema().await;
-    let zookie = services.write_tuples(call(), WriteTuples::default()).await.expect("allowed");
+    let zookie = services.write_tuples(call(), WriteTuples::default()).await.expect("allowed").zookie;
     assert_eq!(zookie.revision, node.applied());
 }
 
@@ -279,7 +280,7 @@ async fn what_has_expired_is_not_read_and_stands_in_the_way_of_a_create() {
 }
 
 async fn export(services: &Services, request: ExportTuples) -> Result<Vec<ExportPage>, Error> {
-    let mut stream = services.export_tuples(call(), request).await?;
+    let mut stream = services.export_tuples(call(), request).await?.pages;
     let mut pages = Vec::new();
     while let Some(page) = stream.recv().await {
         pages.push(page?);

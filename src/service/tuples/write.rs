@@ -7,11 +7,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::guard;
-use crate::consistency::{Requirement, Zookie};
-use crate::model::{Error, ErrorCode, Precondition, Revision, TupleKey, TupleUpdate, UpdateKind, limits};
+use crate::consistency::Requirement;
+use crate::model::{
+    Error, ErrorCode, IdempotencyKey, Precondition, Revision, TupleKey, TupleUpdate, UpdateKind, limits,
+};
 use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::Schema;
-use crate::service::{Call, Services};
+use crate::service::keyed::keyed;
+use crate::service::{Call, Services, Written};
 
 /// How often a write is judged anew because the schema changed under it.
 const ATTEMPTS: usize = 5;
@@ -25,36 +28,45 @@ pub struct WriteTuples {
     pub preconditions: Vec<Precondition>,
     /// For whoever watches: JSON text, or empty.
     pub metadata_json: String,
+    /// What the client calls it, if it may be sent again.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Services {
     /// Changes tuples. The zookie names the state that has all of the changes.
-    pub async fn write_tuples(&self, call: Call, request: WriteTuples) -> Result<Zookie, Error> {
+    pub async fn write_tuples(&self, call: Call, request: WriteTuples) -> Result<Written, Error> {
         check_shape(&request)?;
-        if request.updates.is_empty() && request.preconditions.is_empty() {
-            // Nothing to write and nothing to judge: the present state already has all of it.
+        if request.updates.is_empty() && request.preconditions.is_empty() && request.key.is_none() {
+            // Nothing to write, to judge or to remember: the present state already has all of it.
             let view = self.view(call, Requirement::FullyConsistent).await?;
-            return self.zookie(view.revision());
+            return Ok(Written { zookie: self.zookie(view.revision())?, replayed: false });
         }
         self.propose_write(call, request).await
     }
 
     /// Judges and proposes a write whose shape is in order.
-    pub(super) async fn propose_write(&self, call: Call, request: WriteTuples) -> Result<Zookie, Error> {
+    pub(super) async fn propose_write(&self, call: Call, request: WriteTuples) -> Result<Written, Error> {
+        let asked = (&request.updates, &request.preconditions, &request.metadata_json);
+        let keyed = keyed(request.key.clone(), "write", &asked);
         let request = Arc::new(request);
         let mut requirement = Requirement::MinimizeLatency;
         for _ in 0..ATTEMPTS {
-            let schema_revision = self.judge(call, requirement, &request).await?;
-            let body = CommandBody::WriteTuples(raft::WriteTuples {
-                store: call.store,
-                schema_revision,
-                preconditions: request.preconditions.clone(),
-                updates: request.updates.clone(),
-                metadata_json: request.metadata_json.clone(),
-            });
-            let applied = self.propose(call, body).await?;
+            let applied = match self.judge(call, requirement, &request).await? {
+                Ok(schema_revision) => {
+                    let body = CommandBody::WriteTuples(raft::WriteTuples {
+                        store: call.store,
+                        schema_revision,
+                        preconditions: request.preconditions.clone(),
+                        updates: request.updates.clone(),
+                        metadata_json: request.metadata_json.clone(),
+                        request: keyed.clone(),
+                    });
+                    self.propose(call, body).await?
+                }
+                Err(refused) => self.first_try(call, keyed.as_ref(), refused).await?,
+            };
             match applied.outcome {
-                Outcome::Done => return self.zookie(applied.revision),
+                Outcome::Done => return self.written(&applied),
                 Outcome::Refused(Refusal::SchemaChanged { current }) => {
                     requirement = current.map_or(Requirement::FullyConsistent, Requirement::AtLeastAsFresh);
                 }
@@ -70,17 +82,21 @@ impl Services {
         Err(Error::new(ErrorCode::Conflict, MESSAGE))
     }
 
-    /// The revision of a schema under which `request` is in order.
+    /// The revision of a schema under which `request` is in order. The outer error: no judgement. The inner one: refused.
     ///
     /// This node may lag, so that its schema refuses what the latest one allows: only the latest one refuses for good.
-    async fn judge(&self, call: Call, first: Requirement, request: &Arc<WriteTuples>) -> Result<Revision, Error> {
+    async fn judge(
+        &self,
+        call: Call,
+        first: Requirement,
+        request: &Arc<WriteTuples>,
+    ) -> Result<Result<Revision, Error>, Error> {
         match self.judge_under(call, first, request).await? {
-            Ok(revision) => Ok(revision),
-            Err(_) => self.judge_under(call, Requirement::FullyConsistent, request).await?,
+            Ok(revision) => Ok(Ok(revision)),
+            Err(_) => self.judge_under(call, Requirement::FullyConsistent, request).await,
         }
     }
 
-    /// The outer error: no judgement. The inner one: refused by the schema of that view.
     async fn judge_under(
         &self,
         call: Call,

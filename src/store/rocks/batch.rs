@@ -1,15 +1,15 @@
 //! Writing: one batch of the engine, with an overlay of what it holds so far for the batch's own reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Counter, Qualifiers, Revision, StoreId, Tuple, TupleKey};
+use crate::model::{Counter, IdempotencyKey, Qualifiers, Revision, StoreId, Tuple, TupleKey};
 
 use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
-use super::super::{ChangeRecord, MetaKey, ScanOrder, StateBatch, StoreError, codec};
+use super::super::{ChangeRecord, MetaKey, RequestRecord, ScanOrder, StateBatch, StoreError, codec};
 use super::generation::{Generation, engine};
 use super::keys::{self, MetaRecord, Names};
 use super::options::Family;
@@ -26,6 +26,10 @@ pub struct RocksBatch<'a> {
     tuples: HashMap<StoreId, HashMap<TupleKey, Option<Qualifiers>>>,
     schemas: BTreeMap<StoreId, Revision>,
     counters: BTreeMap<StoreId, Vec<Counter>>,
+    /// `None` where one is forgotten.
+    requests: HashMap<(StoreId, IdempotencyKey), Option<RequestRecord>>,
+    /// Those of them that are remembered, in their order.
+    request_order: BTreeSet<(Revision, StoreId, IdempotencyKey)>,
     order: WriteOrder,
     _permit: WriterPermit<'a>,
 }
@@ -35,7 +39,8 @@ impl<'a> RocksBatch<'a> {
         let order = WriteOrder::above(generation.retained());
         let (batch, tuples) = (WriteBatch::default(), HashMap::new());
         let (schemas, counters) = (BTreeMap::new(), BTreeMap::new());
-        Self { generation, batch, tuples, schemas, counters, order, _permit: permit }
+        let (requests, request_order) = (HashMap::new(), BTreeSet::new());
+        Self { generation, batch, tuples, schemas, counters, requests, request_order, order, _permit: permit }
     }
 
     fn write(
@@ -63,6 +68,7 @@ pub(super) fn meta_record(key: MetaKey) -> MetaRecord {
         MetaKey::Applied => MetaRecord::Applied,
         MetaKey::Identity => MetaRecord::Identity,
         MetaKey::Cluster => MetaRecord::Cluster,
+        MetaKey::Floors => MetaRecord::Floors,
     }
 }
 
@@ -86,6 +92,27 @@ impl StateBatch for RocksBatch<'_> {
             Some(own) => Ok(own.clone()),
             None => view::newest_counters(&self.generation, store, LATEST),
         }
+    }
+
+    fn request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        match self.requests.get(&(store, key.clone())) {
+            Some(own) => Ok(own.clone()),
+            None => view::remembered(&self.generation, store, key),
+        }
+    }
+
+    fn oldest_request(
+        &mut self,
+        from: Revision,
+    ) -> Result<Option<(StoreId, IdempotencyKey, RequestRecord)>, StoreError> {
+        let touched = |store: StoreId, key: &IdempotencyKey| self.requests.contains_key(&(store, key.clone()));
+        let stored = view::oldest_request(&self.generation, from, touched)?;
+        let own = self.request_order.iter().find(|(at, ..)| *at >= from).cloned();
+        let Some((_, store, key)) = own.into_iter().chain(stored).min() else { return Ok(None) };
+        let missing =
+            || StoreError::Corrupt { place: "requests", what: "one that has a place in the order is gone".into() };
+        let record = self.request(store, &key)?.ok_or_else(missing)?;
+        Ok(Some((store, key, record)))
     }
 
     fn put(&mut self, store: StoreId, at: Revision, tuple: &Tuple) -> Result<(), StoreError> {
@@ -116,6 +143,28 @@ impl StateBatch for RocksBatch<'_> {
         self.order.note(at);
         let family = self.generation.handle(Family::Changelog);
         self.batch.put_cf(family, keys::change_key(store, at), codec::encode_change(change)?);
+        Ok(())
+    }
+
+    fn put_request(&mut self, store: StoreId, key: &IdempotencyKey, record: &RequestRecord) -> Result<(), StoreError> {
+        self.order.note(record.at);
+        self.forget_request(store, key)?;
+        let order = keys::request_order_key(record.at, store, key);
+        self.batch.put_cf(self.generation.handle(Family::RequestOrder), order, []);
+        let value = record::encode_request(record);
+        self.batch.put_cf(self.generation.handle(Family::Requests), keys::request_key(store, key), value);
+        self.requests.insert((store, key.clone()), Some(record.clone()));
+        self.request_order.insert((record.at, store, key.clone()));
+        Ok(())
+    }
+
+    fn forget_request(&mut self, store: StoreId, key: &IdempotencyKey) -> Result<(), StoreError> {
+        let Some(record) = self.request(store, key)? else { return Ok(()) };
+        let order = keys::request_order_key(record.at, store, key);
+        self.batch.delete_cf(self.generation.handle(Family::RequestOrder), order);
+        self.batch.delete_cf(self.generation.handle(Family::Requests), keys::request_key(store, key));
+        self.requests.insert((store, key.clone()), None);
+        self.request_order.remove(&(record.at, store, key.clone()));
         Ok(())
     }
 

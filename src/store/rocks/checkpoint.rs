@@ -85,7 +85,8 @@ fn remove_diagnostics(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn describe(path: &Path, name: String) -> Result<FileEntry, StoreError> {
+/// What a list says of a file.
+pub(in crate::store) fn describe(path: &Path, name: String) -> Result<FileEntry, StoreError> {
     let file = File::open(path).map_err(files::failed("read", path))?;
     let bytes = file.metadata().map_err(files::failed("read", path))?.len();
     let mut hasher = blake3::Hasher::new();

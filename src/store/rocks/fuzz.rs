@@ -1,10 +1,13 @@
 //! Keys and values from a damaged disk.
 
 use super::keys::{
-    Prefix, change_key, decode_change_key, decode_names, decode_version_key, group, has_group, split_version,
-    tuple_prefix, version_key, versioned,
+    Prefix, change_key, decode_change_key, decode_names, decode_request_order_key, decode_version_key, group,
+    has_group, request_order_key, split_version, tuple_prefix, version_key, versioned,
 };
-use super::record::{decode_format, decode_revision, decode_schema, decode_tuple, encode_schema, encode_tuple};
+use super::record::{
+    decode_format, decode_request, decode_revision, decode_schema, decode_tuple, encode_request, encode_schema,
+    encode_tuple,
+};
 use crate::model::StoreId;
 use crate::store::ScanOrder;
 
@@ -30,6 +33,9 @@ fn a_key_is_one_key() {
         if let Ok(at) = decode_change_key(bytes) {
             assert_eq!(change_key(store, at), bytes);
         }
+        if let Ok((at, store, key)) = decode_request_order_key(bytes) {
+            assert_eq!(request_order_key(at, store, &key), bytes);
+        }
         let prefix = Prefix::new(store).beginning(&String::from_utf8_lossy(bytes));
         if let Some(end) = prefix.end() {
             assert!(end.as_slice() > prefix.bytes() && !end.starts_with(prefix.bytes()));
@@ -46,6 +52,9 @@ fn a_record_is_one_record() {
         }
         if let Ok(text) = decode_schema(bytes) {
             assert_eq!(encode_schema(text), bytes);
+        }
+        if let Ok(request) = decode_request(bytes) {
+            assert_eq!(encode_request(&request), bytes);
         }
         let _ = (decode_revision(bytes), decode_format(bytes));
     });

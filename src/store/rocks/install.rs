@@ -30,12 +30,8 @@ pub(super) enum Step {
 }
 
 impl RocksStore {
-    /// Replaces everything by the checkpoint in `checkpoint`, whose files stay where they are. Views made before keep what
-    /// they show, and the old files go with the last of them.
-    ///
-    /// The files must have passed [`verify_checkpoint`](super::verify_checkpoint). A checkpoint older than the applied state
-    /// is refused: what was readable must not vanish. After an error the node stops: the pointer may have moved already.
-    pub fn install(&self, checkpoint: &Path) -> Result<(), StoreError> {
+    /// After an error the node stops: the pointer may have moved already.
+    pub(super) fn replace_by(&self, checkpoint: &Path) -> Result<(), StoreError> {
         let _permit = self.writer.take();
         let next = self.next_generation()?;
         let installed = self.install_steps(checkpoint, next, &mut |_| Ok(()));

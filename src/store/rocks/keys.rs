@@ -7,6 +7,8 @@
 //! counters            store | !index
 //! changelog           store | index
 //! meta                one byte
+//! requests            store | idempotency key
+//! request order       index | store | idempotency key
 //! ```
 //!
 //! `store` is 4 bytes and `index` 8, both big-endian. No name holds a NUL, so the byte order of keys is the order of their
@@ -22,7 +24,9 @@
 //!
 //! To read `T` at revision `r`, seek `T | !r`: the first key found, if it is still `T`, is the newest version ≤ `r`.
 
-use crate::model::{ObjectId, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, TypeName};
+use crate::model::{
+    IdempotencyKey, ObjectId, ObjectRef, RelationName, Revision, StoreId, SubjectRef, TupleKey, TypeName,
+};
 
 use super::super::{ScanOrder, StoreError};
 
@@ -50,6 +54,7 @@ pub(super) enum MetaRecord {
     Identity = 3,
     Cluster = 4,
     OldestRevision = 5,
+    Floors = 6,
 }
 
 impl MetaRecord {
@@ -255,6 +260,33 @@ pub(super) fn decode_change_key(key: &[u8]) -> Result<Revision, StoreError> {
     split_change_key(key).map(|(_, at)| at)
 }
 
+/// The key of what is remembered of a request.
+pub(super) fn request_key(store: StoreId, key: &IdempotencyKey) -> Vec<u8> {
+    [store.get().to_be_bytes().as_slice(), key.as_str().as_bytes()].concat()
+}
+
+/// Where the order of requests has those of `at`.
+pub(super) fn request_order_start(at: Revision) -> [u8; INDEX_BYTES] {
+    at.index().to_be_bytes()
+}
+
+/// The key of a request's place in their order.
+pub(super) fn request_order_key(at: Revision, store: StoreId, key: &IdempotencyKey) -> Vec<u8> {
+    [request_order_start(at).as_slice(), &request_key(store, key)].concat()
+}
+
+/// What such a key says.
+pub(super) fn decode_request_order_key(bytes: &[u8]) -> Result<(Revision, StoreId, IdempotencyKey), StoreError> {
+    let parse = || {
+        let (index, rest) = bytes.split_first_chunk::<INDEX_BYTES>()?;
+        let (store, key) = rest.split_first_chunk::<STORE_BYTES>()?;
+        let key = IdempotencyKey::new(std::str::from_utf8(key).ok()?).ok()?;
+        Some((Revision::new(u64::from_be_bytes(*index)), StoreId::new(u32::from_be_bytes(*store)), key))
+    };
+    let corrupt = || StoreError::Corrupt { place: "request order", what: format!("a key of {} bytes", bytes.len()) };
+    parse().ok_or_else(corrupt)
+}
+
 /// Store and revision in a changelog record's key.
 pub(super) fn split_change_key(key: &[u8]) -> Result<(StoreId, Revision), StoreError> {
     decode_plain("changelog", key).map(|(store, index)| (store, Revision::new(index)))
@@ -297,6 +329,9 @@ mod tests {
         );
         assert_eq!(version_key(STORE, rev(5)), [b"\x01\x02\x03\x04".as_slice(), &version].concat());
         assert_eq!(change_key(STORE, rev(5)), b"\x01\x02\x03\x04\0\0\0\0\0\0\0\x05");
+        let key = IdempotencyKey::new("k 1").unwrap();
+        assert_eq!(request_key(STORE, &key), b"\x01\x02\x03\x04k 1");
+        assert_eq!(request_order_key(rev(5), STORE, &key), b"\0\0\0\0\0\0\0\x05\x01\x02\x03\x04k 1");
     }
 
     #[test]
@@ -311,6 +346,8 @@ mod tests {
         }
         assert_eq!(decode_version_key("test", &version_key(STORE, rev(3))).unwrap(), rev(3));
         assert_eq!(decode_change_key(&change_key(STORE, rev(3))).unwrap(), rev(3));
+        let request = (rev(3), STORE, IdempotencyKey::new("k").unwrap());
+        assert_eq!(decode_request_order_key(&request_order_key(request.0, request.1, &request.2)).unwrap(), request);
     }
 
     #[test]
@@ -355,6 +392,7 @@ mod tests {
         }
         assert!(decode_version_key("test", b"\0\0\0\x01").is_err());
         assert!(decode_change_key(&[0; 13]).is_err());
+        assert!(decode_request_order_key(&[0; 11]).is_err() && decode_request_order_key(&[0; 13]).is_err());
     }
 
     proptest! {
@@ -365,7 +403,7 @@ mod tests {
                     let _ = decode_names(order, tuple).map(|names| names.to_key(order));
                 }
             }
-            let _ = (decode_version_key("test", &bytes), decode_change_key(&bytes));
+            let _ = (decode_version_key("test", &bytes), decode_change_key(&bytes), decode_request_order_key(&bytes));
             prop_assert!(bytes.starts_with(group(&bytes)));
         }
     }

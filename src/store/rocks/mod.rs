@@ -19,6 +19,7 @@ mod tests;
 mod view;
 
 pub use batch::RocksBatch;
+pub(super) use checkpoint::describe;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
 pub use collect::Collector;
 pub use options::StoreOptions;

@@ -52,11 +52,21 @@ pub(super) enum Family {
     Counters,
     Changelog,
     Meta,
+    Requests,
+    RequestOrder,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 6] =
-        [Self::TuplesByResource, Self::TuplesBySubject, Self::Schemas, Self::Counters, Self::Changelog, Self::Meta];
+    pub(super) const ALL: [Self; 8] = [
+        Self::TuplesByResource,
+        Self::TuplesBySubject,
+        Self::Schemas,
+        Self::Counters,
+        Self::Changelog,
+        Self::Meta,
+        Self::Requests,
+        Self::RequestOrder,
+    ];
 
     /// The name on disk.
     pub(super) fn name(self) -> &'static str {
@@ -67,6 +77,8 @@ impl Family {
             Self::Counters => "counters",
             Self::Changelog => "changelog",
             Self::Meta => "meta",
+            Self::Requests => "requests",
+            Self::RequestOrder => "request_order",
         }
     }
 
@@ -100,7 +112,9 @@ impl Family {
                 options.set_memtable_prefix_bloom_ratio(0.05);
                 options.add_compact_on_deletion_collector_factory(AMONG_ENTRIES, DELETIONS, DELETED_PART);
             }
-            Self::Schemas | Self::Counters | Self::Changelog | Self::Meta => {}
+            // Nearly every key that is looked up is new.
+            Self::Requests => table.set_bloom_filter(10.0, false),
+            Self::Schemas | Self::Counters | Self::Changelog | Self::Meta | Self::RequestOrder => {}
         }
         options.set_block_based_table_factory(&table);
         options

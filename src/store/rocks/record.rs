@@ -7,15 +7,22 @@
 //!                    | [milliseconds u64]                                        with EXPIRES
 //! ```
 //!
+//! A request that is remembered:
+//!
+//! ```text
+//! format = 1 | revision u64 | milliseconds u64 | digest, 32 bytes | outcome
+//! ```
+//!
 //! All big-endian. A tombstone has no flags, a live tuple without qualifiers is `01 01`. A schema version is its format and
-//! the text.
+//! the text. The place of a request in their order is its key alone.
 
 use crate::model::{CaveatUse, Qualifiers, Revision, TimestampMs};
 
-use super::super::StoreError;
+use super::super::{RequestRecord, StoreError};
 
 const TUPLE_FORMAT: u8 = 1;
 const SCHEMA_FORMAT: u8 = 1;
+const REQUEST_FORMAT: u8 = 1;
 
 const LIVE: u8 = 0b001;
 const CAVEAT: u8 = 0b010;
@@ -104,6 +111,29 @@ pub(super) fn decode_schema(value: &[u8]) -> Result<&str, StoreError> {
     }
 }
 
+/// The value of a remembered request.
+pub(super) fn encode_request(record: &RequestRecord) -> Vec<u8> {
+    let RequestRecord { at, time: TimestampMs(millis), digest, outcome } = record;
+    let numbers = [at.index().to_be_bytes(), millis.to_be_bytes()].concat();
+    [&[REQUEST_FORMAT], numbers.as_slice(), digest, outcome].concat()
+}
+
+/// What [`encode_request`] wrote.
+pub(super) fn decode_request(value: &[u8]) -> Result<RequestRecord, StoreError> {
+    const PLACE: &str = "requests";
+    let mut rest = value;
+    let [format] = take_array(PLACE, &mut rest)?;
+    if format != REQUEST_FORMAT {
+        return Err(corrupt(PLACE, format!("format {format}, known is {REQUEST_FORMAT}")));
+    }
+    Ok(RequestRecord {
+        at: Revision::new(u64::from_be_bytes(take_array(PLACE, &mut rest)?)),
+        time: TimestampMs(u64::from_be_bytes(take_array(PLACE, &mut rest)?)),
+        digest: take_array(PLACE, &mut rest)?,
+        outcome: rest.to_vec(),
+    })
+}
+
 /// A revision as a meta value.
 pub(super) fn encode_revision(revision: Revision) -> [u8; 8] {
     revision.index().to_be_bytes()
@@ -166,6 +196,19 @@ mod tests {
         let both = Qualifiers { caveat: Some(caveat), expires_at: Some(TimestampMs(5)) };
         assert_eq!(encode_tuple(Some(&both)).unwrap(), b"\x01\x07\0\x02ab\0\0\0\x02{}\0\0\0\0\0\0\0\x05");
         assert_eq!(encode_schema("x"), b"\x01x");
+    }
+
+    #[test]
+    fn a_remembered_request_comes_back() {
+        let record =
+            RequestRecord { at: Revision::new(7), time: TimestampMs(8), digest: [9; 32], outcome: b"done".to_vec() };
+        let bytes = encode_request(&record);
+        assert_eq!(bytes.len(), 1 + 8 + 8 + 32 + 4);
+        assert_eq!(decode_request(&bytes).unwrap(), record);
+        for cut in 0..bytes.len() - 4 {
+            assert!(decode_request(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(decode_request(&[&[2], &bytes[1..]].concat()).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rocksdb::{Cache, ReadOptions};
 use crate::model::{Revision, StoreId};
 
 use super::super::writer::WriterSlot;
-use super::super::{ChangeRecord, MetaKey, ReadView, StateStore, StoreError, codec};
+use super::super::{ChangeRecord, CheckpointStore, MetaKey, ReadView, StateStore, StoreError, codec};
 use super::batch::{RocksBatch, meta_record};
 use super::checkpoint::{self, CheckpointInfo};
 use super::collect;
@@ -56,16 +56,6 @@ impl RocksStore {
         let applied = generation.applied();
         generation.db().flush_wal(true).map_err(engine)?;
         Ok(applied)
-    }
-
-    /// Whether anything was changed, in any store, at a revision in `(after, through]` that the changelog still names.
-    pub fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
-        collect::changed_within(&self.generation(), after, through)
-    }
-
-    /// Writes the whole state as files to the new folder `into`, on the same file system for cheap links.
-    pub fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
-        checkpoint::create(self.generation().db(), &self.options, into)
     }
 }
 
@@ -139,8 +129,22 @@ impl StateStore for RocksStore {
         iterator.status().map_err(engine)
     }
 
+    fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError> {
+        collect::changed_within(&self.generation(), after, through)
+    }
+
     fn batch(&self) -> RocksBatch<'_> {
         let permit = self.writer.take();
         RocksBatch::new(self.generation(), permit)
+    }
+}
+
+impl CheckpointStore for RocksStore {
+    fn checkpoint(&self, into: &Path) -> Result<CheckpointInfo, StoreError> {
+        checkpoint::create(self.generation().db(), &self.options, into)
+    }
+
+    fn install(&self, from: &Path) -> Result<(), StoreError> {
+        self.replace_by(from)
     }
 }

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
 use crate::model::{
-    Counter, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple, TupleFilter,
-    TupleKey,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple,
+    TupleFilter, TupleKey,
 };
 
-use super::super::{ReadView, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
+use super::super::{ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
 use super::generation::{Database, Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::options::Family;
@@ -56,21 +56,31 @@ impl RocksView {
     }
 
     /// Visits the newest version ≤ the view's revision of each tuple whose key begins with `within`, from `from` on, where
-    /// that version is live.
+    /// that version is live. Stops behind a tuple when `rows` keys were passed, and returns that tuple's key.
     fn walk(
         &self,
         order: ScanOrder,
         (within, span): (&Prefix, Span),
         from: &[u8],
+        rows: usize,
         visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let revision = self.pin.revision();
         let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
         let mut decided: Vec<u8> = Vec::new();
         let mut steps = 0;
+        let mut passed = 0_usize;
+        let mut last: Option<Vec<u8>> = None;
         iterator.seek(from);
         while let Some((key, value)) = iterator.item() {
             let (tuple, at) = keys::split_version(order, key)?;
+            if last.as_ref().is_some_and(|last| last != tuple) {
+                return Ok(last);
+            }
+            passed += 1;
+            if passed >= rows && last.is_none() {
+                last = Some(tuple.to_vec());
+            }
             let target = if tuple == decided.as_slice() {
                 // Older than the version that decided: on to the next tuple. No version has index 0.
                 Revision::ZERO
@@ -80,7 +90,7 @@ impl RocksView {
                 if let Some(qualifiers) = record::decode_tuple(keys::place(order), value)?
                     && visit(keys::decode_names(order, tuple)?, at, &qualifiers)?.is_break()
                 {
-                    return Ok(());
+                    return Ok(None);
                 }
                 decided.clear();
                 decided.extend_from_slice(tuple);
@@ -97,7 +107,7 @@ impl RocksView {
                 iterator.next();
             }
         }
-        iterator.status().map_err(engine)
+        iterator.status().map_err(engine).map(|()| None)
     }
 }
 
@@ -157,6 +167,35 @@ pub(super) fn newest_counters(
     Ok(newest_version(generation, Family::Counters, store, revision, read)?.unwrap_or_default())
 }
 
+/// What is remembered of a request.
+pub(super) fn remembered(
+    generation: &Generation,
+    store: StoreId,
+    key: &IdempotencyKey,
+) -> Result<Option<RequestRecord>, StoreError> {
+    let family = generation.handle(Family::Requests);
+    let value = generation.db().get_pinned_cf(family, keys::request_key(store, key)).map_err(engine)?;
+    value.map(|value| record::decode_request(&value)).transpose()
+}
+
+/// The first request in their order at or above `from` of which `skip` does not say that it is to be left out.
+pub(super) fn oldest_request(
+    generation: &Generation,
+    from: Revision,
+    skip: impl Fn(StoreId, &IdempotencyKey) -> bool,
+) -> Result<Option<(Revision, StoreId, IdempotencyKey)>, StoreError> {
+    let mut iterator = generation.db().raw_iterator_cf(generation.handle(Family::RequestOrder));
+    iterator.seek(keys::request_order_start(from));
+    while let Some(key) = iterator.key() {
+        let (at, store, key) = keys::decode_request_order_key(key)?;
+        if !skip(store, &key) {
+            return Ok(Some((at, store, key)));
+        }
+        iterator.next();
+    }
+    iterator.status().map_err(engine).map(|()| None)
+}
+
 impl ReadView for RocksView {
     fn revision(&self) -> Revision {
         self.pin.revision()
@@ -176,22 +215,24 @@ impl ReadView for RocksView {
             .name(resource.object_type.as_str())
             .name(resource.object_id.as_str())
             .name(relation.as_str());
-        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), &mut |names, _, qualifiers| {
+        let visit: &mut Visit<'_> = &mut |names, _, qualifiers| {
             Ok(visit(SubjectRow {
                 subject_type: names.subject_type,
                 subject_id: names.subject_id,
                 subject_relation: Some(names.subject_relation).filter(|name| !name.is_empty()),
                 qualifiers,
             }))
-        })
+        };
+        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), usize::MAX, visit).map(drop)
     }
 
-    fn scan(
+    fn scan_some(
         &self,
         filter: &TupleFilter,
         after: Option<&TupleKey>,
+        rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<TupleKey>, StoreError> {
         let order = ScanOrder::for_filter(filter);
         let (prefix, span) = narrowest(self.store, order, filter);
         // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
@@ -202,16 +243,17 @@ impl ReadView for RocksView {
             Some(_) | None => prefix.bytes(),
         };
         if prefix.end().is_some_and(|end| *from >= *end) {
-            return Ok(());
+            return Ok(None);
         }
-        self.walk(order, (&prefix, span), from, &mut |names, written_at, qualifiers| {
+        let last = self.walk(order, (&prefix, span), from, rows, &mut |names, written_at, qualifiers| {
             let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
             if !fits {
                 return Ok(ControlFlow::Continue(()));
             }
             let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
             Ok(visit(TupleRow { tuple, written_at }))
-        })
+        })?;
+        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
@@ -220,8 +262,17 @@ impl ReadView for RocksView {
         })
     }
 
+    fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
+        newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, _| Ok(revision))
+    }
+
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {
         newest_counters(&self.generation, self.store, self.pin.revision())
+    }
+
+    fn request(&self, key: &IdempotencyKey) -> Result<Option<RequestRecord>, StoreError> {
+        let found = remembered(&self.generation, self.store, key)?;
+        Ok(found.filter(|record| record.at <= self.pin.revision()))
     }
 }
 

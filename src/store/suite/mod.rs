@@ -11,11 +11,11 @@ mod writes;
 use std::ops::ControlFlow;
 
 use crate::model::{
-    Counter, CounterName, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter, SubjectRef,
-    SubjectRelationFilter, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
+    Counter, CounterName, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectFilter,
+    SubjectRef, SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
 };
 
-use super::{ChangeRecord, MemoryStore, ReadView, StateBatch, StateStore, SubjectRow, TupleRow};
+use super::{ChangeRecord, MemoryStore, ReadView, RequestRecord, StateBatch, StateStore, SubjectRow, TupleRow};
 
 pub(super) const STORE: StoreId = StoreId::DEFAULT;
 
@@ -40,6 +40,7 @@ pub(super) fn conforms<S: StateStore, G>(make: impl Fn() -> (S, G)) {
         ("a batch reads itself", writes::batch_reads_itself),
         ("an abandoned batch leaves nothing", writes::abandoned_batch),
         ("meta is replaced", writes::meta_is_replaced),
+        ("requests are remembered until they are forgotten", writes::requests_are_remembered),
         ("visitors may stop and ask again", views::visitors_stop_and_ask_again),
         ("many versions of one tuple", views::many_versions),
         ("qualifiers are kept", views::qualifiers_are_kept),
@@ -142,7 +143,29 @@ pub(super) fn scan(view: &dyn ReadView, filter: &TupleFilter, after: Option<&Tup
         ControlFlow::Continue(())
     };
     view.scan(filter, after, visit).unwrap();
+    // Each piece begins anew, so that many of them take long.
+    if rows.len() <= 20 {
+        let most = 1 + rows.len() % 5;
+        assert_eq!(scan_in_pieces(view, filter, after, most), rows, "in pieces of {most}");
+    }
     rows
+}
+
+fn scan_in_pieces(view: &dyn ReadView, filter: &TupleFilter, after: Option<&TupleKey>, most: usize) -> Vec<TupleRow> {
+    let mut rows = Vec::new();
+    let mut after = after.cloned();
+    loop {
+        let visit = &mut |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        };
+        let before = after.take();
+        after = view.scan_some(filter, before.as_ref(), most, visit).unwrap();
+        assert!(after.is_none() || after != before, "a piece gets on");
+        if after.is_none() {
+            return rows;
+        }
+    }
 }
 
 fn texts(rows: &[TupleRow]) -> Vec<String> {
@@ -184,6 +207,13 @@ pub(super) fn change(op_id: u128, texts: &[&str]) -> ChangeRecord {
 pub(super) fn counter(name: &str) -> Counter {
     let filter = TupleFilter { subject: Some(user_subjects()), ..TupleFilter::default() };
     Counter { name: CounterName::new(name).unwrap(), filter }
+}
+
+/// The key of number `n`, and what is remembered of a request that took effect at `at`.
+pub(super) fn request(n: u8, at: u64) -> (IdempotencyKey, RequestRecord) {
+    let record =
+        RequestRecord { at: rev(at), time: TimestampMs(1000 * at), digest: [n; 32], outcome: vec![n; usize::from(n)] };
+    (IdempotencyKey::new(&format!("request {n}")).unwrap(), record)
 }
 
 pub(super) fn user_subjects() -> SubjectFilter {

@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::{change, changes, counter, key, put, rev, scan, subjects};
+use super::{change, changes, counter, key, put, request, rev, scan, subjects};
 use crate::model::{
-    ObjectId, RelationName, Revision, StoreId, SubjectFilter, SubjectRelationFilter, Tuple, TupleFilter, TypeName,
+    IdempotencyKey, ObjectId, RelationName, Revision, StoreId, SubjectFilter, SubjectRelationFilter, Tuple,
+    TupleFilter, TypeName,
 };
-use crate::store::{MetaKey, ReadView, StateBatch, StateStore};
+use crate::store::{MetaKey, ReadView, RequestRecord, StateBatch, StateStore};
 
 pub(super) const TENANTS: [StoreId; 2] = [StoreId::DEFAULT, StoreId::new(0xff)];
 
@@ -26,7 +27,12 @@ enum Write {
     Counters(u8),
     Change(u8),
     Meta(u8),
+    Request(u8),
+    Forget(u8),
 }
+
+/// Keys of requests in a history.
+const REQUESTS: u8 = 6;
 
 /// Tuples that are close to one another in every part.
 pub(super) fn universe() -> Vec<String> {
@@ -49,6 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3u8).prop_map(Write::Counters),
         2 => any::<u8>().prop_map(Write::Change),
         1 => any::<u8>().prop_map(Write::Meta),
+        3 => (0..REQUESTS).prop_map(Write::Request),
+        2 => (0..REQUESTS).prop_map(Write::Forget),
     ];
     (0u64..3, 0..TENANTS.len(), write).prop_map(|(forward, tenant, write)| Step {
         forward,
@@ -62,8 +70,12 @@ pub(in crate::store) fn history() -> impl Strategy<Value = Vec<Vec<Step>>> {
     proptest::collection::vec(proptest::collection::vec(step(), 0..14), 1..7)
 }
 
-/// Writes one batch of a history.
-pub(in crate::store) fn apply<S: StateStore>(store: &S, steps: &[Step]) {
+/// Writes one batch of a history. What was the oldest remembered request on the way.
+pub(in crate::store) fn apply<S: StateStore>(
+    store: &S,
+    steps: &[Step],
+) -> Vec<Option<(StoreId, IdempotencyKey, RequestRecord)>> {
+    let mut remembered = Vec::new();
     let universe = universe();
     let base = store.applied();
     let mut batch = store.batch();
@@ -84,9 +96,21 @@ pub(in crate::store) fn apply<S: StateStore>(store: &S, steps: &[Step]) {
                 batch.put_change(step.tenant, at, &change((*n).into(), &[&universe[usize::from(*n) % 7]])).unwrap();
             }
             Write::Meta(n) => batch.put_meta(MetaKey::Applied, &[*n]).unwrap(),
+            Write::Request(n) => {
+                let (key, record) = request(*n, at.index());
+                batch.put_request(step.tenant, &key, &record).unwrap();
+                assert_eq!(batch.request(step.tenant, &key).unwrap(), Some(record));
+            }
+            Write::Forget(n) => {
+                let (key, _) = request(*n, 0);
+                batch.forget_request(step.tenant, &key).unwrap();
+                assert_eq!(batch.request(step.tenant, &key).unwrap(), None);
+            }
         }
+        remembered.push(batch.oldest_request(base).unwrap());
     }
     batch.commit(at).unwrap();
+    remembered
 }
 
 /// Every shape that a filter can take.
@@ -127,7 +151,7 @@ fn filters() -> Vec<TupleFilter> {
 /// Everything that two stores can be asked about is the same.
 pub(in crate::store) fn assert_agree<A: StateStore, B: StateStore>(model: &A, store: &B) {
     assert_eq!((model.applied(), model.oldest()), (store.applied(), store.oldest()));
-    for meta in [MetaKey::Applied, MetaKey::Identity, MetaKey::Cluster] {
+    for meta in [MetaKey::Applied, MetaKey::Identity, MetaKey::Cluster, MetaKey::Floors] {
         assert_eq!(model.meta(meta).unwrap(), store.meta(meta).unwrap(), "{meta:?}");
     }
     let (oldest, applied) = (model.oldest().index(), model.applied().index());
@@ -148,7 +172,11 @@ fn assert_views_agree(expected: &dyn ReadView, found: &dyn ReadView) {
     assert_eq!(expected.revision(), found.revision());
     let at = expected.revision();
     assert_eq!(expected.schema().unwrap(), found.schema().unwrap(), "schema at {at}");
+    assert_eq!(expected.schema_revision().unwrap(), found.schema_revision().unwrap(), "schema at {at}");
     assert_eq!(expected.counters().unwrap(), found.counters().unwrap(), "counters at {at}");
+    for (key, _) in (0..REQUESTS).map(|n| request(n, 0)) {
+        assert_eq!(expected.request(&key).unwrap(), found.request(&key).unwrap(), "request {key} at {at}");
+    }
     for tuple in universe() {
         let key = key(&tuple);
         assert_eq!(expected.lookup(&key).unwrap(), found.lookup(&key).unwrap(), "{tuple} at {at}");
@@ -176,6 +204,9 @@ fn assert_scans_resume_alike(expected: &dyn ReadView, found: &dyn ReadView) {
 
 fn assert_batches_agree<A: StateStore, B: StateStore>(model: &A, store: &B) {
     let (mut expected, mut found) = (model.batch(), store.batch());
+    for from in 0..=model.applied().index() {
+        assert_eq!(expected.oldest_request(rev(from)).unwrap(), found.oldest_request(rev(from)).unwrap(), "{from}");
+    }
     for tenant in TENANTS {
         assert_eq!(expected.schema_revision(tenant).unwrap(), found.schema_revision(tenant).unwrap());
         assert_eq!(expected.counters(tenant).unwrap(), found.counters(tenant).unwrap());
@@ -198,6 +229,8 @@ pub(in crate::store) fn write_sample<S: StateStore>(store: &S, batches: u64) {
         batch.put_schema(StoreId::DEFAULT, rev(at), &format!("schema {at}")).unwrap();
         batch.put_counters(StoreId::DEFAULT, rev(at), &[counter(&format!("counter_{at}"))]).unwrap();
         batch.put_change(StoreId::DEFAULT, rev(at), &change(at.into(), &[tuple])).unwrap();
+        let (key, record) = request((at % u64::from(REQUESTS)) as u8, at);
+        batch.put_request(StoreId::DEFAULT, &key, &record).unwrap();
         batch.put_meta(MetaKey::Applied, &at.to_be_bytes()).unwrap();
         batch.commit(Revision::new(at)).unwrap();
     }

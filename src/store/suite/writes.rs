@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use crate::model::{Error, ErrorCode, Revision};
+use crate::model::{Error, ErrorCode, Revision, StoreId};
 
-use super::{STORE, all, change, changes, key, put, rev, write};
-use crate::store::{MetaKey, StateBatch, StateStore, StoreError, StoredSchema};
+use super::{STORE, all, change, changes, key, put, request, rev, write};
+use crate::store::{MetaKey, RequestRecord, StateBatch, StateStore, StoreError, StoredSchema};
 
 pub(super) fn schemas_are_versions<S: StateStore>(store: &S) {
     for (at, text) in [(2, "first"), (5, "second")] {
@@ -130,4 +130,40 @@ pub(super) fn meta_is_replaced<S: StateStore>(store: &S) {
         assert_eq!(store.meta(MetaKey::Cluster).unwrap().as_deref(), Some(value));
         assert_eq!(store.meta(MetaKey::Identity).unwrap(), None);
     }
+}
+
+pub(super) fn requests_are_remembered<S: StateStore>(store: &S) {
+    const OTHER: StoreId = StoreId::new(2);
+    let [(one, first), (two, second), (three, third)] = [request(1, 3), request(2, 4), request(3, 4)];
+    let mut batch = store.batch();
+    assert_eq!(batch.oldest_request(Revision::ZERO).unwrap(), None);
+    batch.put_request(OTHER, &one, &first).unwrap();
+    batch.put_request(STORE, &two, &second).unwrap();
+    // Within the batch as after it.
+    assert_eq!(batch.request(OTHER, &one).unwrap(), Some(first.clone()));
+    assert_eq!(batch.request(STORE, &one).unwrap(), None);
+    assert_eq!(batch.oldest_request(rev(3)).unwrap(), Some((OTHER, one.clone(), first.clone())));
+    batch.commit(rev(5)).unwrap();
+
+    let at = |tenant, at| store.view(tenant, rev(at)).unwrap();
+    assert_eq!(at(OTHER, 2).request(&one).unwrap(), None, "its effect came later");
+    assert_eq!(at(OTHER, 3).request(&one).unwrap(), Some(first.clone()));
+    assert_eq!(at(STORE, 5).request(&one).unwrap(), None);
+    let mut batch = store.batch();
+    assert_eq!(batch.oldest_request(Revision::ZERO).unwrap(), Some((OTHER, one.clone(), first)));
+    assert_eq!(batch.oldest_request(rev(4)).unwrap(), Some((STORE, two.clone(), second.clone())));
+    batch.forget_request(OTHER, &one).unwrap();
+    batch.forget_request(OTHER, &three).unwrap();
+    assert_eq!(batch.request(OTHER, &one).unwrap(), None);
+    assert_eq!(batch.oldest_request(Revision::ZERO).unwrap(), Some((STORE, two.clone(), second)));
+    let again = RequestRecord { at: rev(7), ..third };
+    batch.put_request(STORE, &two, &again).unwrap();
+    assert_eq!(batch.oldest_request(Revision::ZERO).unwrap(), Some((STORE, two.clone(), again.clone())));
+    batch.commit(rev(7)).unwrap();
+
+    let mut batch = store.batch();
+    assert_eq!(batch.oldest_request(Revision::ZERO).unwrap(), Some((STORE, two.clone(), again.clone())));
+    assert_eq!(batch.oldest_request(rev(8)).unwrap(), None);
+    assert_eq!(batch.request(STORE, &two).unwrap(), Some(again));
+    assert_eq!(batch.request(OTHER, &one).unwrap(), None);
 }

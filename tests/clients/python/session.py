@@ -5,6 +5,7 @@ Environment: QUORATE_ENDPOINTS (addresses of the nodes, with commas), QUORATE_KE
 """
 
 import os
+import pathlib
 import sys
 import traceback
 
@@ -35,6 +36,7 @@ from authzed.api.v1 import (
     WatchRequest,
     WriteRelationshipsRequest,
     WriteSchemaRequest,
+    ZedToken,
 )
 from authzed.api.v1.experimental_service_pb2 import (
     ExperimentalCountRelationshipsRequest,
@@ -50,6 +52,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpcutil import insecure_bearer_token_credentials
+
+# The example of the documentation is run here, too, and leaves no compiled copy of itself among the sources.
+sys.path.append(str(pathlib.Path(__file__).parents[3] / "docs" / "examples"))
+sys.dont_write_bytecode = True
+import content_change
 
 ENDPOINTS = os.environ["QUORATE_ENDPOINTS"].split(",")
 KEY = os.environ["QUORATE_KEY"]
@@ -180,6 +187,27 @@ def test_relationships_are_read_page_by_page():
     assert found == [f"page{n}" for n in range(5)], found
 
 
+def test_checks_go_on_under_a_floor():
+    """A client that knows nothing of floors is raised to them, and can see that it was."""
+    service = content_change.ConsistencyService(ENDPOINTS[0], KEY)
+    version = service.call("GetFloors", {}).version
+    floors = [{"object_type": "pydoc", "fully_consistent": True}]
+    floored = service.call("SetFloors", {"expected_version": str(version), "floors": floors})
+    seen = Consistency(at_least_as_fresh=ZedToken(token=floored.set_at.token))
+    for node in range(len(ENDPOINTS)):
+        # Whoever has seen the change of the floors is held to them; from then on so is everybody on this node.
+        for consistency, raised in ((seen, "fully_consistent (pydoc)"), (None, "fully_consistent (pydoc)"), (FULLY, None)):
+            request = check("pydoc:one", "edit", "pyuser:emilia", consistency)
+            answer, call = client(node).CheckPermission.with_call(request)
+            assert answer.permissionship == ALLOWED, (node, consistency, answer)
+            found = dict(call.initial_metadata()).get("quorate-consistency-raised")
+            assert found == raised, (node, consistency, found)
+    exact = Consistency(at_exact_snapshot=ZedToken(token=floored.set_at.token))
+    refused = refusal(lambda: client(1).CheckPermission(check("pydoc:one", "edit", "pyuser:emilia", exact)))
+    assert refused == (grpc.StatusCode.FAILED_PRECONDITION, "BELOW_FLOOR"), refused
+    service.call("SetFloors", {"expected_version": str(floored.version), "floors": []})
+
+
 def test_deleting_is_seen_elsewhere():
     deleted = client(1).DeleteRelationships(
         DeleteRelationshipsRequest(relationship_filter=RelationshipFilter(resource_type="pydoc", optional_resource_id="one"))
@@ -279,6 +307,21 @@ def test_counters_count():
     client(2).ExperimentalUnregisterRelationshipCounter(ExperimentalUnregisterRelationshipCounterRequest(**name))
     gone = refusal(lambda: client(0).ExperimentalCountRelationships(ExperimentalCountRelationshipsRequest(**name)))
     assert gone == (grpc.StatusCode.FAILED_PRECONDITION, "ERROR_REASON_COUNTER_NOT_REGISTERED"), gone
+
+
+def test_a_write_under_a_key_takes_effect_once():
+    create = RelationshipUpdate.Operation.OPERATION_CREATE
+
+    def write(node, who, key):
+        request = WriteRelationshipsRequest(updates=[update(create, "pydoc:once", "reader", who)])
+        return client(node).WriteRelationships(request, metadata=(("quorate-idempotency-key", key),))
+
+    first = write(0, "pyuser:ann", "py-1").written_at
+    assert [write(node, "pyuser:ann", "py-1").written_at for node in (1, 2)] == [first, first]
+    reused = refusal(lambda: write(1, "pyuser:bob", "py-1"))
+    assert reused == (grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_REUSED"), reused
+    fresh = refusal(lambda: write(1, "pyuser:ann", "py-2"))
+    assert fresh == (grpc.StatusCode.ALREADY_EXISTS, "ERROR_REASON_ATTEMPT_TO_RECREATE_RELATIONSHIP"), fresh
 
 
 def test_lookups_and_expand_find_what_checks_allow():
@@ -451,6 +494,11 @@ def test_it_leaves_nothing_behind():
     fully = Consistency(fully_consistent=True)
     left = client(0).ReadRelationships(ReadRelationshipsRequest(consistency=fully, relationship_filter=everything))
     assert list(left) == []
+
+
+def test_the_example_of_the_content_change_pattern_holds():
+    # It writes a schema of its own, so nothing of this session may be there any more.
+    content_change.main()
 
 
 def main():

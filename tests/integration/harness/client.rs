@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 
 use super::text::{object_reference, relationship_text, subject_reference};
 use super::wire::authzed::check_permission_response::Permissionship;
+use super::wire::authzed::experimental_service_client::ExperimentalServiceClient;
 use super::wire::authzed::permissions_service_client::PermissionsServiceClient;
 use super::wire::authzed::schema_service_client::SchemaServiceClient;
 use super::wire::authzed::watch_service_client::WatchServiceClient;
@@ -19,6 +20,7 @@ use super::wire::authzed::{
     RelationshipUpdate, WriteRelationshipsRequest, WriteSchemaRequest, ZedToken,
 };
 use super::wire::cluster::cluster_service_client::ClusterServiceClient;
+use super::wire::cluster::consistency_service_client::ConsistencyServiceClient;
 use super::wire::cluster::{InitRequest, JoinProgress, JoinRequest, SnapshotRequest, StatusRequest, StatusResponse};
 
 /// The bearer key of every cluster under test.
@@ -49,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) schemas: SchemaServiceClient<Transport>,
     pub(crate) watches: WatchServiceClient<Transport>,
     pub(crate) admin: ClusterServiceClient<Transport>,
+    pub(crate) consistency: ConsistencyServiceClient<Transport>,
+    pub(crate) experimental: ExperimentalServiceClient<Transport>,
 }
 
 /// What a check said, and at which index.
@@ -76,7 +80,9 @@ impl Client {
             permissions: PermissionsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             schemas: SchemaServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             watches: WatchServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            admin: ClusterServiceClient::with_interceptor(channel, bearer),
+            admin: ClusterServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            consistency: ConsistencyServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            experimental: ExperimentalServiceClient::with_interceptor(channel, bearer),
         }
     }
 
@@ -146,8 +152,8 @@ impl Client {
     }
 
     /// Joins by `peers` and waits for the end of it; the last progress that was reported.
-    pub(crate) async fn join(&self, peers: Vec<String>) -> Result<Option<JoinProgress>, Status> {
-        let mut stream = self.admin.clone().join(JoinRequest { peers }).await?.into_inner();
+    pub(crate) async fn join(&self, peers: Vec<String>, learner: bool) -> Result<Option<JoinProgress>, Status> {
+        let mut stream = self.admin.clone().join(JoinRequest { peers, learner }).await?.into_inner();
         let mut last = None;
         while let Some(progress) = stream.message().await? {
             last = Some(progress);

@@ -99,22 +99,39 @@ impl Cluster {
         eventually("the schema is written", SETTLE_LIMIT, async || self.client(0).write_schema(SCHEMA).await).await;
     }
 
-    /// Starts one more node and makes it a member; its position.
+    /// Starts one more node and makes it a member with a vote; its position.
     pub(crate) async fn add_node(&mut self) -> usize {
+        let index = self.start_one_more().await;
+        self.join(index).await;
+        index
+    }
+
+    /// Starts one more node and makes it a member that stays a learner; its position.
+    pub(crate) async fn add_learner(&mut self) -> usize {
+        let index = self.start_one_more().await;
+        self.join_to(index, Stage::Learner).await;
+        index
+    }
+
+    async fn start_one_more(&mut self) -> usize {
         let index = self.nodes.len();
         let (client, peer) = (self.ports.client(index), self.ports.peer(index));
         let mut node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
         assert_eq!(node.start().await, "waiting");
         self.nodes.push(node);
-        self.join(index).await;
         index
     }
 
     async fn join(&self, index: usize) {
+        self.join_to(index, Stage::Voter).await;
+    }
+
+    async fn join_to(&self, index: usize, goal: Stage) {
         let peers = vec![self.nodes[0].peer_address.clone()];
-        let last = self.client(index).join(peers).await.unwrap_or_else(|error| panic!("node {index} joins: {error:?}"));
+        let joined = self.client(index).join(peers, goal == Stage::Learner).await;
+        let last = joined.unwrap_or_else(|error| panic!("node {index} joins: {error:?}"));
         let last = last.expect("a join reports progress");
-        assert_eq!(last.stage(), Stage::Voter, "{last:?}");
+        assert_eq!(last.stage(), goal, "{last:?}");
     }
 
     /// A client of one node.

@@ -38,6 +38,28 @@ pub(crate) async fn run_at(cluster: &Cluster, index: usize, args: &[&str]) -> Ra
     run_command(command, Duration::from_secs(20)).await
 }
 
+/// The exit code of a client command against node `index` of the cluster, when nobody reads what it prints: both of its
+/// outputs are pipes whose readers have gone.
+pub(crate) async fn run_unread(cluster: &Cluster, index: usize, args: &[&str]) -> Option<i32> {
+    let mut command = binary();
+    command.args(args);
+    if args[0] != "validate" {
+        command.args(["--endpoint", &cluster.nodes[index].client_address, "--key", KEY]);
+    }
+    let closed = || {
+        let (reader, writer) = std::io::pipe().expect("the system has pipes");
+        drop(reader);
+        writer
+    };
+    let child = command.stdout(closed()).stderr(closed()).spawn().expect("the binary under test starts");
+    let mut guard = Ends(child);
+    let status = eventually(&format!("{command:?}"), Duration::from_secs(20), async || {
+        guard.0.try_wait().expect("a child can be asked").ok_or("it still runs")
+    })
+    .await;
+    status.code()
+}
+
 /// Runs `command`, which must end within `limit`.
 pub(crate) async fn run_command(mut command: Command, limit: Duration) -> Ran {
     let what = format!("{command:?}");

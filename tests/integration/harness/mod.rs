@@ -12,7 +12,7 @@ mod wait;
 
 pub(crate) use client::{Client, KEY, Outcome, check_item, is_allowed, outcome_of, reason_of};
 pub(crate) use cluster::{Cluster, SETTLE_LIMIT, turn};
-pub(crate) use command::{Ran, run, run_at, run_command};
+pub(crate) use command::{Ran, run, run_at, run_command, run_unread};
 pub(crate) use faults::Fault;
 pub(crate) use load::Load;
 pub(crate) use node::{Settings, binary};

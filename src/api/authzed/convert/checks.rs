@@ -14,6 +14,7 @@ use crate::service::{BulkCheckAnswer, CheckAnswer, CheckItem, Consistency, Expla
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
+use crate::wire::quorate::v1 as own;
 
 /// The context of a request, within its bound.
 pub(super) fn to_request_context(context: Option<&Struct>) -> Result<Context, Error> {
@@ -31,16 +32,26 @@ pub(in crate::api::authzed) fn to_explain(with_tracing: bool) -> Explain {
     if with_tracing { Explain::Yes } else { Explain::No }
 }
 
+/// One question.
+pub(in crate::api) fn to_check_item(
+    resource: Option<wire::ObjectReference>,
+    permission: &str,
+    subject: Option<wire::SubjectReference>,
+    context: Option<&Struct>,
+) -> Result<CheckItem, Error> {
+    Ok(CheckItem {
+        resource: to_resource(resource)?,
+        permission: RelationName::new(permission)?,
+        subject: to_subject(subject)?,
+        context: to_request_context(context)?,
+    })
+}
+
 /// One check.
 pub(in crate::api::authzed) fn to_check(
     request: wire::CheckPermissionRequest,
 ) -> Result<(Consistency, CheckItem), Error> {
-    let question = CheckItem {
-        resource: to_resource(request.resource)?,
-        permission: RelationName::new(&request.permission)?,
-        subject: to_subject(request.subject)?,
-        context: to_request_context(request.context.as_ref())?,
-    };
+    let question = to_check_item(request.resource, &request.permission, request.subject, request.context.as_ref())?;
     Ok((to_consistency(request.consistency)?, question))
 }
 
@@ -50,12 +61,7 @@ pub(in crate::api::authzed) fn to_bulk_check(
     items: &[wire::CheckBulkPermissionsRequestItem],
 ) -> Result<(Consistency, Vec<CheckItem>), Error> {
     let to_question = |item: &wire::CheckBulkPermissionsRequestItem| {
-        Ok(CheckItem {
-            resource: to_resource(item.resource.clone())?,
-            permission: RelationName::new(&item.permission)?,
-            subject: to_subject(item.subject.clone())?,
-            context: to_request_context(item.context.as_ref())?,
-        })
+        to_check_item(item.resource.clone(), &item.permission, item.subject.clone(), item.context.as_ref())
     };
     Ok((to_consistency(consistency)?, items.iter().map(to_question).collect::<Result<_, Error>>()?))
 }
@@ -86,6 +92,15 @@ pub(in crate::api::authzed) fn from_check(answer: CheckAnswer) -> wire::CheckPer
         partial_caveat_info: to_partial_caveat_info(&answer.answer.decision),
         debug_trace: answer.answer.explained.map(to_debug_information),
         optional_expires_at: None,
+    }
+}
+
+/// The answer to a check before content changes.
+pub(in crate::api) fn from_content_change(answer: &CheckAnswer) -> own::ContentChangeCheckResponse {
+    own::ContentChangeCheckResponse {
+        permissionship: to_permissionship(&answer.answer.decision).into(),
+        partial_caveat_info: to_partial_caveat_info(&answer.answer.decision),
+        zookie: Some(to_zed_token(answer.zookie)),
     }
 }
 
@@ -141,7 +156,8 @@ mod tests {
     #[test]
     fn a_conditional_decision_says_what_it_lacks() {
         let missing = vec!["one".to_owned(), "two".to_owned()];
-        let answer = |decision| CheckAnswer { answer: ItemAnswer { decision, explained: None }, zookie: ZOOKIE };
+        let answer =
+            |decision| CheckAnswer { answer: ItemAnswer { decision, explained: None }, zookie: ZOOKIE, raised: None };
         let response = from_check(answer(Decision::Conditional { missing: missing.clone() }));
         assert_eq!(response.permissionship(), Permissionship::ConditionalPermission);
         assert_eq!(response.partial_caveat_info.expect("given").missing_required_context, missing);
@@ -155,7 +171,7 @@ mod tests {
         let answered = |decision| Ok(ItemAnswer { decision, explained: None });
         let no_such = Err(Error::new(ErrorCode::UnknownRelation, "no such"));
         let answers = vec![answered(Decision::Allowed), no_such, answered(Decision::Denied)];
-        let answer = BulkCheckAnswer { answers, zookie: ZOOKIE };
+        let answer = BulkCheckAnswer { answers, zookie: ZOOKIE, raised: None };
         let pairs = from_bulk_check(vec![item("first"), item("second"), item("third")], answer).pairs;
         let shown: Vec<_> = pairs
             .into_iter()

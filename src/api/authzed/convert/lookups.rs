@@ -155,3 +155,27 @@ fn to_tree(tree: ExpandedTree) -> wire::PermissionRelationshipTree {
         tree_type: Some(tree_type),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::model::{ObjectRef, RelationName, SubjectRef, limits};
+
+    #[test]
+    fn the_deepest_tree_can_be_decoded() {
+        let node = |body| ExpandedTree {
+            object: ObjectRef::new("document", "a").expect("valid"),
+            relation: RelationName::new("view").expect("valid"),
+            body,
+        };
+        let mut tree = node(ExpandedBody::Subjects(vec![SubjectRef::new("user", "b", "").expect("valid")]));
+        for _ in 1..limits::EXPAND_LEVELS {
+            tree = node(ExpandedBody::Union(vec![tree]));
+        }
+        let answer = wire::ExpandPermissionTreeResponse { expanded_at: None, tree_root: Some(to_tree(tree)) };
+        let decoded = wire::ExpandPermissionTreeResponse::decode(answer.encode_to_vec().as_slice());
+        assert_eq!(decoded.as_ref(), Ok(&answer));
+    }
+}

@@ -6,8 +6,8 @@ use prost_types::Timestamp;
 use super::filters::{to_filter, to_preconditions};
 use super::json::to_json_text;
 use crate::model::{
-    CaveatUse, Error, ErrorCode, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple, TupleKey,
-    TupleUpdate, UpdateKind, limits,
+    CaveatUse, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, SubjectRef, TimestampMs, Tuple,
+    TupleKey, TupleUpdate, UpdateKind, limits,
 };
 use crate::service::{Consistency, DeleteTuples, ReadTuples, WriteTuples};
 use crate::wire::authzed::v1 as wire;
@@ -62,7 +62,7 @@ pub(super) fn to_tuple(relationship: Option<wire::Relationship>) -> Result<Tuple
     };
     let qualifiers = Qualifiers {
         caveat: relationship.optional_caveat.map(|caveat| to_caveat(&key, caveat)).transpose()?,
-        expires_at: relationship.optional_expires_at.map(to_timestamp),
+        expires_at: relationship.optional_expires_at.map(to_timestamp).transpose()?,
     };
     Ok(Tuple { key, qualifiers })
 }
@@ -86,10 +86,17 @@ fn to_caveat(key: &TupleKey, caveat: wire::ContextualizedCaveat) -> Result<Cavea
 }
 
 /// In whole milliseconds: a fraction of one is cut off, so that nothing lasts longer than it was given. A time in the past is
-/// in order, as in SpiceDB; one before 1970 is as long past as any.
-fn to_timestamp(timestamp: Timestamp) -> TimestampMs {
+/// in order, as in SpiceDB; one before 1970 is as long past as any. One beyond the year 9999 is no timestamp of the protocol, and
+/// has no JSON.
+fn to_timestamp(timestamp: Timestamp) -> Result<TimestampMs, Error> {
+    const END_MILLIS: i128 = 253_402_300_800_000;
     let millis = i128::from(timestamp.seconds) * 1000 + i128::from(timestamp.nanos.div_euclid(1_000_000));
-    TimestampMs(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
+    match u64::try_from(millis.max(0)) {
+        Ok(stored) if millis < END_MILLIS => Ok(TimestampMs(stored)),
+        Ok(_) | Err(_) => {
+            Err(invalid("optional_expires_at lies beyond the year 9999; leave it out for what never expires"))
+        }
+    }
 }
 
 fn to_update(update: wire::RelationshipUpdate) -> Result<TupleUpdate, Error> {
@@ -111,22 +118,30 @@ pub(super) fn to_limit(limit: u32) -> usize {
 }
 
 /// A write.
-pub(in crate::api::authzed) fn to_write(request: wire::WriteRelationshipsRequest) -> Result<WriteTuples, Error> {
+pub(in crate::api::authzed) fn to_write(
+    request: wire::WriteRelationshipsRequest,
+    key: Option<IdempotencyKey>,
+) -> Result<WriteTuples, Error> {
     Ok(WriteTuples {
         updates: request.updates.into_iter().map(to_update).collect::<Result<_, _>>()?,
         preconditions: to_preconditions(request.optional_preconditions)?,
         metadata_json: to_json_text(request.optional_transaction_metadata.as_ref())?,
+        key,
     })
 }
 
 /// A deletion by filter.
-pub(in crate::api::authzed) fn to_delete(request: wire::DeleteRelationshipsRequest) -> Result<DeleteTuples, Error> {
+pub(in crate::api::authzed) fn to_delete(
+    request: wire::DeleteRelationshipsRequest,
+    key: Option<IdempotencyKey>,
+) -> Result<DeleteTuples, Error> {
     Ok(DeleteTuples {
         filter: to_filter(request.relationship_filter)?,
         preconditions: to_preconditions(request.optional_preconditions)?,
         limit: to_limit(request.optional_limit),
         allow_partial: request.optional_allow_partial_deletions,
         metadata_json: to_json_text(request.optional_transaction_metadata.as_ref())?,
+        key,
     })
 }
 
@@ -226,12 +241,15 @@ mod tests {
             ((-5, 0), 0),
             ((-1, 1_999_999_999), 999),
             ((2, -1), 1999),
-            ((253_402_300_800, 0), 253_402_300_800_000),
-            ((i64::MAX, i32::MAX), u64::MAX),
+            ((253_402_300_799, 999_999_999), 253_402_300_799_999),
             ((i64::MIN, i32::MIN), 0),
         ];
         for ((seconds, nanos), expected) in cases {
-            assert_eq!(to_timestamp(Timestamp { seconds, nanos }), TimestampMs(expected), "{seconds} {nanos}");
+            assert_eq!(to_timestamp(Timestamp { seconds, nanos }), Ok(TimestampMs(expected)), "{seconds} {nanos}");
+        }
+        for (seconds, nanos) in [(253_402_300_800, 0), (253_402_300_799, i32::MAX), (i64::MAX, i32::MAX)] {
+            let refused = to_timestamp(Timestamp { seconds, nanos }).expect_err("no such time");
+            assert_eq!(refused.code, ErrorCode::InvalidArgument);
         }
     }
 

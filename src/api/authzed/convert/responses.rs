@@ -10,7 +10,7 @@ use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::delete_relationships_response::DeletionProgress;
 
 /// The token that names a state.
-pub(in crate::api::authzed) fn to_zed_token(zookie: Zookie) -> wire::ZedToken {
+pub(in crate::api) fn to_zed_token(zookie: Zookie) -> wire::ZedToken {
     wire::ZedToken { token: zookie.encode() }
 }
 

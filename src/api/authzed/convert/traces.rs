@@ -2,7 +2,8 @@
 //!
 //! A trace has no place for relationships. They stand in `source`, each with the index of the log at which it was written.
 
-use prost_types::Duration;
+use prost_types::value::Kind;
+use prost_types::{Duration, Struct, Value};
 
 use super::json::from_context;
 use super::responses::{to_object, to_subject, to_timestamp};
@@ -96,10 +97,25 @@ fn to_caveat_info(condition: &Condition, standing: Standing) -> wire::CaveatEval
     wire::CaveatEvalInfo {
         expression: condition.expression.clone(),
         result: result.into(),
-        context: Some(from_context(&condition.context)),
+        context: Some(shallow(from_context(&condition.context))),
         partial_caveat_info: (standing == Standing::Open)
             .then_some(wire::PartialCaveatInfo { missing_required_context }),
         caveat_name: condition.name.clone(),
+    }
+}
+
+/// Without the values that nest so deeply that clients could not decode the deepest trace that holds them.
+fn shallow(mut context: Struct) -> Struct {
+    const DEEPEST: usize = 4;
+    context.fields.retain(|_, value| nesting(value) <= DEEPEST);
+    context
+}
+
+fn nesting(value: &Value) -> usize {
+    match &value.kind {
+        Some(Kind::StructValue(object)) => 1 + object.fields.values().map(nesting).max().unwrap_or_default(),
+        Some(Kind::ListValue(list)) => 1 + list.values.iter().map(nesting).max().unwrap_or_default(),
+        Some(Kind::NullValue(_) | Kind::NumberValue(_) | Kind::StringValue(_) | Kind::BoolValue(_)) | None => 0,
     }
 }
 
@@ -123,8 +139,11 @@ fn to_note(tuple: &TupleProof) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use prost::Message as _;
+
     use super::*;
     use crate::caveat::Context;
+    use crate::model::limits;
     use crate::model::{ObjectRef, RelationName, Revision, SubjectRef, TimestampMs, TupleKey};
     use crate::service::{CaveatProof, Explanation};
 
@@ -157,6 +176,40 @@ mod tests {
                 result,
             }),
             standing: Standing::True,
+        }
+    }
+
+    #[test]
+    fn the_deepest_trace_can_be_decoded_whatever_its_context_holds() {
+        for levels in 0..12 {
+            let json = format!(r#"{{"here":1,"deep":{}1{}}}"#, r#"{"a":"#.repeat(levels), "}".repeat(levels));
+            let condition = Condition {
+                name: "here".into(),
+                expression: "inside".into(),
+                context: Context::from_json_text(&json).expect("valid"),
+                missing: Vec::new(),
+            };
+            let mut root = proof("a", "viewer", Standing::True, Vec::new());
+            root.condition = Some(condition);
+            for _ in 1..limits::EXPLAIN_LEVELS {
+                root =
+                    proof("a", "view", Standing::True, vec![Step { excluded: false, tuple: None, proof: Some(root) }]);
+            }
+            let explained = Explained {
+                subject: SubjectRef::new("user", "b", "").expect("valid"),
+                explanation: Explanation { root, truncated: false },
+                took: std::time::Duration::ZERO,
+                schema: Arc::from(""),
+            };
+            let item = wire::CheckBulkPermissionsResponseItem {
+                debug_trace: Some(to_debug_information(explained)),
+                ..Default::default()
+            };
+            let response = wire::check_bulk_permissions_pair::Response::Item(item);
+            let pair = wire::CheckBulkPermissionsPair { response: Some(response), ..Default::default() };
+            let answer = wire::CheckBulkPermissionsResponse { pairs: vec![pair], ..Default::default() };
+            let decoded = wire::CheckBulkPermissionsResponse::decode(answer.encode_to_vec().as_slice());
+            assert_eq!(decoded.as_ref(), Ok(&answer), "{levels}");
         }
     }
 

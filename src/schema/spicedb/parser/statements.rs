@@ -42,6 +42,10 @@ impl Parser<'_> {
                     self.advance()?;
                     StatementKind::Import(self.import_path()?)
                 }
+                TokenKind::Identifier if Feature::begins_statement(self.current.text) => {
+                    let word = self.current.text;
+                    return Err(self.unexpected(&format!("`definition` or `caveat`, or `use {word}` before `{word}`")));
+                }
                 _ => return Err(self.unexpected("`definition` or `caveat`")),
             };
             statements.push(Statement { kind, place: start..self.end, lead });

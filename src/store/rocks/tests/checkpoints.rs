@@ -11,7 +11,7 @@ use super::super::{CheckpointInfo, FileEntry, RocksStore, verify_checkpoint};
 use super::{assert_agree_at_the_end, copy_tree, fresh, generations, model, open};
 use crate::store::suite::twins::{assert_agree, write_sample};
 use crate::store::suite::{STORE, all, rev};
-use crate::store::{StateStore, StoreError};
+use crate::store::{CheckpointStore, StateStore, StoreError};
 
 /// A store at 30, and a checkpoint of another at 50.
 fn checkpointed() -> (RocksStore, TempDir, TempDir, CheckpointInfo) {

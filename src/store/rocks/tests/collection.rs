@@ -16,7 +16,9 @@ use crate::store::rocks::{Collector, StoreOptions};
 use crate::store::suite::histories::{Entry, entries, sample_entry, write_entry};
 use crate::store::suite::twins::assert_agree;
 use crate::store::suite::{STORE, all, changes, key, rev, scan};
-use crate::store::{ChangeRecord, MemoryStore, ReadView, ScanOrder, StateBatch, StateStore, StoreError};
+use crate::store::{
+    ChangeRecord, CheckpointStore, MemoryStore, ReadView, ScanOrder, StateBatch, StateStore, StoreError,
+};
 
 /// Collects until there is nothing left to do.
 fn collect(collector: &mut Collector) {

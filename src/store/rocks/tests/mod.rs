@@ -115,8 +115,7 @@ proptest! {
         let model = MemoryStore::new();
         let (mut store, dir) = fresh();
         for (steps, next) in history.iter().zip(moves) {
-            twins::apply(&model, steps);
-            twins::apply(&store, steps);
+            prop_assert_eq!(twins::apply(&model, steps), twins::apply(&store, steps));
             match next {
                 0 => flush(&store),
                 1 => {

@@ -1,0 +1,108 @@
+//! Everything that a run wrote down, in the form that checkers read, and the folder that it lies in.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Thresholds;
+use crate::history::{ChainSample, Event, FaultRecord, FileError, LogEntry, Operation, PairingError, WatchSession};
+use crate::history::{pair, read_lines, write_lines};
+
+/// What a run was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its name.
+    pub test: String,
+    /// From which all else follows.
+    pub seed: u64,
+    /// How it was started.
+    pub command: String,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long clients and faults were at work, in seconds.
+    pub seconds: u64,
+    /// The age, in milliseconds, that reads without any demand may have.
+    pub ceiling_ms: u64,
+    /// What the binary says of itself, and from which commit it is.
+    pub versions: Vec<(String, String)>,
+    /// The bug that was built in, if any.
+    pub mutant: Option<String>,
+    /// What could not be done here, and so was not tested.
+    pub not_tested: Vec<String>,
+    /// Why the end of the run is not known, if it is not.
+    pub incomplete: Option<String>,
+    /// What a run of this kind must have seen.
+    pub thresholds: Thresholds,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// What it was.
+    pub settings: Settings,
+    /// What clients did.
+    pub operations: Vec<Operation>,
+    /// What the cluster committed, as told after the end.
+    pub log: Vec<LogEntry>,
+    /// What watchers were told meanwhile, and every node after the end.
+    pub watches: Vec<WatchSession>,
+    /// Hash chains.
+    pub chain: Vec<ChainSample>,
+    /// What was done to it.
+    pub faults: Vec<FaultRecord>,
+}
+
+/// A run cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The history.
+    #[error("history.jsonl: {0}")]
+    Pairing(#[from] PairingError),
+    /// The settings.
+    #[error("{0}: {1}")]
+    Settings(&'static str, String),
+}
+
+const SETTINGS: &str = "test.json";
+const HISTORY: &str = "history.jsonl";
+const LOG: &str = "log.jsonl";
+const WATCHES: &str = "watches.jsonl";
+const CHAIN: &str = "chain.jsonl";
+const FAULTS: &str = "faults.jsonl";
+
+impl Record {
+    /// Reads a run from its folder.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let text = std::fs::read_to_string(folder.join(SETTINGS))
+            .map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
+        let settings = serde_json::from_str(&text).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
+        Ok(Self {
+            settings,
+            operations: pair(&Self::read_events(folder)?)?,
+            log: read_lines(&folder.join(LOG))?,
+            watches: read_lines(&folder.join(WATCHES))?,
+            chain: read_lines(&folder.join(CHAIN))?,
+            faults: read_lines(&folder.join(FAULTS))?,
+        })
+    }
+
+    /// The events of a run, from its folder.
+    pub fn read_events(folder: &Path) -> Result<Vec<Event>, FileError> {
+        read_lines(&folder.join(HISTORY))
+    }
+
+    /// Writes a run into its folder. `events` are what its operations were paired from.
+    pub fn write(&self, folder: &Path, events: &[Event]) -> Result<(), RecordError> {
+        let text = serde_json::to_string_pretty(&self.settings).expect("settings have no maps with odd keys");
+        std::fs::write(folder.join(SETTINGS), text).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
+        write_lines(&folder.join(HISTORY), events)?;
+        write_lines(&folder.join(LOG), &self.log)?;
+        write_lines(&folder.join(WATCHES), &self.watches)?;
+        write_lines(&folder.join(CHAIN), &self.chain)?;
+        write_lines(&folder.join(FAULTS), &self.faults)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Watches: what a watcher was told from one index to another is the log between them, no more, no less, in order.
+
+use std::collections::BTreeMap;
+
+use super::{Property, Record, Verdict};
+use crate::history::LogEntry;
+
+pub(super) fn check(record: &Record) -> Verdict {
+    let mut verdict = Verdict::new(Property::Watch);
+    ordered(&mut verdict, "the log", &record.log);
+    for session in &record.watches {
+        let name = &session.watcher;
+        ordered(&mut verdict, name, &session.entries);
+        let from = record.log.partition_point(|entry| entry.index <= session.after);
+        let to = record.log.partition_point(|entry| entry.index <= session.through);
+        let expected = &record.log[from..to.max(from)];
+        let told: BTreeMap<u64, &LogEntry> = session.entries.iter().map(|entry| (entry.index, entry)).collect();
+        for entry in expected {
+            verdict.opportunities += 1;
+            match told.get(&entry.index) {
+                None => verdict.violation(&[], format!("{name} was not told of {}", entry.index)),
+                Some(told) if *told != entry => {
+                    verdict.violation(&[], format!("{name} was told otherwise of {}: {told:?}", entry.index));
+                }
+                Some(_) => {}
+            }
+        }
+        for index in told.keys().filter(|index| expected.binary_search_by_key(index, |entry| &entry.index).is_err()) {
+            verdict.violation(
+                &[],
+                format!("{name} was told of {index}, which is not in the log from {} on", session.after),
+            );
+        }
+    }
+    verdict
+}
+
+fn ordered(verdict: &mut Verdict, name: &str, entries: &[LogEntry]) {
+    for pair in entries.windows(2) {
+        verdict.expect(pair[0].index < pair[1].index, &[], || {
+            format!("{name} was told of {} after {}", pair[1].index, pair[0].index)
+        });
+    }
+}

@@ -1,0 +1,100 @@
+//! Namespaces, cables and a bridge, and the packets that do not arrive.
+//!
+//! Packets are dropped where they would be received, by the address of the node that sent them. Rules are set by entering the
+//! namespace, not over the network; and clients, which come from the bridge's own address, are never cut off.
+
+use super::cleanup::Names;
+use super::command::{SystemError, run, run_with};
+
+/// The network of one run. Dropping it removes it.
+#[derive(Debug)]
+pub struct Network {
+    names: Names,
+    nodes: usize,
+}
+
+const RULES: &str = "table inet chaos {
+    set cut { type ipv4_addr; }
+    set lossy { type ipv4_addr; }
+    counter dropped { }
+    chain arriving {
+        type filter hook input priority 0; policy accept;
+        ip saddr @cut counter name dropped drop
+        ip saddr @lossy numgen random mod 100 < 25 counter name dropped drop
+    }
+}
+";
+
+impl Network {
+    /// Makes a network for nodes 1 to `nodes`.
+    pub(super) fn create(nodes: usize) -> Result<Self, SystemError> {
+        let network = Self { names: Names::own(), nodes };
+        let (bridge, subnet) = (network.names.bridge(), network.names.subnet());
+        run(&format!("ip link add {bridge} type bridge"))?;
+        run(&format!("ip addr add {subnet}.254/24 dev {bridge}"))?;
+        run(&format!("ip link set {bridge} up"))?;
+        for node in 1..=nodes {
+            let (space, cable) = (network.names.namespace(node), network.names.cable(node));
+            run(&format!("ip netns add {space}"))?;
+            run(&format!("ip link add {cable} type veth peer name eth0 netns {space}"))?;
+            run(&format!("ip link set {cable} master {bridge} up"))?;
+            run(&format!("ip -n {space} addr add {}/24 dev eth0", network.address(node)))?;
+            run(&format!("ip -n {space} link set eth0 up"))?;
+            run(&format!("ip -n {space} link set lo up"))?;
+            run_with(&format!("ip netns exec {space} nft -f -"), RULES)?;
+        }
+        Ok(network)
+    }
+
+    /// The address of a node.
+    #[must_use]
+    pub fn address(&self, node: usize) -> String {
+        format!("{}.{node}", self.names.subnet())
+    }
+
+    /// The namespace of a node.
+    #[must_use]
+    pub fn namespace(&self, node: usize) -> String {
+        self.names.namespace(node)
+    }
+
+    /// From now on nothing that `from` sends arrives at `to`.
+    pub fn cut(&self, from: usize, to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("add element inet chaos cut {{ {} }}", self.address(from)))
+    }
+
+    /// From now on a quarter of what `from` sends does not arrive at `to`.
+    pub fn lose(&self, from: usize, to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("add element inet chaos lossy {{ {} }}", self.address(from)))
+    }
+
+    /// Everything arrives again at `to`, whoever sent it.
+    pub fn heal(&self, to: usize) -> Result<(), SystemError> {
+        self.change(to, "flush set inet chaos cut; flush set inet chaos lossy")
+    }
+
+    /// How many packets were kept from `node` so far.
+    #[must_use]
+    pub fn dropped(&self, node: usize) -> u64 {
+        let list = format!("ip netns exec {} nft list counter inet chaos dropped", self.namespace(node));
+        let text = run(&list).unwrap_or_default();
+        let mut words = text.split_whitespace().skip_while(|word| *word != "packets").skip(1);
+        words.next().and_then(|count| count.parse().ok()).unwrap_or_default()
+    }
+
+    fn change(&self, node: usize, rules: &str) -> Result<(), SystemError> {
+        run_with(&format!("ip netns exec {} nft -f -", self.namespace(node)), &format!("{rules}\n")).map(drop)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for node in 1..=self.nodes {
+            let space = self.names.namespace(node);
+            // The namespace takes its end of the cable with it; what was never made cannot be removed.
+            let _ = run(&format!("ip netns delete {space}"));
+            let _ = run(&format!("ip link delete {}", self.names.cable(node)));
+        }
+        let _ = run(&format!("ip link delete {}", self.names.bridge()));
+    }
+}

@@ -1,0 +1,294 @@
+//! The command line: run a test, or judge again what an earlier run recorded.
+//!
+//! Exit codes: 0 valid, 1 invalid, 2 unknown, 3 there was no run to judge. Of `mutants`: 0 if every bug was caught, else 1.
+
+mod mutants;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use quorate_jepsen::check::{Judgement, Record, Thresholds, Validity, judge, mutants_of};
+use quorate_jepsen::cluster::{Ground, sweep, system};
+use quorate_jepsen::history::{Event, FaultKind};
+use quorate_jepsen::report;
+use quorate_jepsen::runner::{Options, RunError, run};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// There was no run to judge.
+const NO_RUN: u8 = 3;
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Form a cluster, put it under load and faults, judge what it answered.
+    Run(Run),
+    /// Run against each of the bugs that can be built into the binary; each must be caught by the property it breaks.
+    Mutants(Mutants),
+    /// Judge once more what a run recorded in DIR.
+    Check {
+        /// The folder of the run.
+        dir: PathBuf,
+        /// Tell so many lies in the record as well, one at a time, each of which must be found.
+        #[arg(long, default_value_t = 0)]
+        lies: usize,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// The binary under test.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Name of the test.
+    #[arg(long, default_value = "chaos")]
+    name: String,
+    /// Where reports go.
+    #[arg(long, default_value = "store")]
+    store: PathBuf,
+    /// How many nodes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
+    /// How long clients and faults are at work.
+    #[arg(long, default_value_t = 150)]
+    seconds: u64,
+    /// From which the schedule follows; at random, unless given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many times the usual number of clients.
+    #[arg(long, default_value_t = 1)]
+    clients: usize,
+    /// Milliseconds that a client waits between two requests.
+    #[arg(long, default_value_t = 5)]
+    pace_ms: u64,
+    /// Which faults, with commas; `none` for none, everything that this machine allows unless given.
+    #[arg(long, value_delimiter = ',')]
+    faults: Option<Vec<String>>,
+    /// The bug that the binary is asked to have; it must be built with such bugs.
+    #[arg(long)]
+    mutant: Option<String>,
+    /// The binary knows idempotency keys.
+    #[arg(long)]
+    idempotency: bool,
+    /// What must be seen for a run to be valid: none, or the sizes of a quick run.
+    #[arg(long, default_value = "none")]
+    expect: Expect,
+}
+
+#[derive(Args)]
+struct Mutants {
+    /// The binary, built with the feature `mutants`.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Where reports go.
+    #[arg(long, default_value = "store")]
+    store: PathBuf,
+    /// How long each run is.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Runs of each, with seeds that follow each other, until the bug is caught.
+    #[arg(long, default_value_t = 3)]
+    tries: u64,
+    /// Only these, with commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Expect {
+    None,
+    Quick,
+}
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return no_run(&error.to_string()),
+    };
+    match Cli::parse().command {
+        Command::Run(arguments) => runtime.block_on(start(arguments)),
+        Command::Mutants(arguments) => runtime.block_on(mutants::catch_all(arguments)),
+        Command::Check { dir, lies } => again(&dir, lies),
+    }
+}
+
+fn no_run(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(NO_RUN)
+}
+
+fn again(folder: &Path, lies: usize) -> ExitCode {
+    match (Record::read(folder), Record::read_events(folder)) {
+        (Ok(record), Ok(_)) if lies > 0 => tell_lies(&record, lies),
+        (Ok(record), Ok(events)) => conclude(folder, &record, &events),
+        (Err(error), _) => no_run(&error.to_string()),
+        (_, Err(error)) => no_run(&error.to_string()),
+    }
+}
+
+/// Whether the checkers find lies in this very record, which must be clean.
+fn tell_lies(record: &Record, count: usize) -> ExitCode {
+    if judge(record).valid == Validity::Invalid {
+        return no_run("a record with violations in it is not one to tell lies in");
+    }
+    let mut lies = mutants_of(record);
+    lies.shuffle(&mut StdRng::seed_from_u64(record.settings.seed));
+    lies.truncate(count);
+    let told = lies.len();
+    let missed: Vec<_> = lies.into_iter().filter(|lie| judge(&lie.tell(record)).valid != Validity::Invalid).collect();
+    println!("{} of {told} lies were found", told - missed.len());
+    for lie in &missed {
+        println!("not found: {lie:?}");
+    }
+    ExitCode::from(u8::from(!missed.is_empty()))
+}
+
+async fn start(arguments: Run) -> ExitCode {
+    let faults = match faults(arguments.faults.as_deref()) {
+        Ok(faults) => faults,
+        Err(why) => return no_run(&why),
+    };
+    for leftover in sweep() {
+        eprintln!("removed, left behind by an earlier run: {leftover}");
+    }
+    let ground = Ground::find();
+    for line in ground.not_tested() {
+        eprintln!("not tested here: {line}");
+    }
+    let folder = arguments.store.join(&arguments.name).join(system("date -u +%Y%m%dT%H%M%SZ"));
+    let folder = match std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize()) {
+        Ok(folder) => folder,
+        Err(error) => return no_run(&format!("{}: {error}", folder.display())),
+    };
+    let binary = match arguments.binary.canonicalize() {
+        Ok(binary) => binary,
+        Err(error) => return no_run(&format!("{}: {error}", arguments.binary.display())),
+    };
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let expected = match arguments.expect {
+        Expect::None => Thresholds::default(),
+        Expect::Quick => quick(arguments.seconds, &ground, &faults),
+    };
+    let options = Options {
+        test: arguments.name,
+        binary,
+        nodes: usize::from(arguments.nodes),
+        seconds: arguments.seconds,
+        seed,
+        folder: folder.clone(),
+        mutant: arguments.mutant,
+        factor: arguments.clients,
+        pace: Duration::from_millis(arguments.pace_ms),
+        faults,
+        thresholds: expected,
+        idempotency: arguments.idempotency,
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        versions: vec![
+            ("harness".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("commit".to_owned(), system("git rev-parse HEAD")),
+            ("kernel".to_owned(), system("uname -sr")),
+            ("processors".to_owned(), system("nproc")),
+        ],
+    };
+    eprintln!(
+        "{}: {} nodes, {} s, seed {seed}; writing to {}",
+        options.test,
+        options.nodes,
+        options.seconds,
+        folder.display()
+    );
+    let interrupted = CancellationToken::new();
+    tokio::spawn(interrupt(interrupted.clone()));
+    match run(&options, interrupted).await {
+        Ok((record, events)) => conclude(&folder, &record, &events),
+        Err(error @ RunError::Interrupted) => no_run(&error.to_string()),
+        Err(error) => no_run(&format!("there was no run: {error}")),
+    }
+}
+
+async fn interrupt(interrupted: CancellationToken) {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    interrupted.cancel();
+}
+
+fn faults(wanted: Option<&[String]>) -> Result<Vec<FaultKind>, String> {
+    let Some(names) = wanted else { return Ok(FaultKind::ALL.to_vec()) };
+    let find = |name: &String| {
+        let known = || FaultKind::ALL.map(FaultKind::name).join(", ");
+        FaultKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| format!("there is no fault {name:?}; there are {}, and none", known()))
+    };
+    names.iter().filter(|name| *name != "none").map(find).collect()
+}
+
+/// The least for a quick run, in proportion to its length; of faults, what this machine allows.
+fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
+    let each = |kind: &FaultKind| quorate_jepsen::nemesis::possible(*kind, ground).then_some((*kind, seconds / 120));
+    Thresholds {
+        writes: seconds * 10,
+        checks: seconds * 200,
+        chains: seconds * 4,
+        waits: seconds / 2,
+        watch_entries: seconds * 60,
+        faults: seconds / 10,
+        by_kind: faults.iter().filter_map(each).collect(),
+    }
+}
+
+fn conclude(folder: &Path, record: &Record, events: &[Event]) -> ExitCode {
+    let judgement = judge(record);
+    say(record, &judgement);
+    match report::write(folder, record, events, &judgement) {
+        Ok(()) => println!("report: {}", folder.join("report.html").display()),
+        // The judgement stands, whether or not it can be shown.
+        Err(error) => eprintln!("the report is not complete: {error}"),
+    }
+    ExitCode::from(judgement.valid.exit_code())
+}
+
+fn say(record: &Record, judgement: &Judgement) {
+    for verdict in &judgement.verdicts {
+        let undecided =
+            if verdict.undecided > 0 { format!(", {} undecided", verdict.undecided) } else { String::new() };
+        println!(
+            "{:>9} opportunities {:>5} violations{undecided}  {}",
+            verdict.opportunities,
+            verdict.violations,
+            verdict.property.statement()
+        );
+        for anomaly in verdict.examples.iter().take(5) {
+            println!("          {} (operations {:?})", anomaly.what, anomaly.operations);
+        }
+    }
+    let counts: Vec<String> = judgement.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    println!("seen: {}", counts.join(", "));
+    for short in &judgement.shortfalls {
+        println!("too few: {} {}, and {} are needed", short.what, short.seen, short.needed);
+    }
+    if let Some(why) = &record.settings.incomplete {
+        println!("the end of the run is not known: {why}");
+    }
+    println!("{:?} (seed {})", judgement.valid, record.settings.seed);
+}

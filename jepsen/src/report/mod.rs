@@ -1,0 +1,50 @@
+//! What a run shows, for people: plots, one page, and the results as data.
+
+mod figures;
+mod page;
+mod plots;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::check::{Judgement, Record};
+use crate::history::{Event, to_edn};
+
+/// A report cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// A plot.
+    #[error("{0}: {1}")]
+    Plot(PathBuf, String),
+}
+
+/// Writes everything for people, and the history once more as EDN, beside the record in `folder`.
+pub fn write(folder: &Path, record: &Record, events: &[Event], judgement: &Judgement) -> Result<(), ReportError> {
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|error| ReportError::File(path, error))
+    };
+    let line = |event: &Event| to_edn(&serde_json::to_value(event).expect("events have no maps with odd keys")) + "\n";
+    file("history.edn", &events.iter().map(line).collect::<String>())?;
+    for (register, text) in figures::registers(record) {
+        file(&format!("register-{register}.edn"), &text)?;
+    }
+    let results = json!({
+        "valid?": match judgement.valid {
+            crate::check::Validity::Valid => json!(true),
+            crate::check::Validity::Invalid => json!(false),
+            crate::check::Validity::Unknown => json!("unknown"),
+        },
+        "settings": record.settings,
+        "judgement": judgement,
+        "figures": figures::summary(record),
+    });
+    file("results.edn", &(to_edn(&results) + "\n"))?;
+    file("results.json", &format!("{results:#}\n"))?;
+    let plots = plots::draw(folder, record)?;
+    file("report.html", &page::page(record, judgement, &plots))
+}

@@ -1,0 +1,244 @@
+//! One run from its beginning to its end: a cluster, clients, faults, the quiet after them, the record.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::{Record, RecordError, Settings, Thresholds};
+use crate::cluster::{Cluster, ClusterError, Ground, NodeStatus, Plan};
+use crate::history::{ChainSample, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
+use crate::nemesis;
+use crate::workload::{self, Recorder, Stage, tell_whole_log, watch};
+
+/// Between two looks at the hash chains.
+const SAMPLE_EVERY: Duration = Duration::from_millis(300);
+/// How long clients may take to end after the curtain.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
+const WATCHERS: u64 = 3;
+const CEILING_MS: u64 = 3_000;
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its name.
+    pub test: String,
+    /// The binary under test.
+    pub binary: PathBuf,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long clients and faults are at work.
+    pub seconds: u64,
+    /// From which all else follows.
+    pub seed: u64,
+    /// Where everything is written.
+    pub folder: PathBuf,
+    /// The bug that the binary is asked to have.
+    pub mutant: Option<String>,
+    /// How many times the usual number of clients.
+    pub factor: usize,
+    /// How long a client waits between two requests.
+    pub pace: Duration,
+    /// Which faults.
+    pub faults: Vec<FaultKind>,
+    /// What must be seen.
+    pub thresholds: Thresholds,
+    /// Whether the binary knows idempotency keys.
+    pub idempotency: bool,
+    /// How it was started.
+    pub command: String,
+    /// Versions that are known before the cluster is asked.
+    pub versions: Vec<(String, String)>,
+}
+
+/// There is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The cluster did not form.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// It takes no writes.
+    #[error("{0}")]
+    SetUp(String),
+    /// What was recorded is no history.
+    #[error(transparent)]
+    History(#[from] PairingError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Somebody wants it to end.
+    #[error("interrupted; everything that was made is removed again")]
+    Interrupted,
+}
+
+/// Does it. The record is in the folder, too.
+pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<(Record, Vec<Event>), RunError> {
+    let ground = Ground::find();
+    let doing = perform(options, &ground);
+    tokio::select! {
+        done = doing => done,
+        // Dropping what is being done ends the processes and removes disks and network.
+        () = interrupted.cancelled() => Err(RunError::Interrupted),
+    }
+}
+
+async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Event>), RunError> {
+    let plan = Plan {
+        binary: options.binary.clone(),
+        nodes: options.nodes,
+        folder: options.folder.clone(),
+        snapshot_after: 1_000,
+        ceiling_ms: CEILING_MS,
+        mutant: options.mutant.clone(),
+    };
+    let cluster = Arc::new(Cluster::form(ground, &plan).await?);
+    let stage = Stage {
+        cluster: Arc::clone(&cluster),
+        recorder: Arc::new(Recorder::default()),
+        curtain: CancellationToken::new(),
+        seed: options.seed,
+        idempotency: options.idempotency,
+        registers: 20 + options.seconds,
+        pace: options.pace,
+        tokens: Arc::default(),
+        watches: Arc::default(),
+    };
+    // Whatever ends this early ends the tasks with it.
+    let _curtain = stage.curtain.clone().drop_guard();
+    workload::set_up(&stage).await.map_err(RunError::SetUp)?;
+    cluster.settled().await?;
+
+    let chain = Arc::new(Mutex::new(Vec::new()));
+    let faults = Arc::new(Mutex::new(Vec::new()));
+    let mut nemeses = JoinSet::new();
+    for (track, steps) in (1..).zip(nemesis::schedule(options.seed, options.seconds, ground, &options.faults)) {
+        nemeses.spawn(nemesis::run(stage.clone(), track, steps, Arc::clone(&faults)));
+    }
+    let mut tasks = workload::start(&stage, options.factor);
+    for number in 1..=WATCHERS {
+        tasks.spawn(watch(stage.clone(), number, 0));
+    }
+    tasks.spawn(sample(stage.clone(), Arc::clone(&chain)));
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+
+    stage.curtain.cancel();
+    // Faults first: each makes its own end.
+    while nemeses.join_next().await.is_some() {}
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
+    tasks.shutdown().await;
+    let (log, incomplete) = match quiet(&stage, &chain).await {
+        Ok(log) => (log, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let events = stage.recorder.events();
+    let operations = pair(&events)?;
+    let faults = std::mem::take(&mut *faults.lock().expect("nothing panics while it holds the faults"));
+    let faults = with_recovery(faults, &operations);
+    let mut not_tested = ground.not_tested();
+    not_tested.extend(
+        [
+            "delayed and reordered packets",
+            "wall-clock jumps",
+            "bit flips on disks",
+            "changes of the membership",
+            "leader transfer",
+        ]
+        .map(str::to_owned),
+    );
+    if !options.idempotency {
+        not_tested.push("idempotency keys: this binary has none".to_owned());
+    }
+    let mut versions = options.versions.clone();
+    versions.push(("quorate".to_owned(), cluster.version().to_owned()));
+    let settings = Settings {
+        test: options.test.clone(),
+        seed: options.seed,
+        command: options.command.clone(),
+        nodes: options.nodes,
+        seconds: options.seconds,
+        ceiling_ms: CEILING_MS,
+        versions,
+        mutant: options.mutant.clone(),
+        not_tested,
+        incomplete,
+        thresholds: options.thresholds.clone(),
+    };
+    let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
+    let chain = std::mem::take(&mut *chain.lock().expect("nothing panics while it holds the chains"));
+    let record = Record { settings, operations, log, watches, chain, faults };
+    record.write(&options.folder, &events)?;
+    Ok((record, events))
+}
+
+/// After the last fault: everybody is up, has applied the same and tells the same log.
+async fn quiet(stage: &Stage, chain: &Mutex<Vec<ChainSample>>) -> Result<Vec<LogEntry>, String> {
+    let cluster = &stage.cluster;
+    for number in 1..=cluster.size() {
+        let mut node = cluster.node(number).lock().await;
+        if !node.runs() {
+            node.kill();
+            node.start().map_err(|error| format!("node {number} does not start: {error}"))?;
+        }
+    }
+    workload::audit(stage).await;
+    let settled = cluster.settled().await;
+    let statuses = match settled {
+        Ok(statuses) => statuses,
+        Err(error) => {
+            let mut words = format!("the cluster does not come to rest: {error}");
+            for number in 1..=cluster.size() {
+                let mut node = cluster.node(number).lock().await;
+                if !node.runs() {
+                    words.push_str(&format!("\nnode {number} ended by itself:\n{}", node.last_words()));
+                }
+            }
+            return Err(words);
+        }
+    };
+    let through = statuses.first().map(|(_, status)| status.applied).unwrap_or_default();
+    keep(stage, chain, statuses);
+    let mut log = Vec::new();
+    for number in 1..=cluster.size() {
+        let told = tell_whole_log(stage, number, through).await?;
+        if number == 1 {
+            log = told;
+        }
+    }
+    Ok(log)
+}
+
+async fn sample(stage: Stage, chain: Arc<Mutex<Vec<ChainSample>>>) {
+    while !stage.curtain.is_cancelled() {
+        let statuses = stage.cluster.statuses().await;
+        keep(&stage, &chain, statuses);
+        tokio::time::sleep(SAMPLE_EVERY).await;
+    }
+}
+
+fn keep(stage: &Stage, chain: &Mutex<Vec<ChainSample>>, statuses: Vec<(usize, NodeStatus)>) {
+    let time = stage.recorder.now();
+    let samples = statuses.into_iter().map(|(node, status)| ChainSample {
+        time,
+        node,
+        applied: status.applied,
+        hash: status.hash,
+        term: status.term,
+        leads: status.leads,
+        snapshot: status.snapshot,
+        purged: status.purged,
+    });
+    chain.lock().expect("nothing panics while it holds the chains").extend(samples);
+}
+
+/// Adds to each fault how long it took until a write that began after it was acknowledged.
+fn with_recovery(mut faults: Vec<FaultRecord>, operations: &[Operation]) -> Vec<FaultRecord> {
+    faults.sort_by_key(|fault| fault.from);
+    for fault in &mut faults {
+        let writes = operations.iter().filter(|o| matches!(o.request, Request::Write(_)) && o.answer().is_some());
+        fault.recovered_after = writes.filter(|o| o.start >= fault.until).map(|o| o.end - fault.until).min();
+    }
+    faults
+}

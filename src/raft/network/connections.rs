@@ -1,0 +1,121 @@
+//! Connections to the other nodes.
+//!
+//! One lazily made HTTP/2 connection an address and purpose, so that a snapshot or a large append never stands in the way of
+//! a heartbeat. A connection on which a call timed out is dropped: after a partition the next call begins with a fresh one
+//! instead of waiting for TCP's backoff.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use super::peers::PEER_MESSAGE_BYTES;
+use super::transport::{CallError, Rpc, Transport};
+use crate::wire::quorate::peer::peer_service_client::PeerServiceClient;
+use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// All connections of one node.
+#[derive(Default)]
+pub struct Connections {
+    channels: Mutex<BTreeMap<(Rpc, String), Channel>>,
+}
+
+impl Connections {
+    fn client(&self, rpc: Rpc, address: &str) -> Result<PeerServiceClient<Channel>, CallError> {
+        let mut channels = self.channels.lock();
+        let key = (rpc, address.to_owned());
+        let channel = match channels.get(&key) {
+            Some(channel) => channel.clone(),
+            None => {
+                let channel = connect(address)?;
+                channels.insert(key, channel.clone());
+                channel
+            }
+        };
+        let client = PeerServiceClient::new(channel);
+        Ok(client.max_decoding_message_size(PEER_MESSAGE_BYTES).max_encoding_message_size(PEER_MESSAGE_BYTES))
+    }
+}
+
+impl Transport for Connections {
+    fn call(&self, rpc: Rpc, address: &str, envelope: Envelope) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let (client, address) = (self.client(rpc, address), address.to_owned());
+        async move {
+            let mut client = client?;
+            let reply = match rpc {
+                Rpc::Heartbeat | Rpc::Raft | Rpc::Snapshot => client.raft(envelope).await,
+                Rpc::Propose => client.propose(envelope).await,
+                Rpc::ReadIndex => client.read_index(envelope).await,
+                Rpc::Admit => client.admit(envelope).await,
+                Rpc::Promote => client.promote(envelope).await,
+            };
+            reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
+        }
+        .boxed()
+    }
+
+    fn send_snapshot(
+        &self,
+        address: &str,
+        parts: ReceiverStream<SnapshotPart>,
+    ) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let (client, address) = (self.client(Rpc::Snapshot, address), address.to_owned());
+        async move {
+            let reply = client?.install_snapshot(parts).await;
+            reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
+        }
+        .boxed()
+    }
+
+    fn reconnect(&self, rpc: Rpc, address: &str) {
+        self.channels.lock().remove(&(rpc, address.to_owned()));
+    }
+}
+
+fn connect(address: &str) -> Result<Channel, CallError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|e| CallError::NotSent { address: address.into(), reason: format!("not an address: {e}") })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .connect_lazy())
+}
+
+fn classify(address: String, status: &tonic::Status) -> CallError {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return CallError::NotSent { address, reason: error.to_string() };
+        }
+        source = error.source();
+    }
+    CallError::of_status(address, status)
+}
+
+impl CallError {
+    /// What a status says that the other node itself answered.
+    #[must_use]
+    pub fn of_status(address: String, status: &tonic::Status) -> Self {
+        let reason = status.message().to_owned();
+        // These are only ever answered by the other node's code before it acts.
+        let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
+        if before_acting.contains(&status.code()) {
+            Self::Refused { address, reason }
+        } else {
+            Self::Lost { address, reason }
+        }
+    }
+}
