@@ -73,6 +73,7 @@ async fn by_lookup(client: &Client) -> Result<BTreeSet<String>, Status> {
         context: None,
         optional_limit: PAGE,
         optional_cursor: None,
+        with_debug: false,
     };
     let mut seen = BTreeSet::new();
     loop {

@@ -99,7 +99,7 @@ impl Shown {
 
 /// An operand.
 #[derive(Clone, Copy)]
-enum Part<'a> {
+pub(super) enum Part<'a> {
     Expr(&'a Expr),
     Edge(&'a Edge),
 }
@@ -197,69 +197,6 @@ impl<'a> Evaluation<'a> {
             }
             Body::Rewrite(expr) => self.steps_of_expr(expr, node, standing, drawing),
         }
-    }
-
-    fn rank(&self, node: Node) -> u64 {
-        // Without one there is nothing that it can be shown to rest on.
-        self.knowledge.memo.rank(node).unwrap_or(0)
-    }
-
-    /// Whether `node` was found to be allowed before `rank`.
-    fn is_known(&self, node: Node, rank: u64) -> bool {
-        self.knowledge.subject.is(node) || self.knowledge.memo.rank(node).is_some_and(|known| known < rank)
-    }
-
-    /// Whether a part of the rewrite of the member of `at` is true by what was found out before `rank`.
-    fn supports(&mut self, part: Part<'a>, at: Node, rank: u64) -> Result<bool, CheckError> {
-        let edge = match part {
-            Part::Edge(edge) | Part::Expr(Expr::Edge(edge)) => edge,
-            Part::Expr(Expr::Nil) => return Ok(false),
-            Part::Expr(Expr::Itself) => return Ok(self.knowledge.subject.is_object(self.reader.plan, at)),
-            Part::Expr(Expr::All(arrow)) => {
-                let (some, missing) = self.hops_known(arrow, at, rank)?;
-                return Ok(some && !missing);
-            }
-            Part::Expr(Expr::Union(operands)) => {
-                for operand in operands {
-                    if self.supports(Part::Expr(operand), at, rank)? {
-                        return Ok(true);
-                    }
-                }
-                return Ok(false);
-            }
-            Part::Expr(Expr::Intersection(operands)) => {
-                for operand in operands {
-                    if !self.supports(Part::Expr(operand), at, rank)? {
-                        return Ok(false);
-                    }
-                }
-                return Ok(true);
-            }
-            Part::Expr(Expr::Exclusion(sides)) => {
-                return Ok(self.supports(Part::Expr(&sides.0), at, rank)? && !self.excluded(&sides.1, at)?);
-            }
-        };
-        match edge {
-            Edge::Member(member) => Ok(self.is_known(at.beside(*member), rank)),
-            Edge::Arrow(arrow) => self.hops_known(arrow, at, rank).map(|(some, _)| some),
-        }
-    }
-
-    /// Whether an arrow leads to something that is known to be allowed, and to something that is not.
-    fn hops_known(&mut self, arrow: &'a Arrow, at: Node, rank: u64) -> Result<(bool, bool), CheckError> {
-        let (mut some, mut missing) = (false, false);
-        let knowledge = &self.knowledge;
-        self.reader.hops(arrow, at, &mut |way| {
-            let known =
-                |node| knowledge.subject.is(node) || knowledge.memo.rank(node).is_some_and(|known| known < rank);
-            if way.open().is_some_and(known) {
-                some = true
-            } else {
-                missing = true
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok((some, missing))
     }
 
     fn steps_of_expr(

@@ -23,6 +23,7 @@ mod request;
 #[cfg(test)]
 mod scale;
 mod session;
+mod support;
 #[cfg(test)]
 mod tests;
 
