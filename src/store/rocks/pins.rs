@@ -26,6 +26,12 @@ impl Pins {
         Pin { pins: Arc::clone(self), revision }
     }
 
+    /// Lets nobody pin, nor ask for the oldest, until it is dropped.
+    #[cfg(test)]
+    pub(super) fn stopped(&self) -> impl Drop + '_ {
+        self.readers.lock()
+    }
+
     /// The oldest revision that somebody reads.
     pub(super) fn oldest(&self) -> Option<Revision> {
         self.readers.lock().keys().next().copied()
