@@ -59,18 +59,24 @@ impl Disk {
         self.net.count("unsynced writes lost", lost as u64);
     }
 
-    /// The bytes of the entry at `index`, even where it was purged meanwhile.
+    /// The bytes of the entry at `index`, even where it was removed since the process began.
     pub fn entry(&self, index: u64) -> Option<Vec<u8>> {
         let state = self.state.lock();
-        let entries = state.live.keys().chain(state.removed.keys());
-        let (space, any) = entries.into_iter().find(|(space, _)| *space == LogSpace::Entries)?;
-        // The keys of the entries differ in their last eight bytes only.
-        let mut key = any.clone();
-        let at = key.len().checked_sub(8)?;
-        key[at..].copy_from_slice(&index.to_be_bytes());
-        let key = (*space, key);
-        state.live.get(&key).or_else(|| state.removed.get(&key)).cloned()
+        entry_of(&state.live, index).or_else(|| entry_of(&state.removed, index))
     }
+
+    fn live_entry(&self, index: u64) -> Option<Vec<u8>> {
+        entry_of(&self.state.lock().live, index)
+    }
+}
+
+fn entry_of(content: &Content, index: u64) -> Option<Vec<u8>> {
+    let (space, any) = content.keys().find(|(space, _)| *space == LogSpace::Entries)?;
+    // The keys of the entries differ in their last eight bytes only.
+    let mut key = any.clone();
+    let at = key.len().checked_sub(8)?;
+    key[at..].copy_from_slice(&index.to_be_bytes());
+    content.get(&(*space, key)).cloned()
 }
 
 /// Makes the changes, and returns what they removed.
@@ -107,7 +113,7 @@ impl LogDevice for Disk {
         state.unsynced.push(changes);
         drop(state);
         for entry in put {
-            self.net.appended(self.node, &entry, |index| self.entry(index));
+            self.net.appended(self.node, &entry, |index| self.live_entry(index));
         }
         Ok(())
     }
