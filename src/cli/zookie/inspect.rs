@@ -53,7 +53,9 @@ pub(super) async fn run(connection: &ConnectionArgs, args: &InspectArgs) -> Resu
         Some((Standing::Waiting, _)) => {
             Err(Failure::new("the node is not a member of any cluster, so there is nothing to compare with"))
         }
-        Some((Standing::Reached | Standing::Behind | Standing::Unheard, _)) | None => Ok(Exit::Done),
+        Some((Standing::Expired | Standing::Reached | Standing::Behind | Standing::Unheard, _)) | None => {
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -73,6 +75,8 @@ enum Standing {
     Waiting,
     /// The zookie is of another cluster.
     Foreign,
+    /// The node has applied it, and keeps the state at it no more: enough for a lower bound, not for an exact state.
+    Expired,
     /// The node has applied it.
     Reached,
     /// The node knows that there is such an index, and has yet to apply it.
@@ -88,6 +92,8 @@ impl Standing {
             Self::Waiting
         } else if said.lineage != format!("{:016x}", zookie.lineage) {
             Self::Foreign
+        } else if index < said.oldest_index {
+            Self::Expired
         } else if index <= said.applied_index {
             Self::Reached
         } else if index <= said.committed_index {
@@ -101,6 +107,7 @@ impl Standing {
         match self {
             Self::Waiting => "waiting",
             Self::Foreign => "foreign",
+            Self::Expired => "expired",
             Self::Reached => "reached",
             Self::Behind => "behind",
             Self::Unheard => "unheard",
@@ -113,6 +120,10 @@ impl Standing {
         match self {
             Self::Waiting => "the node waits: it is not a member of any cluster".to_owned(),
             Self::Foreign => format!("of another cluster: node {node} belongs to {}", said.lineage),
+            Self::Expired => format!(
+                "reached, and no longer kept: node {node} keeps the states from {} on, so it is too old for an exact state",
+                said.oldest_index
+            ),
             Self::Reached => {
                 format!(
                     "reached: node {node} has applied {applied}, {} entries further",
@@ -145,6 +156,7 @@ fn to_json(zookie: &Zookie, compared: Option<&(Standing, StatusResponse)>) -> Va
             "lineage": said.lineage,
             "applied_index": said.applied_index,
             "committed_index": said.committed_index,
+            "oldest_index": said.oldest_index,
         });
     }
     value
@@ -156,7 +168,7 @@ mod tests {
     use crate::model::Revision;
 
     #[test]
-    fn a_nodes_state_stands_to_a_zookie_in_one_of_five_ways() {
+    fn a_nodes_state_stands_to_a_zookie_in_one_of_six_ways() {
         let zookie = Zookie { lineage: 0xab, shard: 0, revision: Revision::new(10) };
         let said = |lineage: &str, applied_index, committed_index| StatusResponse {
             lineage: lineage.to_owned(),
@@ -170,6 +182,8 @@ mod tests {
             (said("00000000000000ac", 99, 99), Standing::Foreign),
             (said(own, 10, 10), Standing::Reached),
             (said(own, 12, 12), Standing::Reached),
+            (StatusResponse { oldest_index: 10, ..said(own, 12, 12) }, Standing::Reached),
+            (StatusResponse { oldest_index: 11, ..said(own, 12, 12) }, Standing::Expired),
             (said(own, 9, 10), Standing::Behind),
             (said(own, 9, 9), Standing::Unheard),
         ] {
