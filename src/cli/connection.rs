@@ -59,6 +59,11 @@ pub(super) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// How long the command may take as a whole.
+    pub(super) fn timeout_or(&self, default: Duration) -> Duration {
+        self.timeout.unwrap_or(default)
+    }
+
     /// The cluster. Nothing is connected yet. `default_timeout` is for when the caller named none.
     pub(super) fn open(&self, default_timeout: Duration) -> Result<Connection, Failure> {
         Connection::new(&self.endpoint, self.key.as_deref(), self.timeout.unwrap_or(default_timeout))

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
@@ -22,6 +24,8 @@ use crate::service::{
 const FORMING: Duration = Duration::from_secs(30);
 /// How long a join may take as a whole; it can be continued by asking again.
 const JOINING: Duration = Duration::from_secs(3600);
+/// How long a join waits for the one before it to let go.
+const TAKING_OVER: Duration = Duration::from_secs(10);
 /// Between two reports on a join.
 const REPORT: Duration = Duration::from_millis(200);
 /// How long a snapshot may take.
@@ -30,11 +34,13 @@ const SNAPSHOT: Duration = Duration::from_secs(600);
 /// The administration of one node.
 pub(super) struct Admin {
     node: Arc<Node>,
+    /// Ends the join that is under way, when another one takes its place.
+    joining: Mutex<CancellationToken>,
 }
 
 impl Admin {
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node }
+        Self { node, joining: Mutex::new(CancellationToken::new()) }
     }
 
     fn replica(&self) -> Result<&Arc<Replica>, Error> {
@@ -62,9 +68,12 @@ impl ClusterAdmin for Admin {
             }
             let (reports, stream) = mpsc::channel(16);
             let node = Arc::clone(&self.node);
+            // The one before may have been given addresses at which nobody is.
+            let overtaken = CancellationToken::new();
+            std::mem::replace(&mut *self.joining.lock(), overtaken.clone()).cancel();
             // Goes on when the caller hangs up: a join that is under way is better finished than left half done.
             tokio::spawn(async move {
-                if let Err(error) = join(&node, &peers, join_as, &reports).await {
+                if let Err(error) = join(&node, &peers, join_as, &reports, &overtaken).await {
                     let _ = reports.send(Err(error)).await;
                 }
             });
@@ -110,8 +119,16 @@ async fn form(node: Arc<Node>) -> Result<ClusterFormed, Error> {
 
 type Reports = mpsc::Sender<Result<JoinProgress, Error>>;
 
-async fn join(node: &Node, peers: &[String], join_as: JoinAs, reports: &Reports) -> Result<(), Error> {
-    let Some(_transition) = node.transition() else { return Err(busy()) };
+async fn join(
+    node: &Node,
+    peers: &[String],
+    join_as: JoinAs,
+    reports: &Reports,
+    overtaken: &CancellationToken,
+) -> Result<(), Error> {
+    // A join before this one lets go soon; becoming a member is not broken off.
+    let transition = tokio::time::timeout(TAKING_OVER, node.next_transition());
+    let _transition = transition.await.map_err(|_| busy())?;
     if node.replica().is_none() {
         let membership = raft::request_admission(Arc::new(Connections::default()), peers, node.address().clone())
             .await
@@ -139,7 +156,14 @@ async fn join(node: &Node, peers: &[String], join_as: JoinAs, reports: &Reports)
     };
     tokio::pin!(promotion);
     loop {
-        match tokio::time::timeout(REPORT, &mut promotion).await {
+        let step = tokio::select! {
+            step = tokio::time::timeout(REPORT, &mut promotion) => step,
+            () = overtaken.cancelled() => {
+                const MESSAGE: &str = "this join was given up, because the node was told to join once more";
+                return Err(Error::new(ErrorCode::WrongState, MESSAGE));
+            }
+        };
+        match step {
             Err(_) => report(replica, reports, JoinStage::CatchingUp),
             Ok(Ok(())) => break,
             Ok(Err(why)) => {

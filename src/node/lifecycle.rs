@@ -67,6 +67,11 @@ impl Node {
         self.transition.try_lock().ok()
     }
 
+    /// The same, as soon as nobody else has it.
+    pub(super) async fn next_transition(&self) -> MutexGuard<'_, ()> {
+        self.transition.lock().await
+    }
+
     /// Takes up the life that the data directory tells of.
     pub(super) async fn resume(&self) -> Result<(), LifecycleError> {
         match self.data.identity()? {

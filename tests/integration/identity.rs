@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::harness::wire::cluster::JoinRequest;
+use crate::harness::wire::cluster::join_progress::Stage;
 use crate::harness::wire::cluster::status_response::State;
 use crate::harness::{Cluster, Outcome, Settings, eventually, fully, outcome_of, touch, within};
 
@@ -98,4 +100,26 @@ async fn a_cluster_begins_once_and_joining_needs_a_member() {
     let again = client.init().await.expect_err("a cluster was begun twice on one node");
     assert_eq!(again.code(), tonic::Code::FailedPrecondition, "{again:?}");
     assert!(again.message().contains("cluster"), "it says why: {again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_with_wrong_addresses_gives_way_to_the_next() {
+    let mut cluster = Cluster::form(1).await;
+    let learner = cluster.add_learner().await;
+    // Nobody is there, and a member that joins once more keeps asking.
+    let client = cluster.client(learner);
+    let nowhere = JoinRequest { peers: vec!["127.0.0.1:1".to_owned()], learner: false };
+    let mut wrong = client.admin.clone().join(nowhere).await.unwrap().into_inner();
+    let peers = vec![cluster.nodes[0].peer_address.clone()];
+    let joined = within("the next join", Duration::from_secs(30), client.join(peers, false)).await.unwrap();
+    assert_eq!(joined.expect("a join reports progress").stage(), Stage::Voter);
+    let ended = async {
+        loop {
+            if let Err(status) = wrong.message().await.map(|step| step.expect("it does not end well")) {
+                break status;
+            }
+        }
+    };
+    let status = within("the first join ends", Duration::from_secs(10), ended).await;
+    assert!(status.message().contains("told to join once more"), "{status:?}");
 }

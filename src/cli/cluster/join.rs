@@ -1,6 +1,6 @@
 //! `quorate cluster join`: watched until the node has a vote, or has caught up as a learner.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -44,7 +44,15 @@ pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<E
         })
         .await?;
     let bar = progress(None);
-    while let Some(step) = stream.message().await.map_err(CallError::in_stream)? {
+    // The call's own timeout ends with the first answer, and this stream goes on.
+    let until = Instant::now() + connection.timeout_or(TIMEOUT);
+    loop {
+        let next = tokio::time::timeout_at(until.into(), stream.message()).await;
+        let next = next.map_err(|_| {
+            Failure::new("the node has not joined in time; the join goes on")
+                .hint("repeat the command to see how it is")
+        })?;
+        let Some(step) = next.map_err(CallError::in_stream)? else { break };
         match step.stage() {
             Stage::Unspecified => {}
             Stage::Admitted => bar.set_message(format!("admitted as node {}", step.node_id)),
