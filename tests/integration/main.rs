@@ -10,6 +10,7 @@ mod api_errors;
 mod cli;
 mod conformance;
 mod cost;
+mod deadlines;
 mod dev;
 mod durability;
 mod floors;
