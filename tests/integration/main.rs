@@ -19,6 +19,7 @@ mod gateway;
 mod group_commit;
 mod history;
 mod identity;
+mod idle_watchers;
 mod import;
 mod main_job;
 mod one_index;
