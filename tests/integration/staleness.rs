@@ -7,7 +7,9 @@ use tonic::{Code, Request, Status};
 
 use crate::harness::wire::authzed::check_permission_response::Permissionship;
 use crate::harness::wire::authzed::{CheckPermissionRequest, ZedToken};
-use crate::harness::{Cluster, Fault, Settings, at_least, check_item, delete, eventually, reason_of, touch, within};
+use crate::harness::{
+    Client, Cluster, Fault, Settings, at_least, check_item, delete, eventually, reason_of, touch, within,
+};
 
 const CHECK: &str = "document:plan#view@user:tom";
 const TUPLE: &str = "document:plan#viewer@user:tom";
@@ -15,6 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether node `node` allows the check, asked with these metadata.
 async fn ask(cluster: &Cluster, node: usize, metadata: &[(&'static str, &str)]) -> Result<bool, Status> {
+    ask_at(cluster.client(node), metadata.to_vec()).await
+}
+
+async fn ask_at(mut client: Client, metadata: Vec<(&'static str, &str)>) -> Result<bool, Status> {
     let item = check_item(CHECK);
     let mut request = Request::new(CheckPermissionRequest {
         resource: item.resource,
@@ -23,9 +29,9 @@ async fn ask(cluster: &Cluster, node: usize, metadata: &[(&'static str, &str)]) 
         ..Default::default()
     });
     for (name, value) in metadata {
-        request.metadata_mut().insert(*name, value.parse().expect("plain text"));
+        request.metadata_mut().insert(name, value.parse().expect("plain text"));
     }
-    let response = cluster.client(node).permissions.check_permission(request).await?.into_inner();
+    let response = client.permissions.check_permission(request).await?.into_inner();
     Ok(response.permissionship() == Permissionship::HasPermission)
 }
 
@@ -133,11 +139,22 @@ async fn assert_does_not_answer_from_before(cluster: &Cluster, node: usize, what
     while revoked.elapsed() < Duration::from_millis(350) {
         tokio::task::yield_now().await;
     }
+    // Requests that lie in the node's socket when its time goes on, before it has heard of anything.
+    let client = cluster.client(node);
+    let asked: Vec<_> = (0..8).map(|_| tokio::spawn(ask_at(client.clone(), vec![("quorate-max-lag", "0")]))).collect();
+    // Time to reach the socket. Nothing rests on it: what arrives later must be answered right as well.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     cluster.nodes[node].inflict(Fault::Resume);
     let local = [("quorate-max-staleness", "300ms"), ("quorate-local-only", "true")];
     match ask(cluster, node, &local).await {
         Ok(allowed) => assert!(!allowed, "{what}: allowed after a revocation that is older than the bound"),
         Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+    }
+    for answer in futures::future::join_all(asked).await {
+        match answer.expect("asking does not panic") {
+            Ok(allowed) => assert!(!allowed, "{what}: allowed by a state that lags, against the request"),
+            Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+        }
     }
     eventually("the cluster is whole", PATIENCE, async || {
         match ask(cluster, node, &[("quorate-max-lag", "0")]).await {
