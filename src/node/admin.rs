@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
-use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
+use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
     SnapshotTaken,
@@ -130,9 +130,8 @@ async fn join(
     let transition = tokio::time::timeout(TAKING_OVER, node.next_transition());
     let _transition = transition.await.map_err(|_| busy())?;
     if node.replica().is_none() {
-        let membership = raft::request_admission(Arc::new(Connections::default()), peers, node.address().clone())
-            .await
-            .map_err(|why| {
+        let membership =
+            raft::request_admission(node.connections(), peers, node.address().clone()).await.map_err(|why| {
                 Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
             })?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;

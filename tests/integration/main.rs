@@ -27,6 +27,7 @@ mod power_cut;
 mod retries;
 mod snapshot;
 mod staleness;
+mod tls;
 mod validate;
 mod watch;
 mod zookies;
