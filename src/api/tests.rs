@@ -24,7 +24,7 @@ use tonic_types::StatusExt as _;
 use super::{ApiServices, Listeners, serve};
 use crate::consistency::Zookie;
 use crate::model::{Error, ErrorCode, Revision};
-use crate::security::Keyring;
+use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodePosition, NodeState, Services,
@@ -121,7 +121,12 @@ impl Server {
         let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(Listeners { grpc: listener, gateway: None }, api, keyring, shutdown.clone()));
+        let serving = tokio::spawn(serve(
+            Listeners { grpc: Listener::Plain(listener), gateway: None },
+            api,
+            keyring,
+            shutdown.clone(),
+        ));
         let channel = Endpoint::try_from(endpoint).expect("an address").connect().await.expect("it listens");
         Self { channel, shutdown, serving }
     }
