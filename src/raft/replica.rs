@@ -184,7 +184,19 @@ impl Replica {
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
         let store: Arc<dyn StateStore> = state;
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, clock, stopping }))
+        Ok(Arc::new(Self {
+            peers,
+            raft,
+            store,
+            snapshots,
+            proposer,
+            read_index,
+            applied,
+            floors,
+            counters,
+            clock,
+            stopping,
+        }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
