@@ -147,7 +147,7 @@ impl World {
         for _ in 0..count {
             self.clients.spawn(clients.clone().work(changes));
         }
-        for (start, only) in [(Some(first), None), (None, None), (Some(first), Some("banned"))] {
+        for (start, only) in [(Some(first), None), (None, None), (Some(first), Some("viewer"))] {
             self.clients.spawn(clients.clone().watch(start, only));
         }
         let mut faults = Some(Faults::new(self.net.clone()));
