@@ -183,7 +183,7 @@ impl Faults {
         self.net.tell(|| format!("fault: node {voter} loses its power after it answered candidate {candidate}"));
         self.net.count("voters that lost power", 1);
         nodes[voter - 1].crash(true);
-        let (down, silent) = self.net.random(|rng| (rng.random_range(2..40), rng.random_range(800..2500)));
+        let (down, silent) = self.net.random(|rng| (rng.random_range(2..40), rng.random_range(1500..3000)));
         self.ends.push((now + down, End::Boot(voter)));
         let others = (1..=nodes.len()).filter(|other| *other != candidate);
         let ways: BTreeSet<(usize, usize)> = others.map(|other| (candidate, other)).collect();
