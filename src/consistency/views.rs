@@ -13,7 +13,7 @@ use super::freshness::Freshness;
 use super::requirement::Requirement;
 use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
 use crate::mutants::Mutant;
-use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, monotonic};
+use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, WallClock, monotonic};
 use crate::store::{ReadView, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
@@ -28,6 +28,7 @@ pub struct ReplicaViews {
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     read_index: ReadIndex,
+    clock: Arc<dyn WallClock>,
     lineage: u64,
     freshness: Freshness,
     ceiling: Duration,
@@ -52,6 +53,7 @@ impl ReplicaViews {
             applied: replica.applied(),
             floors: replica.floors(),
             read_index: replica.read_index().clone(),
+            clock: Arc::clone(replica.clock()),
             lineage: replica.lineage(),
             freshness: Freshness::default(),
             ceiling: options.ceiling,
@@ -201,7 +203,7 @@ impl ViewSource for ReplicaViews {
         self.lineage
     }
 
-    fn cluster_time(&self) -> TimestampMs {
-        self.applied.borrow().cluster_time
+    fn now(&self) -> TimestampMs {
+        self.clock.now().max(self.applied.borrow().cluster_time)
     }
 }

@@ -116,6 +116,7 @@ pub struct Replica {
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     counters: Arc<LogCounters>,
+    clock: Arc<dyn WallClock>,
     /// Ends what runs beside the replica.
     stopping: CancellationToken,
 }
@@ -168,7 +169,8 @@ impl Replica {
             .map_err(|error| ReplicaError::Start(error.to_string()))?;
         let leader = LeaderWatch::new(raft.server_metrics());
         tokio::spawn(leader.clone().log_changes(node_id));
-        let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), clock, options.waiting_writes);
+        let (calls, stamps) = (Arc::clone(&peers), Arc::clone(&clock));
+        let proposer = Proposer::new(raft.clone(), calls, leader.clone(), stamps, options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader.clone());
         let stopping = CancellationToken::new();
@@ -182,7 +184,19 @@ impl Replica {
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
         let store: Arc<dyn StateStore> = state;
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, stopping }))
+        Ok(Arc::new(Self {
+            peers,
+            raft,
+            store,
+            snapshots,
+            proposer,
+            read_index,
+            applied,
+            floors,
+            counters,
+            clock,
+            stopping,
+        }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -223,6 +237,12 @@ impl Replica {
     #[must_use]
     pub fn read_index(&self) -> &ReadIndex {
         &self.read_index
+    }
+
+    /// This node's wall clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn WallClock> {
+        &self.clock
     }
 
     /// Follows what this node has applied.

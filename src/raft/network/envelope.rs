@@ -24,7 +24,7 @@ pub(in crate::raft) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(envelope: &Envelope) -> Result<Self, Status> {
+    pub(in crate::raft) fn of(envelope: &Envelope) -> Result<Self, Status> {
         const ALL: [Kind; 9] = [
             Kind::Append,
             Kind::Vote,
