@@ -16,8 +16,8 @@ use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
 use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
-    SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
+    NodePosition, NodeState, SnapshotTaken,
 };
 
 /// How long a new cluster's first node may take to elect itself.
@@ -90,6 +90,10 @@ impl ClusterAdmin for Admin {
     fn position(&self) -> Option<NodePosition> {
         let replica = self.node.replica()?;
         Some(NodePosition { node_id: replica.node_id(), applied: replica.applied().borrow().revision })
+    }
+
+    fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
+        async move { Ok(self.replica()?.change_members(change, deadline).await?) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

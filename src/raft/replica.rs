@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use openraft::storage::RaftLogStorage;
 use openraft::{Config, SnapshotPolicy};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::FloorTable;
@@ -116,6 +116,9 @@ pub struct Replica {
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     counters: Arc<LogCounters>,
+    leader: LeaderWatch,
+    /// Held by whoever changes the members, or who leads: one at a time.
+    changing: Mutex<()>,
     /// Ends what runs beside the replica.
     stopping: CancellationToken,
 }
@@ -177,12 +180,26 @@ impl Replica {
             node_id,
             store: Arc::<S>::clone(&state),
             applied: applied.clone(),
-            leader,
+            leader: leader.clone(),
             proposer: Arc::clone(&proposer),
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
         let store: Arc<dyn StateStore> = state;
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, stopping }))
+        let changing = Mutex::new(());
+        Ok(Arc::new(Self {
+            peers,
+            raft,
+            store,
+            snapshots,
+            proposer,
+            read_index,
+            applied,
+            floors,
+            counters,
+            leader,
+            changing,
+            stopping,
+        }))
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -240,8 +257,7 @@ impl Replica {
     /// What this node knows of itself and the cluster.
     #[must_use]
     pub fn status(&self) -> ReplicaStatus {
-        // Copied out at once: holding the reference would block openraft's writer.
-        let metrics = self.raft.metrics().borrow_watched().clone();
+        let metrics = self.metrics();
         let entries = self.counters.entries.load(Ordering::Relaxed);
         let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
         let oldest = self.store.oldest();
@@ -306,6 +322,19 @@ impl Replica {
 
     pub(super) fn raft(&self) -> &Raft {
         &self.raft
+    }
+
+    pub(super) fn leader(&self) -> &LeaderWatch {
+        &self.leader
+    }
+
+    pub(super) fn changing(&self) -> &Mutex<()> {
+        &self.changing
+    }
+
+    /// Copied out at once: holding the reference would block openraft's writer.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
     }
 
     pub(super) fn snapshots(&self) -> &Arc<SnapshotFolder> {

@@ -4,6 +4,7 @@ mod init;
 mod join;
 mod snapshot;
 mod status;
+mod transfer_leader;
 mod view;
 
 use clap::Subcommand;
@@ -31,6 +32,9 @@ enum ClusterCommand {
     /// Show the members, who leads, and how far each is
     #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Have the leader hand over to another voter
+    #[command(after_help = transfer_leader::EXAMPLES)]
+    TransferLeader(transfer_leader::TransferLeaderArgs),
     /// Have a node write a snapshot now and purge the log that it covers
     #[command(after_help = snapshot::EXAMPLES)]
     Snapshot,
@@ -41,6 +45,7 @@ pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
         ClusterCommand::Init => init::run(&args.connection).await,
         ClusterCommand::Join(join) => join::run(&args.connection, join).await,
         ClusterCommand::Status => status::run(&args.connection).await,
+        ClusterCommand::TransferLeader(transfer) => transfer_leader::run(&args.connection, transfer).await,
         ClusterCommand::Snapshot => snapshot::run(&args.connection).await,
     }
 }

@@ -57,6 +57,7 @@ impl Transport for Connections {
                 Rpc::ReadIndex => client.read_index(envelope).await,
                 Rpc::Admit => client.admit(envelope).await,
                 Rpc::Promote => client.promote(envelope).await,
+                Rpc::ChangeMembers => client.change_members(envelope).await,
             };
             reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
         }

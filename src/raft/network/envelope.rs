@@ -21,11 +21,12 @@ pub(in crate::raft) enum Kind {
     ReadIndex = 7,
     Admit = 8,
     Promote = 9,
+    ChangeMembers = 10,
 }
 
 impl Kind {
     pub(super) fn of(envelope: &Envelope) -> Result<Self, Status> {
-        const ALL: [Kind; 9] = [
+        const ALL: [Kind; 10] = [
             Kind::Append,
             Kind::Vote,
             Kind::PreVote,
@@ -35,6 +36,7 @@ impl Kind {
             Kind::ReadIndex,
             Kind::Admit,
             Kind::Promote,
+            Kind::ChangeMembers,
         ];
         let known = ALL.into_iter().find(|kind| *kind as u32 == envelope.kind);
         known.ok_or_else(|| {

@@ -24,6 +24,8 @@ pub enum Rpc {
     Admit,
     /// A vote for a new node.
     Promote,
+    /// A change to the members that a follower was asked for.
+    ChangeMembers,
 }
 
 /// Why a call gave no reply.

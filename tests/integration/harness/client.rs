@@ -21,7 +21,10 @@ use super::wire::authzed::{
 };
 use super::wire::cluster::cluster_service_client::ClusterServiceClient;
 use super::wire::cluster::consistency_service_client::ConsistencyServiceClient;
-use super::wire::cluster::{InitRequest, JoinProgress, JoinRequest, SnapshotRequest, StatusRequest, StatusResponse};
+use super::wire::cluster::{
+    InitRequest, JoinProgress, JoinRequest, SnapshotRequest, StatusRequest, StatusResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
+};
 
 /// The bearer key of every cluster under test.
 pub(crate) const KEY: &str = "integration-key";
@@ -145,6 +148,11 @@ impl Client {
 
     pub(crate) async fn init(&self) -> Result<(), Status> {
         self.admin.clone().init(InitRequest {}).await.map(|_| ())
+    }
+
+    /// Has the leader hand over to this node, or for 0 to whom it likes.
+    pub(crate) async fn transfer_leader(&self, to: u64) -> Result<TransferLeaderResponse, Status> {
+        Ok(self.admin.clone().transfer_leader(TransferLeaderRequest { to }).await?.into_inner())
     }
 
     pub(crate) async fn snapshot(&self) -> Result<(), Status> {

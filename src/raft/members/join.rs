@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
 
-use super::clock::monotonic;
-use super::network::{
+use crate::raft::clock::monotonic;
+use crate::raft::network::{
     AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc, Transport,
 };
-use super::replica::{Membership, Replica};
-use super::types::TypeConfig;
-use super::{NodeAddress, codec};
+use crate::raft::replica::{Membership, Replica};
+use crate::raft::types::TypeConfig;
+use crate::raft::{NodeAddress, codec};
 
 /// How long one request to a member may take. Catching up may take longer; the request is then made again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,7 +95,12 @@ pub async fn request_promotion(
 impl Replica {
     /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that votes
     /// already keeps its vote.
-    pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress, voter: bool) -> Result<(), Rejection> {
+    pub(in crate::raft) async fn promote_here(
+        &self,
+        node_id: u64,
+        address: NodeAddress,
+        voter: bool,
+    ) -> Result<(), Rejection> {
         let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
         if let Some(known) = known.filter(|known| known.address != address) {
             if known.voter {
