@@ -119,6 +119,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::UnknownNode => (Code::NotFound, Own("UNKNOWN_NODE")),
         ErrorCode::NodeBehind => (Code::FailedPrecondition, Own("NODE_BEHIND")),
         ErrorCode::MembersBusy => (Code::Aborted, Own("MEMBERS_BUSY")),
+        ErrorCode::QuorumAtRisk => (Code::FailedPrecondition, Own("QUORUM_AT_RISK")),
         ErrorCode::AnotherLeads => (Code::Aborted, Own("ANOTHER_LEADS")),
     }
 }

@@ -104,6 +104,8 @@ pub enum ErrorCode {
     NodeBehind,
     /// Another change to the members is under way. Nothing was done.
     MembersBusy,
+    /// A change to the members that would leave no majority that answers. Nothing was done.
+    QuorumAtRisk,
     /// Leadership moved to another node than the one asked for.
     AnotherLeads,
 }

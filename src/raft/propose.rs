@@ -164,6 +164,7 @@ impl Proposer {
             Err(CallError::Lost { address, reason }) => {
                 Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
             }
+            Err(CallError::Removed { .. }) => Err(removed()),
             Err(CallError::NotSent { .. } | CallError::Refused { .. }) => {
                 Ok(Err(Rejection::NotLeader { leader: None }))
             }
@@ -176,7 +177,11 @@ impl Proposer {
             return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
         }
         let op_id: u128 = rand::random();
+        let gone = self.peers.removed();
         loop {
+            if *gone.borrow() {
+                return Err(removed());
+            }
             match self.attempt(op_id, &body, deadline).await? {
                 Ok(outcome) => return outcome,
                 Err(rejection) if monotonic() + RETRY_PAUSE >= deadline => {
@@ -190,6 +195,10 @@ impl Proposer {
             }
         }
     }
+}
+
+fn removed() -> ProposeError {
+    ProposeError::NotProposed("this node was removed from the cluster; ask another one".into())
 }
 
 impl Propose for Proposer {

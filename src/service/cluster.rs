@@ -68,6 +68,8 @@ pub enum NodeState {
     Leader,
     /// Stopped by a fault.
     Faulted,
+    /// Removed from the cluster.
+    Removed,
 }
 
 /// One member of the cluster.

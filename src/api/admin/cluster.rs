@@ -69,6 +69,27 @@ impl ClusterService for Cluster {
         Ok(Response::new(wire::TransferLeaderResponse { leader_id: leader, term, changed }))
     }
 
+    async fn promote(&self, request: Request<wire::PromoteRequest>) -> Result<Response<wire::PromoteResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Promote { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::PromoteResponse { changed }))
+    }
+
+    async fn demote(&self, request: Request<wire::DemoteRequest>) -> Result<Response<wire::DemoteResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Demote { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::DemoteResponse { changed }))
+    }
+
+    async fn remove(&self, request: Request<wire::RemoveRequest>) -> Result<Response<wire::RemoveResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Remove { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::RemoveResponse { changed }))
+    }
+
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
         let taken = self.admin.snapshot().await.map_err(to_status)?;
         Ok(Response::new(wire::SnapshotResponse {
@@ -107,6 +128,7 @@ fn from_state(state: NodeState) -> wire::status_response::State {
         NodeState::Candidate => State::Candidate,
         NodeState::Leader => State::Leader,
         NodeState::Faulted => State::Faulted,
+        NodeState::Removed => State::Removed,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be asked of the members of a cluster, and what becomes of it. Sent between nodes, so variants are appended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,13 +8,28 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Error, ErrorCode};
 use crate::raft::NodeAddress;
 
-/// A change to who leads.
+/// A change to the members, or to who leads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     /// Another voter is to lead: this one, or whoever has most of the log.
     TransferLeader {
         /// Who.
         to: Option<u64>,
+    },
+    /// A learner is to get a vote, once it has caught up.
+    Promote {
+        /// Which.
+        node_id: u64,
+    },
+    /// A voter is to become a learner, with all its data.
+    Demote {
+        /// Which.
+        node_id: u64,
+    },
+    /// A member is to be one no more. Its id is never used again.
+    Remove {
+        /// Which.
+        node_id: u64,
     },
 }
 
@@ -94,6 +110,31 @@ pub enum ChangeError {
         /// Who leads.
         leader: u64,
     },
+    /// It would leave voters of whom no majority answers, and nothing could be committed any more.
+    #[error(
+        "nothing was changed: of the voters {voters:?} only {answering:?} answer, which is no majority; start the others, or remove \
+         those that are gone, and try again"
+    )]
+    QuorumAtRisk {
+        /// The voters before the change, or after it.
+        voters: BTreeSet<u64>,
+        /// Those of them that answer.
+        answering: BTreeSet<u64>,
+    },
+    /// A cluster without a voter is none.
+    #[error("nothing was changed: it is the only voter; join or promote another node first")]
+    LastVoter,
+    /// The node was a member once.
+    #[error(
+        "nothing was changed: node {node_id} was removed, and an id is never used again; empty its data folder and join it anew"
+    )]
+    Removed {
+        /// Which.
+        node_id: u64,
+    },
+    /// The leader lost its place half way; the next one goes on when it is asked.
+    #[error("the change was begun and is not finished; ask again")]
+    Interrupted,
     /// It was begun, and whether it took effect is not known.
     #[error(
         "the outcome of the change is not known ({0}); see `quorate cluster status`, and ask again: that does no harm"
@@ -107,10 +148,13 @@ impl From<ChangeError> for Error {
             ChangeError::NotLeader { .. } | ChangeError::NotDrained { .. } => ErrorCode::Unavailable,
             ChangeError::Busy => ErrorCode::MembersBusy,
             ChangeError::UnknownNode { .. } => ErrorCode::UnknownNode,
-            ChangeError::NotVoter { .. } | ChangeError::NoOtherVoter => ErrorCode::WrongState,
+            ChangeError::NotVoter { .. } | ChangeError::NoOtherVoter | ChangeError::Removed { .. } => {
+                ErrorCode::WrongState
+            }
+            ChangeError::QuorumAtRisk { .. } | ChangeError::LastVoter => ErrorCode::QuorumAtRisk,
             ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } => ErrorCode::NodeBehind,
             ChangeError::AnotherLeads { .. } => ErrorCode::AnotherLeads,
-            ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
+            ChangeError::Interrupted | ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
         };
         Self::new(code, error.to_string())
     }

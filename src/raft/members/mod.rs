@@ -1,8 +1,9 @@
 //! Who belongs to the cluster, and who leads it: joining, and what an operator asks for.
 //!
-//! Reads downward: `request` (any node: finds the leader and asks it) → `transfer` (on the leader) → `judge` (what would be
+//! Reads downward: `request` (any node: finds the leader and asks it) → `transfer` and `alter` (on the leader) → `judge` (what would be
 //! safe, of plain values) → `roster` (what the leader knows of its members) → `change` (the question and its answers).
 
+mod alter;
 mod change;
 mod join;
 mod judge;

@@ -22,9 +22,13 @@ impl Replica {
         change: MemberChange,
         deadline: Instant,
     ) -> Result<Changed, ChangeError> {
+        let mut begun = false;
         loop {
+            if *self.removed().borrow() {
+                return Err(ChangeError::Removed { node_id: self.node_id() });
+            }
             let Some((leader, address)) = self.leader().wait(deadline).await else {
-                return Err(ChangeError::NotLeader { leader: None });
+                return Err(if begun { ChangeError::Interrupted } else { ChangeError::NotLeader { leader: None } });
             };
             let asked = if leader == self.node_id() {
                 self.change_members_here(change).await
@@ -32,7 +36,11 @@ impl Replica {
                 self.ask_leader(leader, &address.peer, change, deadline).await
             };
             match asked {
-                Err(ChangeError::NotLeader { .. }) if monotonic() + RETRY_PAUSE < deadline => {
+                Err(error @ (ChangeError::NotLeader { .. } | ChangeError::Interrupted)) => {
+                    begun |= error == ChangeError::Interrupted;
+                    if monotonic() + RETRY_PAUSE >= deadline {
+                        return Err(if begun { ChangeError::Interrupted } else { error });
+                    }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 settled => return settled,
@@ -50,6 +58,9 @@ impl Replica {
             let _turn = replica.changing().try_lock().map_err(|_| ChangeError::Busy)?;
             match change {
                 MemberChange::TransferLeader { to } => replica.transfer_here(to).await,
+                MemberChange::Promote { node_id } => replica.promote_member(node_id).await,
+                MemberChange::Demote { node_id } => replica.demote_member(node_id).await,
+                MemberChange::Remove { node_id } => replica.remove_member(node_id).await,
             }
         });
         changing.await.unwrap_or_else(|_| Err(ChangeError::Unknown("this node is stopping".into())))
@@ -69,6 +80,7 @@ impl Replica {
             Err(CallError::Lost { address, reason }) => {
                 Err(ChangeError::Unknown(format!("the leader at {address} did not answer: {reason}")))
             }
+            Err(CallError::Removed { .. }) => Err(ChangeError::Removed { node_id: self.node_id() }),
             Err(CallError::NotSent { .. } | CallError::Refused { .. }) => Err(ChangeError::NotLeader { leader: None }),
         }
     }

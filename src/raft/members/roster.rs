@@ -18,7 +18,10 @@ pub(super) struct Roster {
     pub term: u64,
     /// The end of its log.
     pub last_log: u64,
+    /// Of both sets, while one is being replaced by the other.
     pub voters: BTreeSet<u64>,
+    /// Whether one set of voters is being replaced by another.
+    pub joint: bool,
     /// All members, the learners too.
     pub standings: BTreeMap<u64, Standing>,
 }
@@ -54,6 +57,7 @@ impl Roster {
             term: metrics.current_term,
             last_log,
             voters: membership.voter_ids().collect(),
+            joint: membership.get_joint_config().len() > 1,
             standings: membership.nodes().map(|(id, _)| (*id, standing(*id))).collect(),
         }
     }

@@ -4,10 +4,13 @@
 //! or that was given the address of another, can neither vote nor acknowledge in somebody else's name.
 
 use serde::{Deserialize, Serialize};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::raft::NodeAddress;
 use crate::wire::quorate::peer::Envelope;
+
+/// Says that the sender was removed from the cluster. Nothing else between nodes has this code.
+pub(super) const REMOVED: Code = Code::PermissionDenied;
 
 /// Which message a payload holds. Numbers are append-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

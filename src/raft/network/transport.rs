@@ -47,6 +47,12 @@ pub enum CallError {
         /// Why.
         reason: String,
     },
+    /// The other node knows that this one was removed from the cluster, and did nothing.
+    #[error("{address} knows that this node was removed from the cluster")]
+    Removed {
+        /// Where.
+        address: String,
+    },
     /// The message may have arrived and may still take effect.
     #[error("no answer from {address}: {reason}")]
     Lost {
