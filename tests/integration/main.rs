@@ -22,6 +22,7 @@ mod identity;
 mod idle_watchers;
 mod import;
 mod main_job;
+mod members;
 mod one_index;
 mod power_cut;
 mod retries;
