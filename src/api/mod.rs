@@ -12,6 +12,7 @@ mod idempotency;
 mod raised;
 mod request_id;
 mod response_meta;
+mod scopes;
 mod server;
 mod staleness;
 #[cfg(test)]

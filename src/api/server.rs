@@ -13,7 +13,6 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -159,13 +158,13 @@ pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter
     Ok(Routes::new(HealthServer::new(HealthService::from_health_reporter(reporter)))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(InterceptedService::new(permissions, key.clone()))
-        .add_service(InterceptedService::new(schema, key.clone()))
-        .add_service(InterceptedService::new(experimental, key.clone()))
-        .add_service(InterceptedService::new(watch, key.clone()))
-        .add_service(InterceptedService::new(plans, key.clone()))
-        .add_service(InterceptedService::new(consistency, key.clone()))
-        .add_service(InterceptedService::new(cluster, key)))
+        .add_service(key.guard(permissions))
+        .add_service(key.guard(schema))
+        .add_service(key.guard(experimental))
+        .add_service(key.guard(watch))
+        .add_service(key.guard(plans))
+        .add_service(key.guard(consistency))
+        .add_service(key.guard(cluster)))
 }
 
 async fn serve_gateway(listener: Listener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {

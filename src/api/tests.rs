@@ -123,7 +123,7 @@ impl Server {
     async fn start(services: Arc<Services>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-        let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
+        let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(

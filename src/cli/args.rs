@@ -8,13 +8,14 @@ use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
 use super::floor::FloorArgs;
+use super::key::KeyArgs;
 use super::permission::PermissionArgs;
 use super::relationship::RelationshipArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{cluster, dev, floor, permission, relationship, schema, serve, validate, zookie};
+use super::{cluster, dev, floor, key, permission, relationship, schema, serve, validate, zookie};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +58,8 @@ enum Command {
     Floor(FloorArgs),
     /// Look into a zookie
     Zookie(ZookieArgs),
+    /// Make keys with scopes
+    Key(KeyArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
 }
@@ -72,6 +75,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Permission(args) => permission::run(args).await,
         Command::Floor(args) => floor::run(args).await,
         Command::Zookie(args) => zookie::run(args).await,
+        Command::Key(args) => key::run(args).await,
         Command::Validate(args) => validate::run(args).await,
     };
     match result {
@@ -138,6 +142,7 @@ mod tests {
             "floor unset",
             "floor list",
             "zookie inspect",
+            "key create",
             "validate",
         ];
         assert_eq!(paths, expected);

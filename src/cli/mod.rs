@@ -16,6 +16,7 @@ mod failure;
 mod floor;
 #[cfg(test)]
 mod fuzz;
+mod key;
 mod lines;
 mod output;
 mod permission;

@@ -23,6 +23,9 @@ section! {
         #[serde(skip_serializing)]
         #[arg(value_name = "KEY", value_delimiter = ',')]
         keys: Vec<String> = Vec::new(), "key", "QUORATE_KEYS";
+        /// File with the hashes of further keys, each with its scopes; read again when it changes; none: no further keys
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf = PathBuf::new(), "key-file", "QUORATE_KEY_FILE";
         /// Certificate of the public API and of the JSON gateway, in PEM; none: no TLS
         #[arg(value_name = "FILE")]
         tls_certificate: PathBuf = PathBuf::new(), "client-tls-certificate", "QUORATE_CLIENT_TLS_CERTIFICATE";
@@ -42,10 +45,10 @@ impl ClientSection {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         check_addresses("client", self.listen, &self.advertise)?;
         self.files().validate()?;
-        if self.keys.is_empty() {
+        if self.keys.is_empty() && self.key_file().is_none() {
             return Err(invalid(
                 "client.keys",
-                "is empty; give the node at least one key, by --key, QUORATE_KEYS or the file",
+                "is empty; give the node at least one key, by --key, QUORATE_KEYS, the file or client.key_file",
             ));
         }
         // A key travels in an HTTP header, and a comma divides keys in QUORATE_KEYS.
@@ -61,6 +64,12 @@ impl ClientSection {
 }
 
 impl ClientSection {
+    /// The file of further keys.
+    #[must_use]
+    pub fn key_file(&self) -> Option<PathBuf> {
+        (!self.key_file.as_os_str().is_empty()).then(|| self.key_file.clone())
+    }
+
     /// What clients are served with; `None` for no TLS.
     #[must_use]
     pub fn tls(&self) -> Option<TlsFiles> {
@@ -84,6 +93,7 @@ impl fmt::Debug for ClientSection {
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
             .field("keys", &format_args!("{} redacted", self.keys.len()))
+            .field("key_file", &self.key_file)
             .field("tls_certificate", &self.tls_certificate)
             .field("tls_key", &self.tls_key)
             .field("tls_ca", &self.tls_ca)

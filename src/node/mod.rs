@@ -1,10 +1,11 @@
 //! One node: its place on disk, its lifecycle (waiting, then member), its listeners, and an orderly end.
 
 mod admin;
-mod certificates;
 mod identity;
 mod lifecycle;
+mod secrets;
 mod serve;
 
 pub use identity::IdentityError;
+pub use secrets::SecretsError;
 pub use serve::{ServeError, serve};

@@ -11,13 +11,13 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::admin::Admin;
-use super::certificates::Certificates;
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
+use super::secrets::{Secrets, SecretsError};
 use crate::api::{self, ApiServices, Listeners};
 use crate::config::NodeConfig;
 use crate::raft::{Connections, NodeAddress, PeerServer};
-use crate::security::{Keyring, KeyringError, Listener, SecureListener, Tls, TlsError};
+use crate::security::{Listener, SecureListener, Tls};
 use crate::service::{ServiceLimits, Services};
 
 /// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
@@ -32,12 +32,9 @@ pub enum ServeError {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] IdentityError),
-    /// The certificates.
-    #[error("TLS: {0}")]
-    Tls(#[from] TlsError),
-    /// The clients' keys.
-    #[error("client.keys: {0}")]
-    Keys(#[from] KeyringError),
+    /// The clients' keys, or the secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// An address is taken or not ours.
     #[error("cannot listen on {address} for {purpose}: {source}")]
     Listen {
@@ -77,32 +74,31 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         concurrent_evaluations: config.limits.concurrent_evaluations,
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
-    let certificates = Certificates::load(&config)?;
+    let secrets = Secrets::load(&config)?;
     let services = Arc::new(Services::new(limits));
-    let keyring = Arc::new(Keyring::new(&config.client.keys)?);
     let peers = PeerServer::default();
-    let connections = Arc::new(Connections::new(certificates.peer.clone()));
+    let connections = Arc::new(Connections::new(secrets.peer.clone()));
     let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone(), connections));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
 
     let stop_peers = CancellationToken::new();
-    let peer_listener = secured(peer_listener, &certificates.peer)?;
+    let peer_listener = secured(peer_listener, &secrets.peer)?;
     let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
     let listeners = Listeners {
-        grpc: secured(client_listener, &certificates.grpc)?,
-        gateway: gateway_listener.map(|listener| secured(listener, &certificates.gateway)).transpose()?,
+        grpc: secured(client_listener, &secrets.grpc)?,
+        gateway: gateway_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
     };
-    let api_server = tokio::spawn(api::serve(listeners, api, keyring, stop_api.clone()));
+    let api_server = tokio::spawn(api::serve(listeners, api, Arc::clone(&secrets.keyring), stop_api.clone()));
     announce(&address, gateway, node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
-        never = certificates.keep_current() => match never {},
+        never = secrets.keep_current() => match never {},
     };
     // Clients first, then the replica they use, then the listener that the others reach it by.
     stopping.stop();

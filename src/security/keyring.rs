@@ -1,59 +1,119 @@
-//! Preshared keys. Only their hashes are kept, and a comparison takes the same time whatever the key, so that neither a dump
-//! nor a stopwatch gives a key away.
+//! Keys. Only their hashes are kept, and a comparison takes the same time whatever the key, so that neither a dump nor a
+//! stopwatch gives a key away.
 
-/// The keys that a client may present.
-#[derive(Clone)]
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::key_file::{self, KeyFileError};
+use super::{KeyEntry, Scope};
+
+/// The keys that a client may present, and what each is good for.
 pub struct Keyring {
-    hashes: Vec<blake3::Hash>,
+    /// Good for everything, as long as the node runs.
+    fixed: Vec<Known>,
+    file: Option<PathBuf>,
+    current: RwLock<Arc<[Known]>>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Known {
+    name: Arc<str>,
+    hash: blake3::Hash,
+    scopes: Vec<Scope>,
 }
 
 /// Why a set of keys is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// There is none: nobody could ever be let in.
-    #[error("no key is configured; set at least one")]
+    #[error("no key is configured; set client.keys or client.key_file")]
     NoKey,
     /// One of them is empty: everybody would be let in.
-    #[error("one of the keys is empty; remove it or give it a value")]
+    #[error("one of client.keys is empty; remove it or give it a value")]
     EmptyKey,
+    /// The file of keys.
+    #[error("client.key_file: {0}")]
+    File(#[from] KeyFileError),
 }
 
 /// Why a caller is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
     /// No key was presented.
     Missing,
     /// The key presented is none of ours.
     Wrong,
+    /// The key is known, and not good for this.
+    Scope {
+        /// Whose key it is.
+        name: Arc<str>,
+        /// What it lacks.
+        needs: Scope,
+    },
 }
 
 impl Keyring {
-    /// The keyring of `keys`.
-    pub fn new<K: AsRef<str>>(keys: &[K]) -> Result<Self, KeyringError> {
-        if keys.is_empty() {
-            return Err(KeyringError::NoKey);
-        }
+    /// The keyring of `keys`, which are good for everything, and of those that `file` describes.
+    pub fn new<K: AsRef<str>>(keys: &[K], file: Option<PathBuf>) -> Result<Self, KeyringError> {
         if keys.iter().any(|key| key.as_ref().is_empty()) {
             return Err(KeyringError::EmptyKey);
         }
-        Ok(Self { hashes: keys.iter().map(|key| blake3::hash(key.as_ref().as_bytes())).collect() })
+        let fixed: Vec<Known> = keys
+            .iter()
+            .enumerate()
+            .map(|(at, key)| Known {
+                name: format!("client.keys[{at}]").into(),
+                hash: blake3::hash(key.as_ref().as_bytes()),
+                scopes: Scope::ALL.to_vec(),
+            })
+            .collect();
+        let ring = Self { fixed, file, current: RwLock::new(Arc::new([])) };
+        *ring.current.write() = ring.read()?;
+        Ok(ring)
     }
 
-    /// Whether the bearer of `key` is let in.
-    pub fn admit(&self, key: Option<&str>) -> Result<(), Denied> {
+    fn read(&self) -> Result<Arc<[Known]>, KeyringError> {
+        let mut known = self.fixed.clone();
+        if let Some(file) = &self.file {
+            known.extend(key_file::read(file)?.into_iter().map(|(entry, hash)| {
+                let KeyEntry { name, hash: _, scopes } = entry;
+                Known { name: name.into(), hash, scopes }
+            }));
+        }
+        if known.is_empty() { Err(KeyringError::NoKey) } else { Ok(known.into()) }
+    }
+
+    /// Reads the file again; whether it says something new. After an error what was in force stays in force.
+    pub fn reload(&self) -> Result<bool, KeyringError> {
+        let found = self.read()?;
+        let mut current = self.current.write();
+        let is_new = *current != found;
+        *current = found;
+        Ok(is_new)
+    }
+
+    /// Whether the bearer of `key` may do what `needs` names; then whose key it is.
+    pub fn admit(&self, key: Option<&str>, needs: Scope) -> Result<Arc<str>, Denied> {
         let Some(key) = key.filter(|key| !key.is_empty()) else {
             return Err(Denied::Missing);
         };
         let presented = blake3::hash(key.as_bytes());
+        let current = Arc::clone(&self.current.read());
         // Every hash is compared, and each comparison is in constant time.
-        let known = self.hashes.iter().fold(false, |found, hash| found | (*hash == presented));
-        if known { Ok(()) } else { Err(Denied::Wrong) }
+        let found = current.iter().fold(None, |found, known| if known.hash == presented { Some(known) } else { found });
+        match found {
+            None => Err(Denied::Wrong),
+            Some(known) if known.scopes.contains(&needs) => Ok(Arc::clone(&known.name)),
+            Some(known) => Err(Denied::Scope { name: Arc::clone(&known.name), needs }),
+        }
     }
 }
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keyring({} keys)", self.hashes.len())
+        write!(f, "Keyring({} keys)", self.current.read().len())
     }
 }
 
@@ -63,29 +123,56 @@ mod tests {
 
     #[test]
     fn any_of_the_keys_opens_and_nothing_else_does() {
-        let keyring = Keyring::new(&["first", "second"]).expect("two keys");
+        let keyring = Keyring::new(&["first", "second"], None).expect("two keys");
         let cases = [
-            (Some("first"), Ok(())),
-            (Some("second"), Ok(())),
+            (Some("first"), Ok("client.keys[0]".into())),
+            (Some("second"), Ok("client.keys[1]".into())),
             (Some("First"), Err(Denied::Wrong)),
             (Some("first "), Err(Denied::Wrong)),
             (Some(""), Err(Denied::Missing)),
             (None, Err(Denied::Missing)),
         ];
         for (key, expected) in cases {
-            assert_eq!(keyring.admit(key), expected, "{key:?}");
+            assert_eq!(keyring.admit(key, Scope::Admin), expected, "{key:?}");
         }
     }
 
     #[test]
     fn a_keyring_that_admits_nobody_or_everybody_is_refused() {
-        assert_eq!(Keyring::new::<&str>(&[]).expect_err("empty"), KeyringError::NoKey);
-        assert_eq!(Keyring::new(&["key", ""]).expect_err("empty key"), KeyringError::EmptyKey);
+        assert!(matches!(Keyring::new::<&str>(&[], None).expect_err("empty"), KeyringError::NoKey));
+        assert!(matches!(Keyring::new(&["key", ""], None).expect_err("empty key"), KeyringError::EmptyKey));
+    }
+
+    #[test]
+    fn a_key_of_the_file_is_good_for_its_scopes_until_it_is_taken_out() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (reader, entry) = KeyEntry::generate("reader", &[Scope::Read]);
+        let (writer, other) = KeyEntry::generate("writer", &[Scope::Write, Scope::Schema]);
+        std::fs::write(file.path(), entry.to_toml() + &other.to_toml()).expect("writable");
+        let keyring = Keyring::new::<&str>(&[], Some(file.path().to_owned())).expect("two keys");
+        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Ok("reader".into()));
+        assert_eq!(keyring.admit(Some(&writer), Scope::Schema), Ok("writer".into()));
+        for needs in [Scope::Write, Scope::Schema, Scope::Admin] {
+            let denied = Denied::Scope { name: "reader".into(), needs };
+            assert_eq!(keyring.admit(Some(&reader), needs), Err(denied));
+        }
+        // The hash is no key.
+        assert_eq!(keyring.admit(Some(&entry.hash), Scope::Read), Err(Denied::Wrong));
+
+        assert!(!keyring.reload().expect("unchanged"));
+        std::fs::write(file.path(), "nonsense").expect("writable");
+        keyring.reload().expect_err("not a file of keys");
+        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Ok("reader".into()), "what was good stays");
+        std::fs::write(file.path(), other.to_toml()).expect("writable");
+        assert!(keyring.reload().expect("one key"));
+        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Err(Denied::Wrong));
+        std::fs::write(file.path(), "").expect("writable");
+        keyring.reload().expect_err("nobody could be let in");
     }
 
     #[test]
     fn no_key_appears_in_debug_output() {
-        let shown = format!("{:?}", Keyring::new(&["secret"]).expect("one key"));
+        let shown = format!("{:?}", Keyring::new(&["secret"], None).expect("one key"));
         assert!(!shown.contains("secret") && !shown.contains(blake3::hash(b"secret").to_hex().as_str()), "{shown}");
     }
 }

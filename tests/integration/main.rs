@@ -21,6 +21,7 @@ mod history;
 mod identity;
 mod idle_watchers;
 mod import;
+mod keys;
 mod main_job;
 mod members;
 mod one_index;

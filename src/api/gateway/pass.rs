@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use prost_reflect::DynamicMessage;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
-use tonic::service::{Interceptor as _, Routes};
+use tonic::service::Routes;
 use tonic::{Code, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -49,7 +49,7 @@ impl Gateway {
     }
 
     /// Answers one request.
-    pub(super) async fn pass(mut self, method: Method, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn pass(self, method: Method, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         // Chosen here, so that what is refused before a service sees it has one too.
         parts.headers.insert(REQUEST_ID, choose_id(&parts.headers));
@@ -57,29 +57,27 @@ impl Gateway {
         let questions = match self.questions(&method, &parts.headers, body, &fault).await {
             Ok(questions) => questions,
             Err(status) => {
-                let mut refusal = refuse(&status);
+                let mut refusal = last(refuse(&status));
                 refusal.headers_mut().extend(parts.headers.remove(REQUEST_ID).map(|id| (REQUEST_ID, id)));
                 return refusal;
             }
         };
         let answer = self.call(&method, &parts.headers, questions).await;
         if let Some(fault) = fault.lock().take() {
-            return refuse(&blame(fault, answer.err()));
+            return last(refuse(&blame(fault, answer.err())));
         }
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
     }
 
     /// The messages of the body, for whoever has a key. Where there is only one, it must be whole before anything is asked.
     async fn questions(
-        &mut self,
+        &self,
         method: &Method,
         headers: &HeaderMap,
         body: Body,
         fault: &Fault,
     ) -> Result<Questions, Status> {
-        let mut unread = tonic::Request::new(());
-        *unread.metadata_mut() = metadata(headers);
-        self.key.call(unread)?;
+        self.key.admit(headers, method.grpc_path.path())?;
         let message = method.descriptor.input();
         if method.descriptor.is_client_streaming() {
             let fault = Arc::clone(fault);
@@ -163,6 +161,13 @@ pub(super) fn refuse(status: &Status) -> Response<Body> {
     if status.code() == Code::Unauthenticated {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
+}
+
+/// The last answer on its connection. The rest of the request may still be on its way, so the server closes; a client that is
+/// not told so would send its next request into that.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -48,7 +48,7 @@ impl Site {
     async fn start() -> Self {
         let (node, services) = TestNode::start();
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
-        let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
+        let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
         let reporter = HealthReporter::new();
         let key = RequireKey::new(keyring);
         let services = routes(api, key.clone(), reporter.clone()).expect("the descriptors are usable");

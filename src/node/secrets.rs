@@ -1,4 +1,4 @@
-//! The certificates of a running node: read again from time to time, and at once on SIGHUP.
+//! Keys and certificates of a running node: read again from time to time, and at once on SIGHUP.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,23 +8,36 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::NodeConfig;
-use crate::security::{Protocol, Tls, TlsError};
+use crate::security::{Keyring, KeyringError, Protocol, Tls, TlsError};
 
 /// Between two looks at the files. Whoever cannot wait sends SIGHUP.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// What each listener presents; `None` for one without TLS.
-pub(super) struct Certificates {
+/// Why a node has no keys or certificates to begin with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The clients' keys.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// The certificates.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Whom a node lets in, and what each listener presents; `None` for one without TLS.
+pub(super) struct Secrets {
+    pub(super) keyring: Arc<Keyring>,
     pub(super) grpc: Option<Arc<Tls>>,
     pub(super) gateway: Option<Arc<Tls>>,
     pub(super) peer: Option<Arc<Tls>>,
 }
 
-impl Certificates {
+impl Secrets {
     /// Reads the files that `config` names.
-    pub(super) fn load(config: &NodeConfig) -> Result<Self, TlsError> {
+    pub(super) fn load(config: &NodeConfig) -> Result<Self, SecretsError> {
         let load = |files, protocol| Tls::load(files, protocol).map(Arc::new);
         Ok(Self {
+            keyring: Arc::new(Keyring::new(&config.client.keys, config.client.key_file())?),
             grpc: config.client.tls().map(|files| load(files, Protocol::Http2)).transpose()?,
             gateway: config.client.tls().map(|files| load(files, Protocol::Http1)).transpose()?,
             peer: config.peer.tls().map(|files| load(files, Protocol::Http2)).transpose()?,
@@ -36,7 +49,7 @@ impl Certificates {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => Some(hangup),
             Err(error) => {
-                tracing::warn!(%error, "SIGHUP cannot be heard; certificates are looked at every {LOOK:?} only");
+                tracing::warn!(%error, "SIGHUP cannot be heard; keys and certificates are looked at every {LOOK:?} only");
                 None
             }
         };
@@ -58,6 +71,11 @@ impl Certificates {
     }
 
     fn look(&self) {
+        match self.keyring.reload() {
+            Ok(true) => tracing::info!("new keys"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the keys in force stay in force"),
+        }
         for (listener, tls) in [("client", &self.grpc), ("gateway", &self.gateway), ("peer", &self.peer)] {
             let Some(tls) = tls else { continue };
             match tls.reload() {

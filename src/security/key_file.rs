@@ -1,0 +1,161 @@
+//! The file of keys: who may do what, with hashes in place of the keys themselves.
+//!
+//! ```toml
+//! [[key]]
+//! name = "billing"
+//! hash = "…64 hexadecimal digits…"
+//! scopes = ["read"]
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::Scope;
+
+/// More than anybody has; a file that is longer was meant for something else.
+const MOST_KEYS: usize = 10_000;
+const LONGEST_NAME: usize = 128;
+
+/// Why a file of keys is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// One key, as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Who has it: for people, and for the audit log.
+    pub name: String,
+    /// Its hash, in hexadecimal.
+    pub hash: String,
+    /// What it is good for.
+    pub scopes: Vec<Scope>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    #[serde(default)]
+    key: Vec<KeyEntry>,
+}
+
+impl KeyEntry {
+    /// A new key for `name`: the key itself, which is written down nowhere, and the entry that lets its bearer in.
+    ///
+    /// It has 256 bits of chance, so a plain hash says nothing about it. Keys that people make up have no place here.
+    #[must_use]
+    pub fn generate(name: &str, scopes: &[Scope]) -> (String, Self) {
+        let key = format!("quorate_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+        let hash = blake3::hash(key.as_bytes()).to_hex().to_string();
+        (key, Self { name: name.to_owned(), hash, scopes: scopes.to_vec() })
+    }
+
+    /// As it is written in the file.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&KeyFile { key: vec![self.clone()] }).expect("plain values under string keys are always TOML")
+    }
+
+    /// Whether `name` can be the name of a key.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        let usable = name.bytes().all(|b| b.is_ascii_graphic());
+        if usable && (1..=LONGEST_NAME).contains(&name.len()) {
+            return Ok(());
+        }
+        Err(format!("{name:?} is no name of a key: use 1 to {LONGEST_NAME} visible ASCII characters, without spaces"))
+    }
+}
+
+/// The keys in the file at `path`, judged as a whole.
+pub(super) fn read(path: &Path) -> Result<Vec<(KeyEntry, blake3::Hash)>, KeyFileError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problem| KeyFileError::Malformed { path: path.to_owned(), problem })
+}
+
+fn parse(text: &str) -> Result<Vec<(KeyEntry, blake3::Hash)>, String> {
+    let file: KeyFile = toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+        // The message of the parser quotes the line, and a key may have been written there by mistake.
+        format!("is not a file of keys{}", line.map(|line| format!(": see line {line}")).unwrap_or_default())
+    })?;
+    if file.key.len() > MOST_KEYS {
+        return Err(format!("has {} keys, more than the {MOST_KEYS} that a node takes", file.key.len()));
+    }
+    let mut known = Vec::with_capacity(file.key.len());
+    for entry in file.key {
+        KeyEntry::check_name(&entry.name)?;
+        let name = &entry.name;
+        if known.iter().any(|(other, _): &(KeyEntry, _)| other.name == *name) {
+            return Err(format!(
+                "has two keys of the name {name}; to replace a key, give the new one a name of its own"
+            ));
+        }
+        if entry.scopes.is_empty() {
+            return Err(format!("gives {name} no scopes; name some of read, write, schema, admin"));
+        }
+        let hash = blake3::Hash::from_hex(&entry.hash)
+            .map_err(|_| format!("has no hash for {name}; `quorate key create` prints one with a new key"))?;
+        known.push((entry, hash));
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_generated_is_what_the_file_takes() {
+        let (key, entry) = KeyEntry::generate("billing", &[Scope::Read, Scope::Write]);
+        let (other, _) = KeyEntry::generate("billing", &[Scope::Read]);
+        assert!(key.starts_with("quorate_") && key.len() == 8 + 43 && key != other);
+        let known = parse(&entry.to_toml()).expect("its own form");
+        assert_eq!(known, [(entry.clone(), blake3::hash(key.as_bytes()))]);
+        assert!(!entry.to_toml().contains(&key));
+    }
+
+    #[test]
+    fn a_file_that_would_let_in_anybody_else_is_refused() {
+        let entry = |name: &str, hash: &str, scopes: &str| {
+            format!("[[key]]\nname = {name:?}\nhash = {hash:?}\nscopes = {scopes}\n")
+        };
+        let good = "ab".repeat(32);
+        let cases = [
+            (entry("", &good, "[\"read\"]"), "no name"),
+            (entry("two words", &good, "[\"read\"]"), "no name"),
+            (entry("a", "secret", "[\"read\"]"), "no hash for a"),
+            (entry("a", &good, "[]"), "no scopes"),
+            (entry("a", &good, "[\"all\"]"), "see line 4"),
+            (entry("a", &good, "[\"read\"]").repeat(2), "two keys"),
+            ("[[keys]]".to_owned(), "see line 1"),
+            ("key = \"secret\"".to_owned(), "see line 1"),
+        ];
+        for (text, words) in cases {
+            let problem = parse(&text).expect_err(words);
+            assert!(problem.contains(words) && !problem.contains("secret"), "{problem}");
+        }
+        assert_eq!(parse("").expect("empty"), []);
+    }
+}
