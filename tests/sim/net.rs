@@ -159,10 +159,10 @@ impl Net {
     pub fn tell(&self, line: impl FnOnce() -> String) {
         let mut inner = self.inner.lock();
         let now = inner.now;
-        inner.trace.tell(now, &line());
+        inner.trace.tell(now, line);
     }
 
-    pub fn trace_hash(&self) -> String {
+    pub fn trace_hash(&self) -> Option<String> {
         self.inner.lock().trace.hash()
     }
 
@@ -297,8 +297,7 @@ impl Net {
                 inner.notice(from, to, &packet);
                 continue;
             }
-            let line = format!("{from} -> {to}: {}", describe(&packet));
-            inner.trace.tell(now, &line);
+            inner.trace.tell(now, || format!("{from} -> {to}: {}", describe(&packet)));
             packets.push(packet);
         }
         packets

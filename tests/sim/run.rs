@@ -18,7 +18,7 @@ use crate::model::Model;
 use crate::net::{CLIENTS, Net, Packet};
 use crate::node::{Node, Settings};
 use crate::observer::Violation;
-use crate::trace::Trace;
+use crate::trace::{Trace, Tracing};
 
 /// How long the faults last, in milliseconds.
 const FAULTS_MS: u64 = 8_000;
@@ -30,7 +30,8 @@ const STEP_MS: u64 = 5;
 
 /// What came of a run.
 pub struct Outcome {
-    pub trace: String,
+    /// The hash of all that happened, where it was asked for.
+    pub trace: Option<String>,
     pub violations: Vec<Violation>,
     pub report: String,
 }
@@ -44,8 +45,8 @@ struct World {
     begun: tokio::time::Instant,
 }
 
-pub fn run(seed: u64, dir: &Path, print: bool) -> Outcome {
-    let net = Net::new(seed, Trace::new(print));
+pub fn run(seed: u64, dir: &Path, tracing: Tracing) -> Outcome {
+    let net = Net::new(seed, Trace::new(tracing));
     let (voters, learners, settings) = net.random(|rng| {
         let settings = Settings {
             snapshot_after_entries: rng.random_range(15..200),

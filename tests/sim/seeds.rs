@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::run;
+use crate::trace::Tracing;
 
 const SEEDS: u64 = 200;
 const AT_ONCE: usize = 2;
@@ -18,8 +19,12 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// The process of one seed. Prints one line about it, and exits with 1 where an invariant was broken.
 pub fn child(dir: &Path) -> ExitCode {
     let seed = number("QUORATE_SIM_SEED").expect("the parent names a seed");
-    let print = std::env::var_os("QUORATE_SIM_TRACE").is_some();
-    if print {
+    let tracing = match std::env::var("QUORATE_SIM_TRACE").as_deref() {
+        Ok("print") => Tracing::Print,
+        Ok(_) => Tracing::Hash,
+        Err(_) => Tracing::Off,
+    };
+    if tracing == Tracing::Print {
         tracing_subscriber::fmt().without_time().with_writer(std::io::stderr).init();
     }
     // Tasks swallow panics; here none is expected.
@@ -29,8 +34,8 @@ pub fn child(dir: &Path) -> ExitCode {
         println!("seed {seed}: panic: {info}");
         std::process::exit(1);
     }));
-    let outcome = run::run(seed, dir, print);
-    println!("seed {seed}: trace {}; {}", outcome.trace, outcome.report);
+    let outcome = run::run(seed, dir, tracing);
+    println!("seed {seed}: trace {}; {}", outcome.trace.as_deref().unwrap_or("not kept"), outcome.report);
     for violation in outcome.violations.iter().take(5) {
         println!("seed {seed}: {} is broken: {}", violation.invariant, violation.what);
     }
@@ -88,7 +93,7 @@ impl Processes {
         Self { folder, entropy }
     }
 
-    fn run(&self, seed: u64, turn: u64, trace: bool) -> Said {
+    fn run(&self, seed: u64, turn: u64, tracing: Tracing) -> Said {
         let dir = self.folder.join(format!("{seed}-{turn}"));
         let output = self.folder.join(format!("{seed}-{turn}.out"));
         fs::create_dir_all(&dir).expect("the folder is writable");
@@ -96,10 +101,10 @@ impl Processes {
         command.env("QUORATE_SIM_DIR", &dir).env("QUORATE_SIM_SEED", seed.to_string());
         command.env("LD_PRELOAD", &self.entropy).stdin(Stdio::null());
         command.stdout(fs::File::create(&output).expect("the folder is writable"));
-        if trace {
-            command.env("QUORATE_SIM_TRACE", "1");
-        } else {
-            command.stderr(Stdio::null());
+        match tracing {
+            Tracing::Off => _ = command.stderr(Stdio::null()),
+            Tracing::Hash => _ = command.stderr(Stdio::null()).env("QUORATE_SIM_TRACE", "hash"),
+            Tracing::Print => _ = command.env("QUORATE_SIM_TRACE", "print"),
         }
         let mut process = command.spawn().expect("this program can be started again");
         let begun = Instant::now();
@@ -145,7 +150,7 @@ fn kept() -> Vec<u64> {
 pub fn parent() -> ExitCode {
     let processes = Processes::new();
     if let Some(seed) = number("QUORATE_SIM_SEED") {
-        let said = processes.run(seed, 0, true);
+        let said = processes.run(seed, 0, Tracing::Print);
         print!("{}", said.text);
         return ExitCode::from(u8::from(!said.good));
     }
@@ -160,7 +165,7 @@ pub fn parent() -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let Some(seed) = seeds.lock().pop_front() else { return };
-                    let said = processes.run(seed, 0, false);
+                    let said = processes.run(seed, 0, Tracing::Off);
                     add(&mut totals.lock(), &said.text);
                     if !said.good {
                         println!(
@@ -199,7 +204,7 @@ fn add(totals: &mut BTreeMap<String, u64>, text: &str) {
 /// Whether a seed gives the same trace twice, and another one a different trace.
 fn same_twice(processes: &Processes, seed: u64) -> bool {
     let trace = |seed: u64, turn: u64| {
-        let text = processes.run(seed, turn, false).text;
+        let text = processes.run(seed, turn, Tracing::Hash).text;
         text.split("trace ").nth(1).and_then(|rest| rest.split(';').next().map(str::to_owned))
     };
     let (one, again, other) = (trace(seed, 1), trace(seed, 2), trace(seed + 1, 1));
