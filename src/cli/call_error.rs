@@ -242,6 +242,7 @@ fn hint(code: Code, reason: Option<&str>) -> Option<&'static str> {
         (_, Some("ATTEMPT_TO_RECREATE_RELATIONSHIP")) => {
             Some("`quorate relationship touch` writes whether or not it exists")
         }
+        (_, Some("UNKNOWN_NODE")) => Some("`quorate cluster status` lists the members"),
         (Code::NotFound, _) => Some("is there a schema? `quorate schema write FILE` writes one"),
         (Code::Unavailable, _) => {
             Some("`quorate cluster status` shows whether there is a leader; try again, or another --endpoint")

@@ -230,7 +230,7 @@ async fn a_node_that_was_removed_answers_nothing_and_comes_back_as_another() {
         assert!(cluster.client(2).check(check, fully()).await.unwrap().allowed);
     }
     load.stop().await;
-    assert_eq!(load.unknown(), 0, "{}", load.summary());
+    // One node was killed meanwhile, so a write may have an unknown outcome; none may be lost.
     load.verify_exactly(&cluster.client(2)).await;
     cluster.assert_same_state().await;
 }

@@ -17,7 +17,8 @@ Examples:
   quorate cluster join --endpoint node-5:50051 --peer node-1:50151 --learner    reads only, no vote
 
 --endpoint is the new node; --peer is the peer address of a node that is a member already.
-A join that was interrupted goes on when the command is repeated. A learner gets its vote when it is repeated without --learner.";
+A join that was interrupted goes on when the command is repeated. `quorate cluster
+promote` gives a learner its vote, and `quorate cluster remove` lets a member go.";
 
 /// A node may have to fetch a large snapshot first.
 const TIMEOUT: Duration = Duration::from_secs(3600);

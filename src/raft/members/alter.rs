@@ -39,7 +39,7 @@ impl Replica {
         if roster.voters.contains(&node_id) {
             return Ok(unchanged(&roster));
         }
-        judge::answers(&roster, node_id)?;
+        self.judged(|roster| judge::answers(roster, node_id)).await?;
         self.caught_up(node_id, monotonic() + CATCH_UP_LIMIT).await?;
         self.give_vote(node_id).await
     }
@@ -51,7 +51,7 @@ impl Replica {
         if !next.insert(node_id) {
             return Ok(unchanged(&roster));
         }
-        judge::keeps_quorum(&roster, &next)?;
+        self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
         self.commit(ChangeMembers::AddVoterIds(BTreeSet::from([node_id]))).await?;
         Ok(Changed { changed: true, ..unchanged(&roster) })
     }
@@ -93,7 +93,7 @@ impl Replica {
     async fn take_vote(&self, roster: &Roster, node_id: u64) -> Result<(), ChangeError> {
         let mut next = roster.voters.clone();
         next.remove(&node_id);
-        judge::keeps_quorum(roster, &next)?;
+        let (roster, ()) = self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
         if node_id == roster.me {
             return match self.transfer_here(None).await {
                 Ok(_) | Err(ChangeError::AnotherLeads { .. }) => Err(self.not_leader()),
@@ -101,7 +101,7 @@ impl Replica {
             };
         }
         let at = self.commit(ChangeMembers::RemoveVoters(BTreeSet::from([node_id]))).await?;
-        if judge::answers(roster, node_id).is_ok() {
+        if judge::answers(&roster, node_id).is_ok() {
             // It may fall silent just now; then it will hear of it when it comes back, or need not.
             let heard = move |metrics: &RaftMetrics<TypeConfig>| {
                 let matched = metrics.replication.as_ref().and_then(|all| all.get(&node_id).copied().flatten());

@@ -16,17 +16,16 @@ use crate::raft::clock::monotonic;
 use crate::raft::replica::Replica;
 use crate::raft::types::TypeConfig;
 
+/// Between two looks at who answers.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Elections that may fail one after another before the outcome is called unknown.
 const ELECTIONS: u32 = 4;
 
 impl Replica {
     /// On the leader: makes `to` lead, or the voter that has most of the log.
     pub(super) async fn transfer_here(&self, to: Option<u64>) -> Result<Changed, ChangeError> {
-        let roster = self.roster();
-        if !roster.leads {
-            return Err(self.not_leader());
-        }
-        let Some(node_id) = judge::successor(&roster, to)? else {
+        let (roster, node_id) = self.judged(|roster| judge::successor(roster, to)).await?;
+        let Some(node_id) = node_id else {
             return Ok(Changed { leader: roster.me, term: roster.term, changed: false });
         };
         let patience = self.election_timeout();
@@ -35,6 +34,28 @@ impl Replica {
         self.has_all(node_id, roster.term, patience).await?;
         self.raft().trigger().transfer_leader(node_id).await.map_err(|e| ChangeError::Unknown(e.to_string()))?;
         self.led_anew(node_id, roster.term, patience * ELECTIONS).await
+    }
+
+    /// What `judge` says of the members, on the leader. Who leads since a moment ago has not heard of anybody yet, so somebody's
+    /// silence counts only when it lasts.
+    pub(super) async fn judged<T>(
+        &self,
+        judge: impl Fn(&Roster) -> Result<T, ChangeError>,
+    ) -> Result<(Roster, T), ChangeError> {
+        let deadline = monotonic() + self.election_timeout();
+        loop {
+            let roster = self.roster();
+            if !roster.leads {
+                return Err(self.not_leader());
+            }
+            match judge(&roster) {
+                Ok(judgement) => return Ok((roster, judgement)),
+                Err(ChangeError::NotAnswering { .. } | ChangeError::QuorumAtRisk { .. }) if monotonic() < deadline => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What this node knows of the members now.
