@@ -84,7 +84,8 @@ async fn catch(
                 .binary
                 .canonicalize()
                 .map_err(|error| format!("{}: {error}", arguments.binary.display()))?,
-            nodes: 3,
+            voters: 3,
+            learners: 0,
             seconds: arguments.seconds,
             seed,
             folder: folder.canonicalize().map_err(failed)?,
@@ -93,7 +94,6 @@ async fn catch(
             pace: Duration::from_millis(5),
             faults: mutant.faults.to_vec(),
             thresholds: Thresholds::default(),
-            idempotency: false,
             command: std::env::args().collect::<Vec<_>>().join(" "),
             versions: vec![("commit".to_owned(), system("git rev-parse HEAD"))],
         };
