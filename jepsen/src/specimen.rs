@@ -95,8 +95,8 @@ impl Simulation {
             "memo:m#writer@user:bob",
             "team:t#member@user:eve",
             "team:u#member@user:fay",
-            "desk:a#by@team:t",
-            "desk:b#by@team:u",
+            "desk:a#team@team:t",
+            "desk:b#team@team:u",
         ];
         let updates = facts.map(|text| Update::Touch(Relationship::of(text))).to_vec();
         self.write(slot(4), Workload::Setup, vec![], updates, None);
@@ -271,7 +271,7 @@ impl Simulation {
                     relation: names("member"),
                     subjects: state.subjects("team", &team.id, "member").cloned().collect(),
                 };
-                let tree = Tree::Union(state.subjects("desk", "a", "by").map(leaf).collect());
+                let tree = Tree::Union(state.subjects("desk", "a", "team").map(leaf).collect());
                 let answer = Answer::Expanded { index, beside, tree };
                 (Request::Expand { mode, kind: desk, id: names("a"), permission: names("use") }, answer)
             }
@@ -284,19 +284,17 @@ impl Simulation {
         self.push(slot, Workload::Lookup, request, Outcome::Ok(answer));
     }
 
-    /// Somebody is let in and shut out at once, by a write of its own each; and every process asks about them.
+    /// Somebody is let in once and shut out, and asked about before, between and after.
     fn floor(&mut self, slot: Slot) {
         let (kind, _) = FLOORS[self.random.random_range(0..FLOORS.len())];
         let granted = Relationship::of(&format!("{kind}:v{}#viewer@user:g{}", slot.process, slot.process));
         let question = format!("{kind}:v{}#view@user:g{}", slot.process, slot.process);
-        let is_done = self
-            .operations
-            .iter()
-            .filter_map(|o| o.request.write())
-            .any(|write| write.updates.contains(&Update::Delete(granted.clone())));
-        if self.latest().2.has(&granted) {
+        let is_in = self.latest().2.has(&granted);
+        let touch = Update::Touch(granted.clone());
+        let was_in = |o: &Operation| o.request.write().is_some_and(|write| write.updates.contains(&touch));
+        if is_in && self.random.random_bool(0.5) {
             self.write(slot, Workload::Floor, vec![], vec![Update::Delete(granted)], None);
-        } else if !is_done {
+        } else if !self.operations.iter().any(was_in) && self.random.random_bool(0.5) {
             self.write(slot, Workload::Floor, vec![], vec![Update::Touch(granted)], None);
         } else {
             let mode = self.any_mode(slot);

@@ -121,7 +121,7 @@ mod tests {
     fn no_lie_in_a_clean_record_passes() {
         let mut told: BTreeMap<String, u64> = BTreeMap::new();
         let mut objected = BTreeSet::new();
-        for seed in 0..12 {
+        for seed in 0..16 {
             let record = specimen::clean(seed, 12);
             for mutant in mutants_of(&record) {
                 let judgement = judge(&mutant.tell(&record));

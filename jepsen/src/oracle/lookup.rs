@@ -93,9 +93,9 @@ mod tests {
         let state = state(&[
             "team:one#member@user:ann",
             "team:two#member@user:bob",
-            "desk:a#by@team:one",
-            "desk:b#by@team:two",
-            "desk:c#by@team:one",
+            "desk:a#team@team:one",
+            "desk:b#team@team:two",
+            "desk:c#team@team:one",
             "group:g#member@user:cid",
             "group:h#member@group:g#member",
             "folder:f#viewer@group:h#member",

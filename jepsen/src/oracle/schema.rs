@@ -77,7 +77,7 @@ impl Rules {
             ("marker", define(&[("holder", "user")], vec![])),
             ("chain", define(&[("link", "item")], vec![])),
             ("team", define(&[("member", "user")], vec![])),
-            ("desk", define(&[("by", "team")], vec![("use", Through("by", "member"))])),
+            ("desk", define(&[("team", "team")], vec![("use", Through("team", "member"))])),
             ("vault", define(&[("viewer", "user")], vec![("view", Of("viewer"))])),
             ("ledger", define(&[("viewer", "user")], vec![("view", Of("viewer"))])),
         ]);

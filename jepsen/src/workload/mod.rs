@@ -43,7 +43,7 @@ const FLOORS: [(&str, Floor); 2] = [("vault", Floor::Full), ("ledger", Floor::St
 pub async fn set_up(stage: &Stage) -> Result<(), String> {
     let mut hand = Hand::new(stage, Workload::Setup, 0);
     let mut facts: Vec<String> = SEATS.iter().map(|(seat, item)| format!("seat:{seat}#holds@item:{item}")).collect();
-    facts.extend(DESKS.iter().map(|(desk, team)| format!("desk:{desk}#by@team:{team}")));
+    facts.extend(DESKS.iter().map(|(desk, team)| format!("desk:{desk}#team@team:{team}")));
     let teams = DESKS.iter().cycle();
     facts.extend(USERS.iter().zip(teams).map(|(user, (_, team))| format!("team:{team}#member@user:{user}")));
     for memo in 0..MEMOS {
