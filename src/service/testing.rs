@@ -150,8 +150,8 @@ impl ViewSource for TestNode {
         LINEAGE
     }
 
-    fn cluster_time(&self) -> TimestampMs {
-        *self.cluster_time.lock()
+    fn now(&self) -> TimestampMs {
+        wall_clock().max(*self.cluster_time.lock())
     }
 }
 
@@ -163,6 +163,10 @@ impl ChangeSource for TestNode {
             Ok(())
         }
         .boxed()
+    }
+
+    fn remembered(&self, _: StoreId, _: Revision, _: usize) -> Result<Option<Changes>, Error> {
+        Ok(None)
     }
 
     fn changes(&self, store: StoreId, after: Revision, most: usize) -> Result<Changes, Error> {

@@ -14,6 +14,8 @@ use super::wait::eventually;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a clean stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// What `/proc` counts processor time in.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     /// Whether the node serves the JSON gateway, on a port that the system chooses.
     pub(crate) gateway: bool,
     pub(crate) max_staleness_ms: Option<u64>,
+    /// More flags of `quorate serve`.
+    pub(crate) flags: Vec<String>,
     /// Milliseconds and entries for which history is kept.
     pub(crate) history: Option<(u64, u64)>,
 }
@@ -47,6 +51,7 @@ pub(crate) struct Node {
     pub(crate) client_address: String,
     pub(crate) peer_address: String,
     config: PathBuf,
+    flags: Vec<String>,
     home: PathBuf,
     process: Option<Child>,
 }
@@ -88,7 +93,8 @@ impl Node {
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
         File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
-        Self { name: name.to_owned(), data, client_address: client, peer_address: peer, config, home, process: None }
+        let (name, flags) = (name.to_owned(), settings.flags.clone());
+        Self { name, data, client_address: client, peer_address: peer, config, flags, home, process: None }
     }
 
     /// Starts the process and waits until it accepts connections. The state that it names: `waiting` or `member`.
@@ -105,7 +111,7 @@ impl Node {
         let log =
             OpenOptions::new().append(true).create(true).open(self.log_path()).expect("the test's folder is writable");
         let mut command = binary();
-        command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config);
+        command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config).args(&self.flags);
         // A pipe that ends when this process ends, however it does: no node is left behind.
         let process = command.stdin(Stdio::piped()).stdout(out).stderr(log).spawn();
         self.process = Some(process.expect("the binary under test starts"));
@@ -166,6 +172,23 @@ impl Node {
             process.try_wait().expect("a child can be asked").ok_or("it still runs")
         })
         .await
+    }
+
+    /// User and system time of the process until now.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the node runs");
+        let after_name = stat.rsplit(')').next().expect("a name in parentheses");
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().expect("a number")).sum();
+        TICK * ticks
+    }
+
+    /// What the process holds in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
+        let kilobytes = line.split_whitespace().nth(1).expect("a number follows the name");
+        1024 * kilobytes.parse::<u64>().expect("a number")
     }
 
     /// A new client of this node.
