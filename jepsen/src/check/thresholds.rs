@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::history::{FaultKind, FaultRecord, Mode, Outcome, Request, Workload};
 
+const PARTITIONS: &str = "partitions";
+const MINORITY: &str = "partitions with the leader in the minority";
+
 /// The least that a run must have seen. Zero asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {
@@ -22,6 +25,12 @@ pub struct Thresholds {
     pub watch_entries: u64,
     /// Faults that bit, of all kinds.
     pub faults: u64,
+    /// Partitions that bit, of all kinds.
+    #[serde(default)]
+    pub partitions: u64,
+    /// Partitions that bit and had the leader in the minority.
+    #[serde(default)]
+    pub leader_in_minority: u64,
     /// Faults that bit, by kind.
     pub by_kind: BTreeMap<FaultKind, u64>,
 }
@@ -41,7 +50,7 @@ pub struct Shortfall {
 pub(super) fn counts(record: &Record) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let mut add = |what: &str, more: u64| *counts.entry(what.to_owned()).or_default() += more;
-    for what in ["writes", "checks", "chains", "waits", "watch entries", "faults"] {
+    for what in ["writes", "checks", "chains", "waits", "watch entries", "faults", PARTITIONS, MINORITY] {
         add(what, 0);
     }
     for operation in &record.operations {
@@ -67,6 +76,9 @@ pub(super) fn counts(record: &Record) -> BTreeMap<String, u64> {
     for fault in record.faults.iter().filter(bit) {
         add("faults", 1);
         add(&format!("fault {}", fault.kind.name()), 1);
+        add(PARTITIONS, u64::from(fault.kind.is_partition()));
+        let led_apart = fault.leader.is_some_and(|leader| fault.nodes.contains(&leader));
+        add(MINORITY, u64::from(fault.kind.makes_minority() && led_apart));
     }
     counts
 }
@@ -81,6 +93,8 @@ impl Thresholds {
             ("waits".to_owned(), self.waits),
             ("watch entries".to_owned(), self.watch_entries),
             ("faults".to_owned(), self.faults),
+            (PARTITIONS.to_owned(), self.partitions),
+            (MINORITY.to_owned(), self.leader_in_minority),
         ];
         wanted.extend(self.by_kind.iter().map(|(kind, needed)| (format!("fault {}", kind.name()), *needed)));
         let short = |(what, needed): (String, u64)| {

@@ -25,7 +25,7 @@ use crate::oracle::Rules;
 /// The bearer key of every cluster under test.
 pub(super) const KEY: &str = "jepsen-key";
 /// What a node is given for one request.
-const DEADLINE: Duration = Duration::from_millis(1200);
+pub(super) const DEADLINE: Duration = Duration::from_millis(1200);
 /// When a client gives up, whatever the node does.
 const GIVE_UP: Duration = Duration::from_millis(1600);
 const NODE_APPLIED: &str = "quorate-applied";
@@ -38,7 +38,7 @@ const OP: &str = "op";
 /// A client of one node. Connects when first used, and again after the node was away.
 #[derive(Debug, Clone)]
 pub struct Client {
-    channel: Channel,
+    pub(super) channel: Channel,
     lineage: u64,
 }
 
@@ -67,7 +67,7 @@ impl Client {
         Self { channel, lineage }
     }
 
-    fn rpc<T>(message: T) -> Rpc<T> {
+    pub(super) fn rpc<T>(message: T) -> Rpc<T> {
         let mut rpc = Rpc::new(message);
         rpc.metadata_mut().insert("authorization", format!("Bearer {KEY}").parse().expect("the key is plain text"));
         rpc

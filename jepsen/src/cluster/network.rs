@@ -5,6 +5,7 @@
 
 use super::cleanup::Names;
 use super::command::{SystemError, run, run_with};
+use super::delay::Delay;
 
 /// The network of one run. Dropping it removes it.
 #[derive(Debug)]
@@ -61,6 +62,16 @@ impl Network {
     /// From now on nothing that `from` sends arrives at `to`.
     pub fn cut(&self, from: usize, to: usize) -> Result<(), SystemError> {
         self.change(to, &format!("add element inet chaos cut {{ {} }}", self.address(from)))
+    }
+
+    /// What `from` sends arrives at `to` again, if nothing else keeps it.
+    pub fn mend(&self, from: usize, to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("delete element inet chaos cut {{ {} }}", self.address(from)))
+    }
+
+    /// From now on all packets between nodes are late, until what is returned is dropped.
+    pub fn delay(&self) -> Result<Delay, SystemError> {
+        Delay::begin((1..=self.nodes).map(|node| self.namespace(node)), &self.names.subnet())
     }
 
     /// From now on a quarter of what `from` sends does not arrive at `to`.

@@ -4,6 +4,7 @@
 
 mod edn;
 mod event;
+mod fault;
 mod jsonl;
 mod log;
 mod operation;
@@ -12,8 +13,9 @@ mod request;
 
 pub use edn::to_edn;
 pub use event::{Completion, Event, Invocation, Kind, Process};
+pub use fault::{FaultKind, FaultRecord};
 pub use jsonl::{FileError, read_lines, write_lines};
-pub use log::{ChainSample, FaultKind, FaultRecord, LogEntry, WatchSession};
+pub use log::{ChainSample, LogEntry, WatchSession};
 pub use operation::{Operation, Outcome, PairingError, pair};
 pub use relationship::{Relationship, Subject, SyntaxError};
 pub use request::{Answer, Failure, Mode, Request, Token, Update, Workload, Write};
