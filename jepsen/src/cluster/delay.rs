@@ -17,7 +17,7 @@ use nfq::{Message, Queue, Verdict};
 use nix::sched::{CloneFlags, setns};
 use rand::RngExt as _;
 
-use super::command::{SystemError, run};
+use super::command::{SystemError, run_with};
 
 /// How late a packet is. The span is what lets one overtake another.
 const LATE_MS: std::ops::Range<u64> = 40..60;
@@ -42,18 +42,26 @@ struct Shared {
     overtaken: AtomicU64,
 }
 
+/// Has the kernel hand over what arrives in a namespace from the nodes of the subnet, as long as anybody takes it.
+pub(super) fn prepare(namespace: &str, subnet: &str) -> Result<(), SystemError> {
+    let rules = format!(
+        "*filter\n-A INPUT -s {subnet}.254 -j ACCEPT\n-A INPUT -s {subnet}.0/24 -j NFQUEUE --queue-num {QUEUE} \
+         --queue-bypass\nCOMMIT\n"
+    );
+    run_with(&format!("ip netns exec {namespace} iptables-restore --noflush"), &rules).map(drop)
+}
+
 /// Delay in some namespaces. Dropping it ends it.
 #[derive(Debug)]
 pub struct Delay {
     shared: Arc<Shared>,
-    namespaces: Vec<String>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Delay {
-    /// Delays what arrives in each of the namespaces from nodes of the subnet.
-    pub(super) fn begin(namespaces: impl Iterator<Item = String>, subnet: &str) -> Result<Self, SystemError> {
-        let mut delay = Self { shared: Arc::default(), namespaces: Vec::new(), threads: Vec::new() };
+    /// Delays what arrives in each of the namespaces, which must be [prepared](prepare).
+    pub(super) fn begin(namespaces: impl Iterator<Item = String>) -> Result<Self, SystemError> {
+        let mut delay = Self { shared: Arc::default(), threads: Vec::new() };
         for namespace in namespaces {
             let shared = Arc::clone(&delay.shared);
             let (say, heard) = std::sync::mpsc::channel();
@@ -72,13 +80,6 @@ impl Delay {
                 command: format!("a queue in {namespace}"),
                 complaint: error.to_string(),
             })?;
-            delay.namespaces.push(namespace.clone());
-            for rule in [
-                format!("-s {subnet}.254 -j ACCEPT"),
-                format!("-s {subnet}.0/24 -j NFQUEUE --queue-num {QUEUE} --queue-bypass"),
-            ] {
-                run(&format!("ip netns exec {namespace} iptables -w -A INPUT {rule}"))?;
-            }
         }
         Ok(delay)
     }
@@ -93,10 +94,6 @@ impl Delay {
 
 impl Drop for Delay {
     fn drop(&mut self) {
-        for namespace in &self.namespaces {
-            // With the namespace the rules are gone as well; with the queue closed they let everything pass.
-            let _ = run(&format!("ip netns exec {namespace} iptables -w -F INPUT"));
-        }
         self.shared.over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             let _ = thread.join();

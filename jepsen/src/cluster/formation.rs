@@ -99,7 +99,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the processes and forms a cluster of them.
     pub async fn form(ground: &Ground, plan: &Plan) -> Result<Self, ClusterError> {
-        let mut cluster = if ground.namespaces.is_ok() { Self::in_namespaces(plan)? } else { Self::on_loopback(plan)? };
+        let mut cluster = if ground.namespaces.is_ok() { Self::in_namespaces(plan, ground.queues.is_ok())? } else { Self::on_loopback(plan)? };
         for node in &cluster.nodes {
             node.lock().await.start().map_err(|error| ClusterError::File(plan.binary.clone(), error))?;
         }
@@ -119,8 +119,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn in_namespaces(plan: &Plan) -> Result<Self, ClusterError> {
-        let network = Network::create(plan.nodes)?;
+    fn in_namespaces(plan: &Plan, delays: bool) -> Result<Self, ClusterError> {
+        let network = Network::create(plan.nodes, delays)?;
         let disks = Names::own().folder();
         std::fs::create_dir_all(&disks).map_err(|error| ClusterError::File(disks.clone(), error))?;
         // Complete before anything in it can fail, so that dropping it removes what is there.
