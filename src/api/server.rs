@@ -167,20 +167,18 @@ async fn serve_gateway(listener: TcpListener, router: Router, shutdown: Cancella
     serving.await.map_err(ServeError::Gateway)
 }
 
-/// Says what load balancers need to know: requests are welcome once the node has caught up with
-/// its cluster, and no more once it stops. Ends
-/// after `shutdown`.
+/// Says what load balancers need to know: requests are welcome once the node has caught up with its cluster, and no more once
+/// it stops or was removed. Ends after `shutdown`.
 async fn report_health(reporter: HealthReporter, mut readiness: watch::Receiver<bool>, shutdown: CancellationToken) {
-    report(&reporter, ServingStatus::NotServing).await;
-    let is_ready = tokio::select! {
-        // An error means that the services are gone, and with them the server.
-        ready = readiness.wait_for(|ready| *ready) => ready.is_ok(),
-        () = shutdown.cancelled() => false,
-    };
-    if is_ready {
-        report(&reporter, ServingStatus::Serving).await;
+    loop {
+        let ready = *readiness.borrow_and_update();
+        report(&reporter, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        tokio::select! {
+            // An error means that the services are gone, and with them the server.
+            Ok(()) = readiness.changed() => {}
+            () = shutdown.cancelled() => break,
+        }
     }
-    shutdown.cancelled().await;
     report(&reporter, ServingStatus::NotServing).await;
 }
 

@@ -3,6 +3,7 @@
 mod lookups;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -27,8 +28,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::Keyring;
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodePosition, NodeState, Services,
-    SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, NodePosition,
+    NodeState, Services, SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -85,6 +86,10 @@ impl ClusterAdmin for TestAdmin {
 
     fn position(&self) -> Option<NodePosition> {
         Some(NodePosition { node_id: 3, applied: Revision::new(7) })
+    }
+
+    fn change_members(&self, _: MemberChange, _: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
+        async { Ok(Changed { leader: 2, term: 4, changed: true }) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

@@ -28,6 +28,7 @@ pub struct ReplicaViews {
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     read_index: ReadIndex,
+    removed: watch::Receiver<bool>,
     lineage: u64,
     freshness: Freshness,
     ceiling: Duration,
@@ -52,6 +53,7 @@ impl ReplicaViews {
             applied: replica.applied(),
             floors: replica.floors(),
             read_index: replica.read_index().clone(),
+            removed: replica.removed(),
             lineage: replica.lineage(),
             freshness: Freshness::default(),
             ceiling: options.ceiling,
@@ -82,6 +84,14 @@ impl ReplicaViews {
             ticks.tick().await;
             // A failure is heard by the reads that need it: they ask for themselves.
             let _ = self.confirm(monotonic() + CATCH_UP_TRY).await;
+        }
+    }
+
+    /// A node that was removed learns of nothing any more: what it has is no answer, however it is asked.
+    fn is_member(&self) -> Result<(), Error> {
+        match *self.removed.borrow() {
+            false => Ok(()),
+            true => Err(Error::new(ErrorCode::Unavailable, "this node was removed from the cluster; ask another one")),
         }
     }
 
@@ -172,6 +182,7 @@ impl ViewSource for ReplicaViews {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         async move {
+            self.is_member()?;
             let revision = match (requirement, self.revision(requirement, deadline).await?) {
                 (Requirement::AtExactSnapshot(_), revision) => revision,
                 // Any later state will do, and a process that was paused just now may need one.
@@ -184,6 +195,8 @@ impl ViewSource for ReplicaViews {
                     revision,
                 ) => revision.max(self.store.oldest()),
             };
+            // Once more: it may have been removed while this read waited.
+            self.is_member()?;
             Ok(self.store.view(store, revision)?)
         }
         .boxed()

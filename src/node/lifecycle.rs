@@ -123,6 +123,13 @@ impl Node {
         let views = Arc::new(ReplicaViews::new(&replica, freshness));
         let changes = Arc::new(ReplicaChanges::new(&replica));
         self.services.attach(Arc::clone(&views) as _, log, changes);
+        let (services, mut removed) = (Arc::clone(&self.services), replica.removed());
+        tokio::spawn(async move {
+            // An error means that the replica has stopped.
+            if removed.wait_for(|removed| *removed).await.is_ok() {
+                services.mark_removed();
+            }
+        });
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             views.catch_up().await;

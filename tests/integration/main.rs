@@ -20,6 +20,7 @@ mod history;
 mod identity;
 mod import;
 mod main_job;
+mod members;
 mod one_index;
 mod power_cut;
 mod retries;

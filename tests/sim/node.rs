@@ -231,6 +231,7 @@ impl Node {
                         Rpc::ReadIndex => peers.read_index(request).await,
                         Rpc::Admit => peers.admit(request).await,
                         Rpc::Promote => peers.promote(request).await,
+                        Rpc::ChangeMembers => peers.change_members(request).await,
                     };
                     net.answer(me, to, call, Answered::Peer(outcome(me, reply.map(tonic::Response::into_inner))));
                 });

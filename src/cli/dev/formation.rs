@@ -72,7 +72,7 @@ fn plan(said: &[StatusResponse]) -> Result<Plan, String> {
         match node.state() {
             State::Waiting | State::Learner => missing.push(at),
             State::Follower | State::Candidate | State::Leader => {}
-            state @ (State::Unspecified | State::Faulted) => {
+            state @ (State::Unspecified | State::Faulted | State::Removed) => {
                 return Err(format!("node {} is {}", at + 1, state_name(state)));
             }
         }

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use super::envelope::REMOVED;
 use super::peers::PEER_MESSAGE_BYTES;
 use super::transport::{CallError, Rpc, Transport};
 use crate::wire::quorate::peer::peer_service_client::PeerServiceClient;
@@ -57,6 +58,7 @@ impl Transport for Connections {
                 Rpc::ReadIndex => client.read_index(envelope).await,
                 Rpc::Admit => client.admit(envelope).await,
                 Rpc::Promote => client.promote(envelope).await,
+                Rpc::ChangeMembers => client.change_members(envelope).await,
             };
             reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
         }
@@ -112,7 +114,9 @@ impl CallError {
         let reason = status.message().to_owned();
         // These are only ever answered by the other node's code before it acts.
         let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
-        if before_acting.contains(&status.code()) {
+        if status.code() == REMOVED {
+            Self::Removed { address }
+        } else if before_acting.contains(&status.code()) {
             Self::Refused { address, reason }
         } else {
             Self::Lost { address, reason }
