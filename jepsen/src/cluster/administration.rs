@@ -1,25 +1,46 @@
-//! What only an administrator asks a node for.
+//! What only an administrator asks a node for: who leads, and who votes.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
-use tonic::Status;
+use tonic::{Code, Request, Status};
 
-use super::client::{Client, DEADLINE};
-use super::wire::admin::StatusRequest;
+use super::client::Client;
 use super::wire::admin::cluster_service_client::ClusterServiceClient;
+use super::wire::admin::{DemoteRequest, PromoteRequest, TransferLeaderRequest};
+
+/// A change of the members waits for the log to get around.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn patient<T>(message: T) -> Request<T> {
+    let mut rpc = Client::rpc(message);
+    rpc.set_timeout(PATIENCE);
+    rpc
+}
 
 impl Client {
-    /// By how many seconds the node's wall clock is ahead of this program's: its answers carry the time at which they were made.
-    pub async fn clock_ahead(&self) -> Result<f64, Status> {
-        let mut rpc = Self::rpc(StatusRequest {});
-        rpc.set_timeout(DEADLINE);
-        let response = ClusterServiceClient::new(self.channel.clone()).status(rpc).await?;
-        let date = response.metadata().get("date").and_then(|date| date.to_str().ok());
-        let there = date.and_then(|date| httpdate::parse_http_date(date).ok());
-        let there = there.ok_or_else(|| Status::internal("the answer carries no time"))?;
-        Ok(match there.duration_since(SystemTime::now()) {
-            Ok(ahead) => ahead.as_secs_f64(),
-            Err(behind) => -behind.duration().as_secs_f64(),
-        })
+    /// Has the leader hand over, to the voter with this id or, with 0, to whom it likes. The new leader's id, and whether it led
+    /// already.
+    pub async fn transfer(&self, to: u64) -> Result<(u64, bool), Status> {
+        let mut admin = ClusterServiceClient::new(self.channel.clone());
+        let asked = admin.transfer_leader(patient(TransferLeaderRequest { to }));
+        let done = within(asked).await?.into_inner();
+        Ok((done.leader_id, !done.changed))
     }
+
+    /// Takes a voter's vote. Whether it had one.
+    pub async fn demote(&self, node_id: u64) -> Result<bool, Status> {
+        let mut admin = ClusterServiceClient::new(self.channel.clone());
+        Ok(within(admin.demote(patient(DemoteRequest { node_id }))).await?.into_inner().changed)
+    }
+
+    /// Gives a learner a vote. Whether it had none.
+    pub async fn promote(&self, node_id: u64) -> Result<bool, Status> {
+        let mut admin = ClusterServiceClient::new(self.channel.clone());
+        Ok(within(admin.promote(patient(PromoteRequest { node_id }))).await?.into_inner().changed)
+    }
+}
+
+async fn within<T>(asked: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = |_| Status::new(Code::DeadlineExceeded, "no answer in time");
+    tokio::time::timeout(PATIENCE, asked).await.map_err(late)?
 }

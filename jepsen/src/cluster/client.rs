@@ -25,7 +25,7 @@ use crate::oracle::Rules;
 /// The bearer key of every cluster under test.
 pub(super) const KEY: &str = "jepsen-key";
 /// What a node is given for one request.
-pub(super) const DEADLINE: Duration = Duration::from_millis(1200);
+const DEADLINE: Duration = Duration::from_millis(1200);
 /// When a client gives up, whatever the node does.
 const GIVE_UP: Duration = Duration::from_millis(1600);
 const NODE_APPLIED: &str = "quorate-applied";

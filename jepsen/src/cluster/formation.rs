@@ -99,7 +99,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the processes and forms a cluster of them.
     pub async fn form(ground: &Ground, plan: &Plan) -> Result<Self, ClusterError> {
-        let mut cluster = if ground.namespaces.is_ok() { Self::in_namespaces(plan, ground.queues.is_ok())? } else { Self::on_loopback(plan)? };
+        let mut cluster = if ground.namespaces.is_ok() {
+            Self::in_namespaces(plan, ground.queues.is_ok())?
+        } else {
+            Self::on_loopback(plan)?
+        };
         for node in &cluster.nodes {
             node.lock().await.start().map_err(|error| ClusterError::File(plan.binary.clone(), error))?;
         }
@@ -178,7 +182,7 @@ impl Cluster {
         let logs = plan.folder.join(format!("node-{number}"));
         let failed = |error| ClusterError::File(logs.clone(), error);
         std::fs::create_dir_all(&logs).map_err(failed)?;
-        let clock = plan.faketime.clone().map(|library| Clock::create(library, logs.join("clock")));
+        let clock = plan.faketime.clone().map(|library| Clock::create(library, &logs));
         let clock = clock.transpose().map_err(failed)?;
         let parts = Parts {
             binary: &plan.binary,

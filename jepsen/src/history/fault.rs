@@ -47,13 +47,17 @@ pub enum FaultKind {
     BitFlip,
     /// A snapshot is written and the log before it purged.
     Snapshot,
+    /// The leader hands over to another node.
+    Transfer,
+    /// A voter loses its vote, and gets it back.
+    Membership,
     /// A node comes back after the log that it lacks was purged everywhere.
     Install,
 }
 
 impl FaultKind {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -74,6 +78,8 @@ impl FaultKind {
         Self::DiskFull,
         Self::BitFlip,
         Self::Snapshot,
+        Self::Transfer,
+        Self::Membership,
         Self::Install,
     ];
 
@@ -101,6 +107,8 @@ impl FaultKind {
             Self::DiskFull => "disk-full",
             Self::BitFlip => "bit-flip",
             Self::Snapshot => "snapshot",
+            Self::Transfer => "transfer",
+            Self::Membership => "membership",
             Self::Install => "install",
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Step, disks, packets, processes};
+use super::{Step, disks, members, packets, processes};
 use crate::history::FaultKind;
 use crate::workload::Stage;
 
@@ -42,6 +42,8 @@ pub(super) async fn inflict(stage: &Stage, step: Step, leader: Option<usize>, lu
             let victims = if step.on_leader { vec![led] } else { shuffled[..size.div_ceil(2)].to_vec() };
             processes::clock(stage, &victims, step.lasts, luck).await
         }
+        FaultKind::Transfer => members::transfer(stage, led, follower).await,
+        FaultKind::Membership => members::membership(stage, victim, some_node, step.lasts).await,
         FaultKind::Snapshot => disks::snapshot(stage, victim).await,
         FaultKind::Install => disks::install(stage, follower).await,
         FaultKind::PowerCut => disks::power_cut(stage, if step.on_leader { &all } else { &shuffled[..1] }).await,

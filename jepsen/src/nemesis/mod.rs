@@ -3,6 +3,7 @@
 
 mod disks;
 mod inflict;
+mod members;
 mod packets;
 mod processes;
 mod schedule;

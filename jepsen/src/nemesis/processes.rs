@@ -79,8 +79,13 @@ pub(super) async fn answers(stage: &Stage, number: usize, within: Duration) -> b
 
 /// Between two changes of a clock that goes wrong, and between two looks at it.
 const TICK: Duration = Duration::from_millis(250);
-/// What is off by less may be nothing but the way of an answer and the seconds that it counts in.
-const NOTICEABLE: f64 = 1.8;
+/// What is off by less may be nothing but the time between writing a line and reading it.
+const NOTICEABLE: f64 = 1.5;
+/// How long a clock is wrong at least: a process looks once a second, and a drift needs time to be seen.
+const LONG_JUMP: Duration = Duration::from_secs(3);
+const LONG_DRIFT: Duration = Duration::from_secs(7);
+/// How long a node may take to log something.
+const LOGGING: Duration = Duration::from_secs(2);
 
 /// How a clock goes wrong.
 enum Wrong {
@@ -108,30 +113,33 @@ impl Wrong {
     }
 }
 
-/// Clocks go wrong for a while; it bit if answers say so.
+/// Clocks go wrong for a while; it bit if the logs say so.
 pub(super) async fn clock(stage: &Stage, victims: &[usize], lasts: Duration, luck: u64) -> Bite {
     let clocks: Vec<_> = victims.iter().filter_map(|victim| Some((*victim, stage.cluster.clock(*victim)?))).collect();
     if clocks.is_empty() {
         return Bite::none("no clock that can be set");
     }
     let wrong = Wrong::new(luck);
-    // A drift needs time to be seen.
-    let lasts = if matches!(wrong, Wrong::Drift(_)) {
-        lasts.max(Duration::from_secs(7))
-    } else {
-        lasts.max(Duration::from_secs(3))
-    };
-    let (began, mut furthest, mut complaints) = (Instant::now(), 0.0_f64, Vec::new());
+    let lasts = lasts.max(if matches!(wrong, Wrong::Drift(_)) { LONG_DRIFT } else { LONG_JUMP });
+    let (began, mut asked, mut furthest, mut complaints) = (Instant::now(), false, 0.0_f64, Vec::new());
     while began.elapsed() < lasts && !stage.curtain.is_cancelled() {
-        for (victim, clock) in &clocks {
+        let logged: Vec<u64> = clocks.iter().map(|(_, clock)| clock.logged()).collect();
+        for (_, clock) in &clocks {
             complaints.extend(clock.set(wrong.offset(began.elapsed())).err().map(|error| error.to_string()));
-            if let Ok(ahead) = stage.cluster.client(*victim).clock_ahead().await
-                && ahead.abs() > furthest.abs()
-            {
-                furthest = ahead;
-            }
+        }
+        if !asked && began.elapsed() >= lasts / 2 {
+            // A snapshot is logged: so there is something to be seen.
+            asked = true;
+            let asked = clocks.iter().map(async |(victim, _)| {
+                let _ = tokio::time::timeout(LOGGING, stage.cluster.client(*victim).snapshot()).await;
+            });
+            futures::future::join_all(asked).await;
         }
         hold(stage, TICK).await;
+        for ((_, clock), from) in clocks.iter().zip(logged) {
+            let ahead = clock.ahead(from).unwrap_or_default();
+            furthest = if ahead.abs() > furthest.abs() { ahead } else { furthest };
+        }
     }
     for (_, clock) in &clocks {
         complaints.extend(clock.set(0.0).err().map(|error| error.to_string()));
@@ -140,7 +148,7 @@ pub(super) async fn clock(stage: &Stage, victims: &[usize], lasts: Duration, luc
         Wrong::Jump(seconds) => format!("a jump of {seconds} s"),
         Wrong::Drift(rate) => format!("at {} times the rate", 1.0 + rate),
     };
-    let detail = json!({ "how": how, "seconds ahead, at most": furthest.round(), "complaints": complaints });
+    let detail = json!({ "how": how, "seconds ahead, at most": furthest, "complaints": complaints });
     Bite { nodes: victims.to_vec(), effective: Some(furthest.abs() >= NOTICEABLE), detail }
 }
 

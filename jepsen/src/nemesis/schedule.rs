@@ -58,7 +58,8 @@ const NODES: Round = &[
 ];
 
 /// What goes on meanwhile and stops nobody.
-const MEANWHILE: Round = &[(FaultKind::Clock, 2), (FaultKind::Snapshot, 1)];
+const MEANWHILE: Round =
+    &[(FaultKind::Clock, 2), (FaultKind::Transfer, 2), (FaultKind::Membership, 1), (FaultKind::Snapshot, 1)];
 
 const TRACKS: [Round; 3] = [NETWORK, NODES, MEANWHILE];
 
@@ -66,6 +67,8 @@ const TRACKS: [Round; 3] = [NETWORK, NODES, MEANWHILE];
 const ROUND: Duration = Duration::from_secs(150);
 /// A shorter slot leaves the cluster no time to recover: rather fewer faults.
 const SHORTEST_SLOT: Duration = Duration::from_secs(6);
+/// With longer slots than this a track would be idle.
+const LEISURELY_SLOT: Duration = Duration::from_millis(7_500);
 /// The part of a run, in percent, in which faults begin: the rest is for those that took longer than their slots.
 const BUSY_PERCENT: u32 = 92;
 
@@ -86,6 +89,8 @@ fn need(kind: FaultKind) -> Need {
         | FaultKind::Rolling
         | FaultKind::BitFlip
         | FaultKind::Snapshot
+        | FaultKind::Transfer
+        | FaultKind::Membership
         | FaultKind::Install => Need::Nothing,
         FaultKind::LeaderAlone
         | FaultKind::Split
@@ -115,13 +120,10 @@ pub fn possible(kind: FaultKind, ground: &Ground) -> bool {
     }
 }
 
-/// How many nodes a fault needs: a ring of three is whole.
+/// How many nodes a fault needs: a ring of three is whole, and of two voters none may be missing.
 fn fewest_nodes(kind: FaultKind) -> usize {
-    match kind {
-        FaultKind::Ring => 4,
-        FaultKind::Bridge => 3,
-        _ => 1,
-    }
+    let four = matches!(kind, FaultKind::Ring | FaultKind::Membership);
+    if four { 4 } else { 1 }
 }
 
 /// What a round has of each kind that can be made and is wanted, by track.
@@ -159,9 +161,27 @@ fn may_miss(kind: FaultKind) -> bool {
     kind == FaultKind::BitFlip
 }
 
+/// Where a track has time for more, it has more: smaller rounds of the same proportions, and so many of them.
+fn fill(round: &[(FaultKind, usize)], rounds: u32, busy: Duration) -> (Vec<(FaultKind, usize)>, u32) {
+    let common = round.iter().map(|(_, count)| *count).fold(0, divisor).max(1);
+    let smaller: Vec<(FaultKind, usize)> = round.iter().map(|(kind, count)| (*kind, count / common)).collect();
+    let slots: usize = smaller.iter().map(|(_, count)| count).sum();
+    let least = rounds.saturating_mul(u32::try_from(common).unwrap_or(u32::MAX));
+    let fit = busy.as_millis() / (LEISURELY_SLOT.as_millis() * slots as u128);
+    (smaller, least.max(u32::try_from(fit).unwrap_or(u32::MAX)).max(1))
+}
+
+/// The greatest common divisor.
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
+
 fn track(random: &mut StdRng, seconds: u64, round: &[(FaultKind, usize)]) -> Vec<Step> {
+    if round.is_empty() {
+        return Vec::new();
+    }
     let busy = Duration::from_secs(seconds) * BUSY_PERCENT / 100;
-    let rounds = number_of_rounds(seconds);
+    let (round, rounds) = fill(round, number_of_rounds(seconds), busy);
     let length = busy / rounds;
     let mut turns: BTreeMap<FaultKind, bool> =
         round.iter().map(|(kind, _)| (*kind, random.random_range(0..2) == 0)).collect();
@@ -175,7 +195,7 @@ fn track(random: &mut StdRng, seconds: u64, round: &[(FaultKind, usize)]) -> Vec
         for (slot, kind) in (0..).zip(kinds) {
             let slot_length = length / slots;
             let begins = length * number + slot_length * slot;
-            // At most a quarter of a slot late, and at most half a slot long.
+            // At most a quarter of a slot late, and not longer than half a slot.
             let late = slot_length * random.random_range(0..25) / 100;
             let longest = (slot_length / 2).min(Duration::from_secs(5)).as_millis();
             let longest = u64::try_from(longest).unwrap_or(u64::MAX).max(1_600);
@@ -223,6 +243,8 @@ mod tests {
                 (FaultKind::PowerCut, 3),
                 (FaultKind::Delay, 2),
                 (FaultKind::Install, 1),
+                (FaultKind::Transfer, 2),
+                (FaultKind::Membership, 1),
             ] {
                 assert!(count(&steps, |step| step.kind == kind) >= least, "{kind:?} with seed {seed}");
             }
@@ -273,7 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_with_one_kind_has_it() {
-        assert!(!schedule(1, 20, 5, &Ground::firm(), &[FaultKind::Delay]).concat().is_empty());
+    fn a_short_run_with_few_kinds_is_full_of_them() {
+        for kind in FaultKind::ALL {
+            assert!(schedule(1, 20, 5, &Ground::firm(), &[kind]).concat().len() >= 2, "{kind:?}");
+        }
     }
 }
