@@ -64,7 +64,7 @@ struct Run {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     learners: u8,
     /// How long clients and faults are at work.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 170)]
     seconds: u64,
     /// From which the schedule follows; at random, unless given.
     #[arg(long)]
@@ -179,10 +179,7 @@ async fn start(arguments: Run) -> ExitCode {
         Err(error) => return no_run(&format!("{}: {error}", arguments.binary.display())),
     };
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    let expected = match arguments.expect {
-        Expect::None => Thresholds::default(),
-        Expect::Quick => quick(arguments.seconds, &ground, &faults),
-    };
+    let expected = thresholds(&arguments, &ground, &faults);
     let options = Options {
         test: arguments.name,
         binary,
@@ -244,22 +241,29 @@ fn faults(wanted: Option<&[String]>) -> Result<Vec<FaultKind>, String> {
     names.iter().filter(|name| *name != "none").map(find).collect()
 }
 
-/// The least for a quick run, in proportion to its length; of faults, what this machine allows.
-fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
-    let each = |kind: &FaultKind| quorate_jepsen::nemesis::possible(*kind, ground).then_some((*kind, seconds / 120));
-    Thresholds {
-        writes: seconds * 10,
-        checks: seconds * 200,
-        lookups: seconds * 2,
-        chains: seconds,
-        waits: seconds / 2,
-        watch_entries: seconds * 60,
-        replays: seconds / 2,
-        raised: seconds,
-        by_learners: seconds * 2,
-        opportunities: 5,
-        faults: seconds / 10,
-        by_kind: faults.iter().filter_map(each).collect(),
+/// The least that a run must have seen, in proportion to its length; of faults, what its schedule has.
+fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
+    let seconds = run.seconds;
+    let by_kind = quorate_jepsen::nemesis::least(seconds, usize::from(run.voters), ground, faults);
+    let partitions = by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum();
+    match run.expect {
+        Expect::None => Thresholds::default(),
+        Expect::Quick => Thresholds {
+            writes: seconds * 10,
+            checks: seconds * 200,
+            lookups: seconds * 2,
+            chains: seconds,
+            waits: seconds / 2,
+            watch_entries: seconds * 60,
+            replays: seconds / 2,
+            raised: seconds,
+            by_learners: seconds * 2,
+            opportunities: 5,
+            faults: by_kind.values().sum(),
+            partitions,
+            leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
+            by_kind,
+        },
     }
 }
 

@@ -93,6 +93,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         snapshot_after: 1_000,
         ceiling_ms: CEILING_MS,
         mutant: options.mutant.clone(),
+        faketime: ground.clocks.clone().ok(),
     };
     let cluster = Arc::new(Cluster::form(ground, &plan).await?);
     let stage = Stage {
@@ -113,7 +114,8 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let chain = Arc::new(Mutex::new(Vec::new()));
     let faults = Arc::new(Mutex::new(Vec::new()));
     let mut nemeses = JoinSet::new();
-    for (track, steps) in (1..).zip(nemesis::schedule(options.seed, options.seconds, ground, &options.faults)) {
+    let tracks = nemesis::schedule(options.seed, options.seconds, options.voters, ground, &options.faults);
+    for (track, steps) in (1..).zip(tracks) {
         nemeses.spawn(nemesis::run(stage.clone(), track, steps, Arc::clone(&faults)));
     }
     let mut tasks = workload::start(&stage, options.factor);
@@ -138,18 +140,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let faults = std::mem::take(&mut *faults.lock().expect("nothing panics while it holds the faults"));
     let faults = with_recovery(faults, &operations);
     let mut not_tested = ground.not_tested();
-    not_tested.extend(
-        [
-            "delayed and reordered packets",
-            "wall-clock jumps",
-            "bit flips on disks",
-            "changes of the membership",
-            "leader transfer",
-            "caveats and relationships that expire",
-            "floors that change under load",
-        ]
-        .map(str::to_owned),
-    );
+    not_tested.extend(["caveats and relationships that expire", "floors that change under load"].map(str::to_owned));
     let mut versions = options.versions.clone();
     versions.push(("quorate".to_owned(), cluster.version().to_owned()));
     let settings = Settings {

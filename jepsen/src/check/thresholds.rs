@@ -32,6 +32,12 @@ pub struct Thresholds {
     pub opportunities: u64,
     /// Faults that bit, of all kinds.
     pub faults: u64,
+    /// Partitions that bit, of all kinds.
+    #[serde(default)]
+    pub partitions: u64,
+    /// Partitions that bit and had the leader in the minority.
+    #[serde(default)]
+    pub leader_in_minority: u64,
     /// Faults that bit, by kind.
     pub by_kind: BTreeMap<FaultKind, u64>,
 }
@@ -57,10 +63,25 @@ const REPLAYS: &str = "replays";
 const RAISED: &str = "raised reads";
 const BY_LEARNERS: &str = "answers of learners";
 const FAULTS: &str = "faults";
+const PARTITIONS: &str = "partitions";
+const MINORITY: &str = "partitions with the leader in the minority";
 
 /// Everything that is counted, by name.
 pub(super) fn counts(record: &Record) -> BTreeMap<String, u64> {
-    let all = [WRITES, CHECKS, LOOKUPS, CHAINS, WAITS, WATCH_ENTRIES, REPLAYS, RAISED, BY_LEARNERS, FAULTS];
+    let all = [
+        WRITES,
+        CHECKS,
+        LOOKUPS,
+        CHAINS,
+        WAITS,
+        WATCH_ENTRIES,
+        REPLAYS,
+        RAISED,
+        BY_LEARNERS,
+        FAULTS,
+        PARTITIONS,
+        MINORITY,
+    ];
     let mut counts: BTreeMap<String, u64> = all.map(|what| (what.to_owned(), 0)).into();
     let mut add = |what: &str, more: u64| *counts.entry(what.to_owned()).or_default() += more;
     let mut chains = BTreeSet::new();
@@ -81,6 +102,9 @@ pub(super) fn counts(record: &Record) -> BTreeMap<String, u64> {
     for fault in record.faults.iter().filter(bit) {
         add(FAULTS, 1);
         add(&format!("fault {}", fault.kind.name()), 1);
+        add(PARTITIONS, u64::from(fault.kind.is_partition()));
+        let led_apart = fault.leader.is_some_and(|leader| fault.nodes.contains(&leader));
+        add(MINORITY, u64::from(fault.kind.makes_minority() && led_apart));
     }
     counts
 }
@@ -126,6 +150,8 @@ impl Thresholds {
             (RAISED, self.raised),
             (BY_LEARNERS, self.by_learners),
             (FAULTS, self.faults),
+            (PARTITIONS, self.partitions),
+            (MINORITY, self.leader_in_minority),
         ]
         .map(|(what, needed)| (what.to_owned(), needed))
         .into();

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::cleanup::{Names, remove_disks};
 use super::client::{Client, KEY};
+use super::clock::Clock;
 use super::command::SystemError;
 use super::disk::Disk;
 use super::ground::Ground;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub ceiling_ms: u64,
     /// The bug that the binary is asked to have.
     pub mutant: Option<String>,
+    /// The library that shows a node another wall clock, if there is one.
+    pub faketime: Option<PathBuf>,
 }
 
 impl Plan {
@@ -94,6 +97,7 @@ pub enum ClusterError {
 pub struct Cluster {
     nodes: Vec<Mutex<Node>>,
     voters: usize,
+    clocks: Vec<Option<Clock>>,
     addresses: Vec<String>,
     lineage: u64,
     version: String,
@@ -104,9 +108,10 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the processes and forms a cluster of them.
     pub async fn form(ground: &Ground, plan: &Plan) -> Result<Self, ClusterError> {
-        let mut cluster = match ground {
-            Ground::Namespaces => Self::in_namespaces(plan)?,
-            Ground::Loopback { .. } => Self::on_loopback(plan)?,
+        let mut cluster = if ground.namespaces.is_ok() {
+            Self::in_namespaces(plan, ground.queues.is_ok())?
+        } else {
+            Self::on_loopback(plan)?
         };
         for node in &cluster.nodes {
             node.lock().await.start().map_err(|error| ClusterError::File(plan.binary.clone(), error))?;
@@ -127,8 +132,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn in_namespaces(plan: &Plan) -> Result<Self, ClusterError> {
-        let network = Network::create(plan.size())?;
+    fn in_namespaces(plan: &Plan, delays: bool) -> Result<Self, ClusterError> {
+        let network = Network::create(plan.size(), delays)?;
         let disks = Names::own().folder();
         std::fs::create_dir_all(&disks).map_err(|error| ClusterError::File(disks.clone(), error))?;
         // Complete before anything in it can fail, so that dropping it removes what is there.
@@ -155,7 +160,16 @@ impl Cluster {
     }
 
     fn empty(voters: usize, network: Option<Network>, disks: Option<PathBuf>) -> Self {
-        Self { nodes: Vec::new(), voters, addresses: Vec::new(), lineage: 0, version: String::new(), network, disks }
+        Self {
+            nodes: Vec::new(),
+            voters,
+            clocks: Vec::new(),
+            addresses: Vec::new(),
+            lineage: 0,
+            version: String::new(),
+            network,
+            disks,
+        }
     }
 
     fn add(
@@ -176,16 +190,23 @@ impl Cluster {
             ceiling = plan.ceiling_ms,
         );
         let logs = plan.folder.join(format!("node-{number}"));
+        let failed = |error| ClusterError::File(logs.clone(), error);
+        std::fs::create_dir_all(&logs).map_err(failed)?;
+        let clock = plan.faketime.clone().map(|library| Clock::create(library, &logs));
+        let clock = clock.transpose().map_err(failed)?;
         let parts = Parts {
             binary: &plan.binary,
             namespace,
             mutant: plan.mutant.clone(),
+            clock: clock.clone(),
+            data: data.to_owned(),
             config: &config,
             logs: logs.clone(),
             disk,
         };
-        let node = Node::prepare(parts).map_err(|error| ClusterError::File(logs, error))?;
+        let node = Node::prepare(parts).map_err(failed)?;
         self.nodes.push(Mutex::new(node));
+        self.clocks.push(clock);
         self.addresses.push(format!("{host}:{client}"));
         Ok(())
     }
@@ -230,6 +251,12 @@ impl Cluster {
     #[must_use]
     pub fn node(&self, number: usize) -> &Mutex<Node> {
         &self.nodes[number - 1]
+    }
+
+    /// The wall clock of a node, counted from 1, if it can be set.
+    #[must_use]
+    pub fn clock(&self, number: usize) -> Option<&Clock> {
+        self.clocks[number - 1].as_ref()
     }
 
     /// A new client of one node, counted from 1.

@@ -5,6 +5,7 @@
 mod answer;
 mod edn;
 mod event;
+mod fault;
 mod jsonl;
 mod log;
 mod mode;
@@ -15,8 +16,9 @@ mod request;
 pub use answer::{Answer, Beside, Failure, Tree};
 pub use edn::to_edn;
 pub use event::{Completion, Event, Invocation, Kind, Process};
+pub use fault::{FaultKind, FaultRecord};
 pub use jsonl::{FileError, read_lines, write_lines};
-pub use log::{ChainSample, FaultKind, FaultRecord, LogEntry, WatchSession};
+pub use log::{ChainSample, LogEntry, WatchSession};
 pub use mode::{Floor, Floors, Mode, Token};
 pub use operation::{Operation, Outcome, PairingError, pair};
 pub use relationship::{Relationship, Subject, SyntaxError};
