@@ -18,6 +18,8 @@ mod register;
 mod regranted;
 mod replay;
 mod swap;
+#[cfg(test)]
+mod tests;
 mod thresholds;
 mod timeline;
 mod verdict;

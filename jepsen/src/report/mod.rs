@@ -3,6 +3,8 @@
 mod figures;
 mod page;
 mod plots;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

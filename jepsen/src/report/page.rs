@@ -45,7 +45,7 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
     properties(&mut out, judgement);
     shortfalls(&mut out, judgement);
     let figures = summary(record);
-    faults(&mut out, &figures);
+    faults(&mut out, &figures, judgement);
     for plot in plots {
         let data = STANDARD.encode(&plot.png);
         let _ = write!(out, "<h2>{}</h2><img alt=\"{}\" src=\"data:image/png;base64,{data}\">", plot.title, plot.title);
@@ -61,19 +61,25 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
 
 fn properties(out: &mut String, judgement: &Judgement) {
     out.push_str(
-        "<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this.</p>",
+        "<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this. What trusts \
+         indexes takes the cluster's word for which state an answer is of; what does not, sees only requests, answers and \
+         times.</p>",
     );
     let rows = judgement.verdicts.iter().map(|verdict| {
         let bound = verdict.upper_bound().map_or("-".to_owned(), |bound| format!("{bound:.1e}"));
+        let (property, trusts) = (verdict.property, if verdict.property.trusts_indexes() { "yes" } else { "no" });
         vec![
-            Cell::text(verdict.property.statement()),
+            Cell::text(property.name()),
+            Cell::text(property.statement()),
+            Cell::text(trusts),
             Cell::number(verdict.opportunities),
             Cell::number(verdict.violations),
             Cell::text(bound),
             Cell::number(verdict.undecided),
         ]
     });
-    table(out, &["property", "opportunities", "violations", "bound", "undecided"], rows);
+    let heads = ["property", "what it says", "trusts indexes", "opportunities", "violations", "bound", "undecided"];
+    table(out, &heads, rows);
     for verdict in judgement.verdicts.iter().filter(|verdict| !verdict.examples.is_empty()) {
         let _ = write!(out, "<h3 class=\"invalid\">{}</h3><pre>", escape(verdict.property.statement()));
         for anomaly in &verdict.examples {
@@ -96,10 +102,12 @@ fn shortfalls(out: &mut String, judgement: &Judgement) {
     table(out, &["", "", ""], rows.chain(unseen));
 }
 
-fn faults(out: &mut String, figures: &Summary) {
+fn faults(out: &mut String, figures: &Summary, judgement: &Judgement) {
+    let waits = judgement.counts.get("waits").copied().unwrap_or_default();
     let _ = write!(
         out,
-        "<h2>Faults</h2><p>{} leaderships, {} snapshots, {} times a log was purged, {} changes in the log.</p>",
+        "<h2>Faults</h2><p>{} leaderships; {} snapshots written or installed, {} times a log was purged; {} changes in the \
+         log; {waits} reads came to a node that had not applied their index yet.</p>",
         figures.leaderships, figures.snapshots, figures.purges, figures.log_entries
     );
     let rows = figures.faults.iter().map(|(kind, faults)| {
