@@ -100,7 +100,7 @@ chaos-mutants: packages-chaos
 chaos-release: packages-chaos
 	cargo build --locked --release --workspace
 	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name release \
-		--seconds 3600 --clients 2 --expect quick $(CHAOS)
+		--seconds 3600 --clients 2 --expect release $(CHAOS)
 
 ## fmt: format the sources
 fmt:

@@ -81,7 +81,7 @@ struct Run {
     /// The bug that the binary is asked to have; it must be built with such bugs.
     #[arg(long)]
     mutant: Option<String>,
-    /// What must be seen for a run to be valid: none, or the sizes of a quick run.
+    /// What must be seen for a run to be valid: nothing, or as much as a quick run or one of a release must have.
     #[arg(long, default_value = "none")]
     expect: Expect,
 }
@@ -112,6 +112,7 @@ struct Mutants {
 enum Expect {
     None,
     Quick,
+    Release,
 }
 
 fn main() -> ExitCode {
@@ -243,27 +244,29 @@ fn faults(wanted: Option<&[String]>) -> Result<Vec<FaultKind>, String> {
 
 /// The least that a run must have seen, in proportion to its length; of faults, what its schedule has.
 fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
+    // What a second brings: acknowledged writes, decisions, whole chains, waits (in ten seconds), entries that are watched.
+    let (writes, checks, chains, waits, entries) = match run.expect {
+        Expect::None => return Thresholds::default(),
+        Expect::Quick => (10, 200, 1, 5, 60),
+        Expect::Release => (110, 550, 8, 27, 330),
+    };
     let seconds = run.seconds;
     let by_kind = quorate_jepsen::nemesis::least(seconds, usize::from(run.voters), ground, faults);
-    let partitions = by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum();
-    match run.expect {
-        Expect::None => Thresholds::default(),
-        Expect::Quick => Thresholds {
-            writes: seconds * 10,
-            checks: seconds * 200,
-            lookups: seconds * 2,
-            chains: seconds,
-            waits: seconds / 2,
-            watch_entries: seconds * 60,
-            replays: seconds / 2,
-            raised: seconds,
-            by_learners: seconds * 2,
-            opportunities: 5,
-            faults: by_kind.values().sum(),
-            partitions,
-            leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
-            by_kind,
-        },
+    Thresholds {
+        writes: seconds * writes,
+        checks: seconds * checks,
+        chains: seconds * chains,
+        waits: seconds * waits / 10,
+        watch_entries: seconds * entries,
+        lookups: seconds * 2,
+        replays: seconds / 2,
+        raised: seconds,
+        by_learners: if run.learners > 0 { seconds * 2 } else { 0 },
+        opportunities: 5,
+        faults: by_kind.values().sum(),
+        partitions: by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum(),
+        leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
+        by_kind,
     }
 }
 

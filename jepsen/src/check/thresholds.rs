@@ -169,3 +169,52 @@ impl Thresholds {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::specimen::clean;
+
+    fn fault(kind: FaultKind, nodes: &[usize], effective: Option<bool>) -> FaultRecord {
+        FaultRecord {
+            kind,
+            nodes: nodes.to_vec(),
+            leader: Some(1),
+            from: 0,
+            until: 1,
+            effective,
+            recovered_after: None,
+            detail: Value::Null,
+        }
+    }
+
+    #[test]
+    fn only_faults_that_bit_are_counted() {
+        let mut record = clean(1, 5);
+        record.faults = vec![
+            fault(FaultKind::LeaderAlone, &[1], Some(true)),
+            fault(FaultKind::LeaderAlone, &[1], Some(false)),
+            fault(FaultKind::Split, &[2, 3], Some(true)),
+            // The leader is heard by a majority, though by less than all.
+            fault(FaultKind::Ring, &[1, 2, 3], Some(true)),
+            fault(FaultKind::Install, &[2], None),
+            fault(FaultKind::Delay, &[1], Some(true)),
+        ];
+        let counts = counts(&record);
+        for (what, count) in
+            [("faults", 4), (PARTITIONS, 3), (MINORITY, 1), ("fault leader-alone", 1), ("fault delay", 1)]
+        {
+            assert_eq!(counts[what], count, "{what}");
+        }
+        let demanded = Thresholds {
+            partitions: 3,
+            leader_in_minority: 2,
+            by_kind: [(FaultKind::Install, 1), (FaultKind::Delay, 1)].into(),
+            ..Thresholds::default()
+        };
+        let short: Vec<String> = demanded.shortfalls(&counts).into_iter().map(|short| short.what).collect();
+        assert_eq!(short, [MINORITY, "fault install"]);
+    }
+}

@@ -114,8 +114,8 @@ fn collect(folder: &Path, files: &mut Vec<(Purpose, PathBuf, u64)>) -> io::Resul
         }
         let name = entry.file_name().to_string_lossy().into_owned();
         let length = entry.metadata()?.len();
-        // Locks and texts for people are not read back.
-        let told = name == "LOCK" || name.starts_with("LOG") || name.starts_with("OPTIONS");
+        // Locks and what is written for people are not read back.
+        let told = name == "LOCK" || name == "IDENTITY" || name.starts_with("LOG") || name.starts_with("OPTIONS");
         let purpose = match Path::new(&name).extension().and_then(|extension| extension.to_str()) {
             Some("sst") => Purpose::Table,
             Some("log") => Purpose::WriteAhead,

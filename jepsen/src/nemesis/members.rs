@@ -11,15 +11,19 @@ use crate::workload::Stage;
 const GIVING_BACK: Duration = Duration::from_secs(40);
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The id that a node has in the cluster, if it answers.
-async fn id_of(stage: &Stage, number: usize) -> Option<u64> {
-    let statuses = stage.cluster.statuses().await;
-    statuses.into_iter().find(|(node, _)| *node == number).map(|(_, status)| status.id)
+/// A node that answers and its id in the cluster: the wanted one if possible, and never `but`.
+async fn answering(stage: &Stage, wanted: usize, but: Option<usize>) -> Option<(usize, u64)> {
+    let mut statuses = stage.cluster.statuses().await;
+    statuses.retain(|(node, _)| Some(*node) != but);
+    let found = statuses.iter().find(|(node, _)| *node == wanted).or(statuses.first());
+    found.map(|(node, status)| (*node, status.id))
 }
 
 /// The leader hands over. It bit if it led until then, and the other one after.
-pub(super) async fn transfer(stage: &Stage, leader: usize, to: usize) -> Bite {
-    let Some(id) = id_of(stage, to).await else { return Bite::none("the node that is to lead does not answer") };
+pub(super) async fn transfer(stage: &Stage, leader: usize, wanted: usize) -> Bite {
+    let Some((to, id)) = answering(stage, wanted, Some(leader)).await else {
+        return Bite::none("no other node answers");
+    };
     let asked = stage.cluster.client(leader).transfer(id).await;
     let (effective, complaint) = match asked {
         Ok((leads, already)) => (leads == id && !already, String::new()),
@@ -29,8 +33,8 @@ pub(super) async fn transfer(stage: &Stage, leader: usize, to: usize) -> Bite {
 }
 
 /// A voter loses its vote, serves as a learner for a while, and gets its vote back.
-pub(super) async fn membership(stage: &Stage, victim: usize, asked: usize, lasts: Duration) -> Bite {
-    let Some(id) = id_of(stage, victim).await else { return Bite::none("the node does not answer") };
+pub(super) async fn membership(stage: &Stage, wanted: usize, asked: usize, lasts: Duration) -> Bite {
+    let Some((victim, id)) = answering(stage, wanted, None).await else { return Bite::none("no node answers") };
     let demoted = stage.cluster.client(asked).demote(id).await;
     let mut complaints: Vec<String> = Vec::new();
     complaints
