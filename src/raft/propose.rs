@@ -18,6 +18,8 @@ use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use super::{Command, CommandBody};
+#[cfg(feature = "mutants")]
+use crate::mutants::Mutant;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -35,6 +37,9 @@ pub struct Proposer {
     clock: Arc<dyn WallClock>,
     /// A permit for each proposal that Raft, or the leader for this node, still works on.
     in_flight: Arc<Semaphore>,
+    /// What requests came to, for a bug on purpose: nobody else knows it.
+    #[cfg(feature = "mutants")]
+    answered: parking_lot::Mutex<std::collections::HashMap<crate::model::IdempotencyKey, Applied>>,
 }
 
 impl Proposer {
@@ -45,7 +50,15 @@ impl Proposer {
         clock: Arc<dyn WallClock>,
         in_flight: usize,
     ) -> Self {
-        Self { raft, peers, leader, clock, in_flight: Arc::new(Semaphore::new(in_flight)) }
+        Self {
+            raft,
+            peers,
+            leader,
+            clock,
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            #[cfg(feature = "mutants")]
+            answered: parking_lot::Mutex::default(),
+        }
     }
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
@@ -53,6 +66,14 @@ impl Proposer {
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             return Ok(Err(ProposeError::Overloaded));
         };
+        #[cfg(feature = "mutants")]
+        let key = body.keyed().map(|(_, request)| request.key.clone());
+        #[cfg(feature = "mutants")]
+        if Mutant::DedupeInMemory.is_on()
+            && let Some(first) = key.as_ref().and_then(|key| self.answered.lock().get(key).cloned())
+        {
+            return Ok(Ok(Applied { repeated: true, ..first }));
+        }
         let command = Command { op_id, proposed_at: self.clock.now(), body };
         let raft = self.raft.clone();
         // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
@@ -64,6 +85,12 @@ impl Proposer {
         let Ok(written) = written.await else {
             return Ok(Err(ProposeError::Unknown("this node is stopping".into())));
         };
+        #[cfg(feature = "mutants")]
+        if let (Some(key), Ok(response)) = (key, &written)
+            && !matches!(response.data.outcome, super::Outcome::Refused(_))
+        {
+            self.answered.lock().insert(key, response.data.clone());
+        }
         match written {
             Ok(response) => Ok(Ok(response.data)),
             // Refused before it was appended.
