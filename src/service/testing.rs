@@ -165,6 +165,10 @@ impl ChangeSource for TestNode {
         .boxed()
     }
 
+    fn remembered(&self, _: StoreId, _: Revision, _: usize) -> Result<Option<Changes>, Error> {
+        Ok(None)
+    }
+
     fn changes(&self, store: StoreId, after: Revision, most: usize) -> Result<Changes, Error> {
         let mut told = Changes { records: Vec::new(), through: self.applied() };
         self.store.changes(store, after, told.through, &mut |at, record| {

@@ -226,6 +226,9 @@ impl Watcher {
     }
 
     async fn read(&self, events: &Events, after: Revision) -> Result<Changes, Ended> {
+        if let Some(known) = self.changes.remembered(self.store, after, TRANSACTIONS_AT_ONCE).map_err(Some)? {
+            return Ok(known);
+        }
         let (source, store) = (Arc::clone(&self.changes), self.store);
         let read = move |_: &Waiter| source.changes(store, after, TRANSACTIONS_AT_ONCE);
         self.step(events, read).await

@@ -4,7 +4,6 @@
 //! Rounds alternate between all cells, so that a noisy moment of the machine falls on each of them. Processor time is that
 //! of all nodes together, from `/proc`, so that what a mode asks of the leader counts as well.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use parking_lot::Mutex;
 use tonic::Request;
 
 use crate::harness::wire::authzed::{CheckPermissionRequest, Consistency, ZedToken};
-use crate::harness::{Client, Cluster, at_least, check_item, create, exactly, fully, minimize, say, touch};
+use crate::harness::{Client, Cluster, Node, at_least, check_item, create, exactly, fully, minimize, say, touch};
 
 /// Of one cell in one round.
 const SLICE: Duration = Duration::from_millis(700);
@@ -23,8 +22,6 @@ const ROUNDS: usize = 5;
 const CLIENTS: usize = 32;
 /// Clients that write meanwhile, where there are writes.
 const WRITERS: usize = 4;
-/// What `/proc` counts processor time in.
-const TICK: Duration = Duration::from_millis(10);
 
 /// How a check asks for freshness.
 #[derive(Debug, Clone, Copy)]
@@ -108,14 +105,7 @@ impl Mode {
 
 /// Processor time of all nodes until now.
 fn processor_time(cluster: &Cluster) -> Duration {
-    let ticks = cluster.nodes.iter().map(|node| {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", node.pid())).expect("the node runs");
-        let after_name = stat.rsplit(')').next().expect("a name in parentheses");
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        // User and system time, counted from behind the name.
-        fields[11].parse::<u32>().expect("a number") + fields[12].parse::<u32>().expect("a number")
-    });
-    TICK * ticks.sum::<u32>()
+    cluster.nodes.iter().map(Node::processor_time).sum()
 }
 
 async fn ask(client: Client, mode: Mode, tokens: Tokens, until: Instant) -> Histogram<u64> {

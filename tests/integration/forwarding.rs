@@ -45,20 +45,25 @@ async fn any_surviving_node_takes_writes_after_the_leader_died() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_majority_there_are_errors_and_local_answers_only() {
-    let cluster = Cluster::form_with(3, short_requests()).await;
+    let mut cluster = Cluster::form_with(3, short_requests()).await;
+    let learner = cluster.add_learner().await;
     let zookie = cluster.client(0).write([touch("document:plan#viewer@user:tom")]).await.unwrap();
     for client in cluster.clients() {
         assert!(client.check("document:plan#view@user:tom", at_least(&zookie)).await.unwrap().allowed);
     }
-    for survivor_leads in [true, false] {
+    for role in ["leader", "follower", "learner"] {
         let leader = cluster.leader().await;
-        let survivor = if survivor_leads { leader } else { cluster.others(&[leader])[0] };
+        let survivor = match role {
+            "leader" => leader,
+            "follower" => cluster.others(&[leader, learner])[0],
+            _ => learner,
+        };
         let client = cluster.client(survivor);
         client.status().await.unwrap(); // The connection is there before the fault.
         for index in cluster.others(&[survivor]) {
             cluster.nodes[index].inflict(Fault::Pause);
         }
-        let tuple = format!("document:minority-{survivor_leads}#viewer@user:tom");
+        let tuple = format!("document:minority-{role}#viewer@user:tom");
         let outcome = assert_only_local_answers(&client, &tuple).await;
         for index in cluster.others(&[survivor]) {
             cluster.nodes[index].inflict(Fault::Resume);

@@ -105,6 +105,27 @@ async fn a_plain_http_client_can_do_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_can_be_repeated_over_http() {
+    let cluster = Cluster::form_with(1, Settings { gateway: true, ..Settings::default() }).await;
+    let gateway = Gateway::of(&cluster);
+    let write = |operation: &str| {
+        let update = json!({ "operation": operation, "relationship": relationship(0) });
+        let request = gateway.agent.post(format!("http://{}/v1/relationships/write", gateway.address));
+        let request = request.header("Authorization", format!("Bearer {KEY}"));
+        let request = request.header("quorate-idempotency-key", "one key");
+        let response = request.send(json!({ "updates": [update] }).to_string()).expect("the gateway answers");
+        let replayed = response.headers().get("quorate-replayed").map(|value| value.to_str().expect("text").to_owned());
+        let (status, mut body) = (response.status().as_u16(), response.into_body());
+        (status, replayed, body.read_to_string().expect("text"))
+    };
+    let (status, replayed, first) = write("OPERATION_CREATE");
+    assert_eq!((status, replayed), (200, None), "{first}");
+    assert_eq!(write("OPERATION_CREATE"), (200, Some("true".to_owned()), first));
+    let (status, _, error) = write("OPERATION_TOUCH");
+    assert!(status == 400 && error.contains("IDEMPOTENCY_KEY_REUSED"), "{status}: {error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floors_and_the_check_before_a_change_are_there_over_http() {
     let cluster = Cluster::form_with(1, Settings { gateway: true, ..Settings::default() }).await;
     let gateway = Gateway::of(&cluster);

@@ -71,6 +71,7 @@ async fn assert_snapshots(cluster: &Cluster, check: &str, expected: &[(&ZedToken
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_answers_an_old_zookie_the_same_way() {
     let mut cluster = Cluster::form_with(3, short_history()).await;
+    cluster.add_learner().await;
     let client = cluster.client(0);
     let old = client.write([touch("document:old#viewer@user:tom")]).await.unwrap();
     let index = cluster.assert_same_state().await;

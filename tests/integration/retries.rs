@@ -77,6 +77,7 @@ async fn changes(client: &Client, start: &ZedToken) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repetition_gets_the_first_answer_everywhere_and_after_restarts() {
     let mut cluster = Cluster::form(3).await;
+    cluster.add_learner().await;
     let start = cluster.client(0).write([touch("document:start#viewer@user:tom")]).await.unwrap();
     let first = write(&cluster.client(1), "one key", create(TUPLE)).await.unwrap();
     assert!(!first.replayed);

@@ -51,9 +51,10 @@ async fn next(stream: &mut Streaming<WatchResponse>) -> Result<WatchResponse, St
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_goes_on_at_another_node_without_a_gap() {
     let mut cluster = Cluster::form(3).await;
+    let learner = cluster.add_learner().await;
     let start = cluster.client(0).write([touch("document:start#viewer@user:tom")]).await.unwrap();
     let leader = cluster.leader().await;
-    let watched = cluster.others(&[leader])[0];
+    let watched = cluster.others(&[leader, learner])[0];
     let mut stream = watch(&cluster, watched, after(&start)).await.unwrap();
 
     let (mut seen, mut token) = (Vec::new(), start.clone());
@@ -73,8 +74,7 @@ async fn a_watch_goes_on_at_another_node_without_a_gap() {
         if round == 1 {
             // The watched node dies with messages under way; the token of the last one that was read is what counts.
             cluster.nodes[watched].kill();
-            let other = cluster.others(&[leader, watched])[0];
-            stream = watch(&cluster, other, after(&token)).await.unwrap();
+            stream = watch(&cluster, learner, after(&token)).await.unwrap();
         }
     }
     while seen.len() < written {
@@ -84,9 +84,11 @@ async fn a_watch_goes_on_at_another_node_without_a_gap() {
         .map(|n| vec![format!("+document:d{n}#viewer@user:tom"), format!("+document:d{n}#owner@user:amy")])
         .collect();
     assert_eq!(seen, expected);
-    let mut again = watch(&cluster, leader, after(&start)).await.unwrap();
-    for transaction in &expected {
-        assert_eq!(shown(&next(&mut again).await.unwrap()), *transaction, "the leader tells the same");
+    for node in cluster.others(&[watched]) {
+        let mut again = watch(&cluster, node, after(&start)).await.unwrap();
+        for transaction in &expected {
+            assert_eq!(shown(&next(&mut again).await.unwrap()), *transaction, "node {node} tells the same");
+        }
     }
 }
 
@@ -141,16 +143,26 @@ async fn a_watch_tells_what_was_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_comes_first_and_has_one_token() {
-    let cluster = Cluster::form(1).await;
+    let mut cluster = Cluster::form(1).await;
+    let learner = cluster.add_learner().await;
     let client = cluster.client(0);
     let names: Vec<String> = (0..1200).map(|n| format!("document:d{n:04}#viewer@user:tom")).collect();
     for part in names.chunks(600) {
         client.write(part.iter().map(|name| touch(name))).await.unwrap();
     }
+    cluster.assert_same_state().await;
+    for node in [0, learner] {
+        assert_snapshot_then_tail(&cluster, node, &names).await;
+    }
+}
+
+/// A watch on `node` tells of all these relationships and then of the next change, which is undone.
+async fn assert_snapshot_then_tail(cluster: &Cluster, node: usize, names: &[String]) {
+    let client = cluster.client(0);
     let checkpoints = vec![i32::from(WatchKind::IncludeRelationshipUpdates)];
     let mut request = Request::new(WatchRequest { optional_update_kinds: checkpoints, ..Default::default() });
     request.metadata_mut().insert("quorate-watch-snapshot", "true".parse().unwrap());
-    let mut stream = watch_with(&cluster, 0, request).await.unwrap();
+    let mut stream = watch_with(cluster, node, request).await.unwrap();
     let mut found = Vec::new();
     let complete = loop {
         let message = next(&mut stream).await.unwrap();
@@ -164,6 +176,9 @@ async fn a_snapshot_comes_first_and_has_one_token() {
     assert!(complete.is_some());
     client.write([delete(&names[7])]).await.unwrap();
     assert_eq!(shown(&next(&mut stream).await.unwrap()), [format!("-{}", names[7])]);
+    client.write([touch(&names[7])]).await.unwrap();
+    assert_eq!(shown(&next(&mut stream).await.unwrap()), [format!("+{}", names[7])]);
+    cluster.assert_same_state().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

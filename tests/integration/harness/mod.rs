@@ -15,7 +15,7 @@ pub(crate) use cluster::{Cluster, SETTLE_LIMIT, turn};
 pub(crate) use command::{Ran, run, run_at, run_command, run_unread};
 pub(crate) use faults::Fault;
 pub(crate) use load::Load;
-pub(crate) use node::{Settings, binary};
+pub(crate) use node::{Node, Settings, binary};
 pub(crate) use ports::PortBlock;
 pub(crate) use text::{
     at_least, context, create, delete, exactly, filter, fully, minimize, relationship, relationship_text, touch,

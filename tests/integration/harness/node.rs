@@ -14,6 +14,8 @@ use super::wait::eventually;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a clean stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// What `/proc` counts processor time in.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
@@ -166,6 +168,23 @@ impl Node {
             process.try_wait().expect("a child can be asked").ok_or("it still runs")
         })
         .await
+    }
+
+    /// User and system time of the process until now.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the node runs");
+        let after_name = stat.rsplit(')').next().expect("a name in parentheses");
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().expect("a number")).sum();
+        TICK * ticks
+    }
+
+    /// What the process holds in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
+        let kilobytes = line.split_whitespace().nth(1).expect("a number follows the name");
+        1024 * kilobytes.parse::<u64>().expect("a number")
     }
 
     /// A new client of this node.
