@@ -27,10 +27,10 @@ pub(super) struct Mutant {
 }
 
 const CALM: Plan = Plan { faults: &[], seconds: 20, snapshot_after: SNAPSHOT_AFTER };
-const LAGGING: Plan = Plan { faults: &[FaultKind::Lagging], seconds: 25, ..CALM };
+const LAGGING: Plan = Plan { faults: &[FaultKind::Lagging], seconds: 20, ..CALM };
 const POWER_CUTS: Plan = Plan { faults: &[FaultKind::PowerCut], seconds: 25, ..CALM };
 const CHANGES_OF_LEADER: Plan = Plan { faults: &[FaultKind::Kill, FaultKind::Pause], seconds: 30, ..CALM };
-const LEFT_ALONE: Plan = Plan { faults: &[FaultKind::LeaderAlone, FaultKind::Pause], seconds: 30, ..CALM };
+const LEFT_ALONE: Plan = Plan { faults: &[FaultKind::LeaderAlone, FaultKind::Pause], seconds: 25, ..CALM };
 /// Whoever is away for a moment needs a snapshot, since the log that it missed is gone.
 const SNAPSHOTS: Plan = Plan { faults: &[FaultKind::Pause, FaultKind::Kill], seconds: 30, snapshot_after: 100 };
 
