@@ -57,9 +57,12 @@ struct Run {
     /// Where reports go.
     #[arg(long, default_value = "store")]
     store: PathBuf,
-    /// How many nodes.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
-    nodes: u8,
+    /// How many nodes vote.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=7))]
+    voters: u8,
+    /// How many learners there are beside them: a region that only reads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
+    learners: u8,
     /// How long clients and faults are at work.
     #[arg(long, default_value_t = 150)]
     seconds: u64,
@@ -78,9 +81,6 @@ struct Run {
     /// The bug that the binary is asked to have; it must be built with such bugs.
     #[arg(long)]
     mutant: Option<String>,
-    /// The binary knows idempotency keys.
-    #[arg(long)]
-    idempotency: bool,
     /// What must be seen for a run to be valid: none, or the sizes of a quick run.
     #[arg(long, default_value = "none")]
     expect: Expect,
@@ -195,7 +195,8 @@ async fn start(arguments: Run) -> ExitCode {
     let options = Options {
         test: arguments.name,
         binary,
-        nodes: usize::from(arguments.nodes),
+        voters: usize::from(arguments.voters),
+        learners: usize::from(arguments.learners),
         seconds: arguments.seconds,
         seed,
         folder: folder.clone(),
@@ -206,7 +207,6 @@ async fn start(arguments: Run) -> ExitCode {
         faults,
         snapshot_after: 1_000,
         thresholds: expected,
-        idempotency: arguments.idempotency,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         versions: vec![
             ("harness".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -216,9 +216,10 @@ async fn start(arguments: Run) -> ExitCode {
         ],
     };
     eprintln!(
-        "{}: {} nodes, {} s, seed {seed}; writing to {}",
+        "{}: {} voters, {} learners, {} s, seed {seed}; writing to {}",
         options.test,
-        options.nodes,
+        options.voters,
+        options.learners,
         options.seconds,
         folder.display()
     );
@@ -260,9 +261,14 @@ fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
     Thresholds {
         writes: seconds * 10,
         checks: seconds * 200,
-        chains: seconds * 4,
+        lookups: seconds * 2,
+        chains: seconds,
         waits: seconds / 2,
         watch_entries: seconds * 60,
+        replays: seconds / 2,
+        raised: seconds,
+        by_learners: seconds * 2,
+        opportunities: 5,
         faults: seconds / 10,
         by_kind: faults.iter().filter_map(each).collect(),
     }

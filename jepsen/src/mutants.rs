@@ -158,7 +158,8 @@ impl Hunt {
         let options = Options {
             test: format!("mutants {name}"),
             binary: canonical(clean.unwrap_or(&self.arguments.binary))?,
-            nodes: 3,
+            voters: 3,
+            learners: 0,
             seconds: self.arguments.seconds.unwrap_or(plan.seconds),
             seed,
             folder: folder.clone(),
@@ -169,7 +170,6 @@ impl Hunt {
             faults: plan.faults.to_vec(),
             snapshot_after: plan.snapshot_after,
             thresholds: Thresholds::default(),
-            idempotency: true,
             command: self.table.command.clone(),
             versions: vec![("commit".to_owned(), self.table.commit.clone())],
         };

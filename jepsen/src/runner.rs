@@ -31,8 +31,10 @@ pub struct Options {
     pub test: String,
     /// The binary under test.
     pub binary: PathBuf,
-    /// How many nodes.
-    pub nodes: usize,
+    /// How many voters.
+    pub voters: usize,
+    /// How many learners beside them.
+    pub learners: usize,
     /// How long clients and faults are at work.
     pub seconds: u64,
     /// From which all else follows.
@@ -53,8 +55,6 @@ pub struct Options {
     pub snapshot_after: u64,
     /// What must be seen.
     pub thresholds: Thresholds,
-    /// Whether the binary knows idempotency keys.
-    pub idempotency: bool,
     /// How it was started.
     pub command: String,
     /// Versions that are known before the cluster is asked.
@@ -95,7 +95,8 @@ pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<(R
 async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Event>), RunError> {
     let plan = Plan {
         binary: options.binary.clone(),
-        nodes: options.nodes,
+        voters: options.voters,
+        learners: options.learners,
         folder: options.folder.clone(),
         snapshot_after: options.snapshot_after,
         ceiling_ms: CEILING_MS,
@@ -107,7 +108,6 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         recorder: Arc::new(Recorder::default()),
         curtain: CancellationToken::new(),
         seed: options.seed,
-        idempotency: options.idempotency,
         registers: 20 + options.seconds,
         pace: options.pace,
         tokens: Arc::default(),
@@ -153,12 +153,11 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
             "bit flips on disks",
             "changes of the membership",
             "leader transfer",
+            "caveats and relationships that expire",
+            "floors that change under load",
         ]
         .map(str::to_owned),
     );
-    if !options.idempotency {
-        not_tested.push("idempotency keys: this binary has none".to_owned());
-    }
     let mut versions = options.versions.clone();
     versions.push(("quorate".to_owned(), cluster.version().to_owned()));
     let settings = Settings { seconds, versions, not_tested, incomplete, ..settings(options) };
@@ -175,7 +174,8 @@ fn settings(options: &Options) -> Settings {
         test: options.test.clone(),
         seed: options.seed,
         command: options.command.clone(),
-        nodes: options.nodes,
+        voters: options.voters,
+        learners: options.learners,
         seconds: options.seconds,
         ceiling_ms: CEILING_MS,
         versions: options.versions.clone(),

@@ -25,8 +25,10 @@ const PEER_PORT: u16 = 50151;
 pub struct Plan {
     /// The binary under test.
     pub binary: PathBuf,
-    /// How many nodes, all of them voters.
-    pub nodes: usize,
+    /// How many voters.
+    pub voters: usize,
+    /// How many learners, numbered after the voters: a region that only reads.
+    pub learners: usize,
     /// Where configurations and logs go.
     pub folder: PathBuf,
     /// Log entries between snapshots.
@@ -35,6 +37,12 @@ pub struct Plan {
     pub ceiling_ms: u64,
     /// The bug that the binary is asked to have.
     pub mutant: Option<String>,
+}
+
+impl Plan {
+    fn size(&self) -> usize {
+        self.voters + self.learners
+    }
 }
 
 /// What one node says of itself.
@@ -85,6 +93,7 @@ pub enum ClusterError {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Mutex<Node>>,
+    voters: usize,
     addresses: Vec<String>,
     lineage: u64,
     version: String,
@@ -103,13 +112,13 @@ impl Cluster {
             node.lock().await.start().map_err(|error| ClusterError::File(plan.binary.clone(), error))?;
         }
         let peers = cluster.peer_of_first();
-        for number in 1..=plan.nodes {
+        for number in 1..=plan.size() {
             let client = cluster.client(number);
             eventually(&format!("node {number} answers"), async || client.status().await).await?;
             if number == 1 {
                 client.init().await.map_err(|status| late("the first node forms a cluster", &status))?;
             } else {
-                let joined = async || client.join(peers.clone()).await;
+                let joined = async || client.join(peers.clone(), number > plan.voters).await;
                 eventually(&format!("node {number} joins"), joined).await?;
             }
         }
@@ -119,12 +128,12 @@ impl Cluster {
     }
 
     fn in_namespaces(plan: &Plan) -> Result<Self, ClusterError> {
-        let network = Network::create(plan.nodes)?;
+        let network = Network::create(plan.size())?;
         let disks = Names::own().folder();
         std::fs::create_dir_all(&disks).map_err(|error| ClusterError::File(disks.clone(), error))?;
         // Complete before anything in it can fail, so that dropping it removes what is there.
-        let mut cluster = Self::empty(Some(network), Some(disks.clone()));
-        for number in 1..=plan.nodes {
+        let mut cluster = Self::empty(plan.voters, Some(network), Some(disks.clone()));
+        for number in 1..=plan.size() {
             let disk = Disk::create(&disks, number)?;
             let data = disk.path().join("data");
             let network = cluster.network.as_ref().expect("it was just put there");
@@ -135,9 +144,9 @@ impl Cluster {
     }
 
     fn on_loopback(plan: &Plan) -> Result<Self, ClusterError> {
-        let first = free_ports(plan.nodes);
-        let mut cluster = Self::empty(None, None);
-        for number in 1..=plan.nodes {
+        let first = free_ports(plan.size());
+        let mut cluster = Self::empty(plan.voters, None, None);
+        for number in 1..=plan.size() {
             let offset = u16::try_from(number * 2).unwrap_or_default();
             let data = plan.folder.join(format!("node-{number}")).join("data");
             cluster.add(plan, number, ("127.0.0.1", first + offset, first + offset + 1), &data, None, None)?;
@@ -145,8 +154,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn empty(network: Option<Network>, disks: Option<PathBuf>) -> Self {
-        Self { nodes: Vec::new(), addresses: Vec::new(), lineage: 0, version: String::new(), network, disks }
+    fn empty(voters: usize, network: Option<Network>, disks: Option<PathBuf>) -> Self {
+        Self { nodes: Vec::new(), voters, addresses: Vec::new(), lineage: 0, version: String::new(), network, disks }
     }
 
     fn add(
@@ -191,6 +200,12 @@ impl Cluster {
     #[must_use]
     pub fn size(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many of them vote. The others are learners, and have the numbers above.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        self.voters
     }
 
     /// The cluster's lineage.

@@ -7,11 +7,13 @@
 mod cleanup;
 mod client;
 mod command;
+mod convert;
 mod disk;
 mod formation;
 mod ground;
 mod network;
 mod node;
+mod reads;
 mod wire;
 mod zookie;
 

@@ -168,11 +168,11 @@ impl MutantTable {
 }
 
 fn names(properties: &[Property]) -> String {
-    let mut names: Vec<String> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     for property in properties {
-        // As they are called everywhere else in what a run leaves.
-        let name = serde_json::to_value(property).ok().and_then(|value| value.as_str().map(str::to_owned));
-        names.extend(name.filter(|name| !names.contains(name)));
+        if !names.contains(&property.name()) {
+            names.push(property.name());
+        }
     }
     names.join(", ")
 }

@@ -34,7 +34,7 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot], mutan
     let mut facts = vec![
         ("command".to_owned(), settings.command.clone()),
         ("seed".to_owned(), settings.seed.to_string()),
-        ("nodes".to_owned(), settings.nodes.to_string()),
+        ("topology".to_owned(), format!("{} voters, {} learners", settings.voters, settings.learners)),
         ("seconds under load".to_owned(), settings.seconds.to_string()),
         ("built-in bug".to_owned(), settings.mutant.clone().unwrap_or_else(|| "none".to_owned())),
     ];
