@@ -64,7 +64,7 @@ pub(super) const MUTANTS: [Mutant; 12] = [
         name: "mixed-snapshots",
         bug: "each question of a bulk check is answered from a snapshot of its own",
         plan: CALM,
-        meant: &[Property::Answers, Property::Atomic],
+        meant: &[Property::Answers, Property::Atomic, Property::Order],
         is_quick: false,
     },
     Mutant {
