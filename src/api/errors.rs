@@ -116,6 +116,11 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::Internal => (Code::Internal, Own("INTERNAL")),
         // Not ALREADY_EXISTS: that is how clients hear of a CREATE that came too late, and some take it for success.
         ErrorCode::IdempotencyKeyReused => (Code::FailedPrecondition, Own("IDEMPOTENCY_KEY_REUSED")),
+        ErrorCode::UnknownNode => (Code::NotFound, Own("UNKNOWN_NODE")),
+        ErrorCode::NodeBehind => (Code::FailedPrecondition, Own("NODE_BEHIND")),
+        ErrorCode::MembersBusy => (Code::Aborted, Own("MEMBERS_BUSY")),
+        ErrorCode::QuorumAtRisk => (Code::FailedPrecondition, Own("QUORUM_AT_RISK")),
+        ErrorCode::AnotherLeads => (Code::Aborted, Own("ANOTHER_LEADS")),
     }
 }
 

@@ -1,13 +1,15 @@
 //! One listener with everything public on it, and one for the JSON gateway if it is wanted, from the first connection to the
 //! end of the last one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -25,7 +27,7 @@ use super::gateway;
 use super::request_id::RequestIdLayer;
 use super::response_meta::ResponseMetaLayer;
 use crate::model::limits;
-use crate::security::Keyring;
+use crate::security::{Keyring, Listener, SecureListener};
 use crate::service::{ClusterAdmin, Services};
 use crate::wire;
 use crate::wire::authzed::v1::experimental_service_server::ExperimentalServiceServer;
@@ -74,9 +76,9 @@ pub enum ServeError {
 /// Where clients come in.
 pub struct Listeners {
     /// For gRPC.
-    pub grpc: TcpListener,
+    pub grpc: Listener,
     /// For JSON over HTTP.
-    pub gateway: Option<TcpListener>,
+    pub gateway: Option<Listener>,
 }
 
 /// Serves `api` on `listeners` until `shutdown`, then lets running requests end within ten seconds.
@@ -107,8 +109,16 @@ pub async fn serve(
         .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
-    let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
-    let grpc = async { Ok(router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()).await?) };
+    let stop = shutdown.clone().cancelled_owned();
+    let grpc = async {
+        match listeners.grpc {
+            Listener::Plain(listener) => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                Ok(router.serve_with_incoming_shutdown(incoming, stop).await?)
+            }
+            Listener::Secure(listener) => Ok(router.serve_with_incoming_shutdown(listener.into_stream(), stop).await?),
+        }
+    };
     let serving = async { tokio::try_join!(grpc, gateway).map(|((), ())| ()) };
     let overdue = async {
         tokio::join!(reporting, shutdown.cancelled());
@@ -158,29 +168,52 @@ pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter
         .add_service(InterceptedService::new(cluster, key)))
 }
 
-async fn serve_gateway(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
-    let listener = listener.tap_io(|connection| {
-        // Only latency suffers where the system refuses.
-        let _ = connection.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-    serving.await.map_err(ServeError::Gateway)
+async fn serve_gateway(listener: Listener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let stop = shutdown.cancelled_owned();
+    let served = match listener {
+        Listener::Plain(listener) => {
+            let listener = listener.tap_io(|connection| {
+                // Only latency suffers where the system refuses.
+                let _ = connection.set_nodelay(true);
+            });
+            axum::serve(listener, router).with_graceful_shutdown(stop).await
+        }
+        Listener::Secure(listener) => axum::serve(Encrypted(listener), router).with_graceful_shutdown(stop).await,
+    };
+    served.map_err(ServeError::Gateway)
 }
 
-/// Says what load balancers need to know: requests are welcome once the node has caught up with
-/// its cluster, and no more once it stops. Ends
-/// after `shutdown`.
-async fn report_health(reporter: HealthReporter, mut readiness: watch::Receiver<bool>, shutdown: CancellationToken) {
-    report(&reporter, ServingStatus::NotServing).await;
-    let is_ready = tokio::select! {
-        // An error means that the services are gone, and with them the server.
-        ready = readiness.wait_for(|ready| *ready) => ready.is_ok(),
-        () = shutdown.cancelled() => false,
-    };
-    if is_ready {
-        report(&reporter, ServingStatus::Serving).await;
+/// The gateway's connections with TLS.
+struct Encrypted(SecureListener);
+
+impl axum::serve::Listener for Encrypted {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.0.accept().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
+        }
     }
-    shutdown.cancelled().await;
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.0.address())
+    }
+}
+
+/// Says what load balancers need to know: requests are welcome once the node has caught up with its cluster, and no more once
+/// it stops or was removed. Ends after `shutdown`.
+async fn report_health(reporter: HealthReporter, mut readiness: watch::Receiver<bool>, shutdown: CancellationToken) {
+    loop {
+        let ready = *readiness.borrow_and_update();
+        report(&reporter, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        tokio::select! {
+            // An error means that the services are gone, and with them the server.
+            Ok(()) = readiness.changed() => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
     report(&reporter, ServingStatus::NotServing).await;
 }
 

@@ -3,6 +3,7 @@
 mod lookups;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -24,11 +25,11 @@ use tonic_types::StatusExt as _;
 use super::{ApiServices, Listeners, serve};
 use crate::consistency::Zookie;
 use crate::model::{Error, ErrorCode, Revision};
-use crate::security::Keyring;
+use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, NodePosition, NodeState, Services,
-    SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, NodePosition,
+    NodeState, Services, SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -87,6 +88,10 @@ impl ClusterAdmin for TestAdmin {
         Some(NodePosition { node_id: 3, applied: Revision::new(7) })
     }
 
+    fn change_members(&self, _: MemberChange, _: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
+        async { Ok(Changed { leader: 2, term: 4, changed: true }) }.boxed()
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
         async { Ok(SnapshotTaken { snapshot: Revision::new(5), purged: Revision::new(3) }) }.boxed()
     }
@@ -121,7 +126,12 @@ impl Server {
         let keyring = Arc::new(Keyring::new(&[KEY]).expect("one key"));
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(Listeners { grpc: listener, gateway: None }, api, keyring, shutdown.clone()));
+        let serving = tokio::spawn(serve(
+            Listeners { grpc: Listener::Plain(listener), gateway: None },
+            api,
+            keyring,
+            shutdown.clone(),
+        ));
         let channel = Endpoint::try_from(endpoint).expect("an address").connect().await.expect("it listens");
         Self { channel, shutdown, serving }
     }

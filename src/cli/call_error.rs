@@ -46,6 +46,20 @@ fn delivery(status: &Status) -> Delivery {
     Delivery::Lost
 }
 
+/// What went wrong with TLS, if that was it.
+fn tls_problem(status: &Status) -> Option<String> {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        // An error of the system hides the one that it was made of from `source`.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(problem.to_string());
+        }
+        source = error.source();
+    }
+    None
+}
+
 /// Something other than the public API of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WrongServer {
@@ -170,6 +184,9 @@ impl From<CallError> for Failure {
         let endpoint = &error.endpoint;
         match error.delivery {
             Delivery::NotSent => {
+                if let Some(problem) = tls_problem(&error.status) {
+                    return Self::new(format!("no TLS with {endpoint}: {problem}")).hint(TLS_HINT);
+                }
                 return Self::new(format!("no node answers at {endpoint}"))
                     .hint("is the node running? name others with --endpoint or QUORATE_ENDPOINT");
             }
@@ -180,8 +197,9 @@ impl From<CallError> for Failure {
                 .hint(UNKNOWN_HINT);
             }
             Delivery::Lost => {
-                return Self::new(format!("{endpoint} did not answer: {said}"))
-                    .hint("try again, with a longer --timeout or another --endpoint");
+                return Self::new(format!("{endpoint} did not answer: {said}")).hint(
+                    "try again, with a longer --timeout or another --endpoint; a node with TLS is named https://HOST:PORT",
+                );
             }
             Delivery::Answered => {}
         }
@@ -205,6 +223,9 @@ impl From<CallError> for Failure {
         }
     }
 }
+
+const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node that \
+                        asks who you are; a node without TLS is named HOST:PORT";
 
 const UNKNOWN_HINT: &str = "the write may still take effect: read with --consistency full to see; a touch or a delete can \
                             simply be repeated";

@@ -8,11 +8,12 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::call_error::{CallError, Effect};
 use super::failure::Failure;
+use super::trust::{HTTPS, TrustArgs};
 use super::write_key::WriteKey;
 use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
@@ -28,7 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the cluster is, and how to talk to it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ConnectionArgs {
-    /// Node to talk to; of several, with commas, the first that can serve answers
+    /// Node to talk to, with TLS as https://HOST:PORT; of several, with commas, the first that can serve answers
     #[arg(
         long,
         global = true,
@@ -50,6 +51,8 @@ pub(super) struct ConnectionArgs {
         help_heading = "Connection"
     )]
     key: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How long a call may take: 500ms, 10s, 2m [default: 10s; longer for long work]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, help_heading = "Connection")]
     timeout: Option<Duration>,
@@ -66,12 +69,15 @@ impl ConnectionArgs {
 
     /// The cluster. Nothing is connected yet. `default_timeout` is for when the caller named none.
     pub(super) fn open(&self, default_timeout: Duration) -> Result<Connection, Failure> {
-        Connection::new(&self.endpoint, self.key.as_deref(), self.timeout.unwrap_or(default_timeout))
+        Connection::new(&self.endpoint, &self.trust, self.key.as_deref(), self.timeout.unwrap_or(default_timeout))
     }
 
     /// The same connection flags for another node.
     pub(super) fn open_at(&self, endpoint: &str, timeout: Duration) -> Result<Connection, Failure> {
-        Connection::new(&[endpoint.to_owned()], self.key.as_deref(), timeout)
+        // Members name themselves without a scheme, and all of them are served in the same way.
+        let is_secure = self.endpoint.iter().any(|given| given.starts_with(HTTPS));
+        let endpoint = if is_secure { format!("{HTTPS}{endpoint}") } else { endpoint.to_owned() };
+        Connection::new(&[endpoint], &self.trust, self.key.as_deref(), timeout)
     }
 
     /// Whether a single node is named, as commands that act on one node need.
@@ -146,7 +152,12 @@ impl Interceptor for Stamp {
 
 impl Connection {
     /// A cluster reached at any of `endpoints`.
-    pub(super) fn new(endpoints: &[String], key: Option<&str>, timeout: Duration) -> Result<Self, Failure> {
+    pub(super) fn new(
+        endpoints: &[String],
+        trust: &TrustArgs,
+        key: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
         let authorization = match key {
             None => None,
             Some(key) => {
@@ -160,11 +171,7 @@ impl Connection {
         let stamp = Stamp { authorization, idempotency_key: None, timeout };
         let mut nodes = Vec::new();
         for endpoint in endpoints {
-            let channel = Endpoint::from_shared(format!("http://{endpoint}"))
-                .map_err(|error| Failure::usage(format!("{endpoint:?} is not an endpoint: {error}")))?
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .connect_lazy();
+            let channel = trust.endpoint(endpoint)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
             nodes.push((endpoint.clone(), Session { channel, stamp: stamp.clone() }));
         }
         if nodes.is_empty() {
@@ -252,16 +259,14 @@ impl Connection {
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
     let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    if text.starts_with("https://") {
-        return Err("this version does not speak TLS; name HOST:PORT".to_owned());
-    }
-    match text.rsplit_once(':') {
+    let address = text.strip_prefix(HTTPS).unwrap_or(text);
+    match address.rsplit_once(':') {
         Some((host, port))
             if !host.is_empty() && port.parse::<u16>().is_ok() && !text.contains(char::is_whitespace) =>
         {
             Ok(text.to_owned())
         }
-        _ => Err("write it as HOST:PORT, for example 127.0.0.1:50051".to_owned()),
+        _ => Err("write it as HOST:PORT or https://HOST:PORT, for example 127.0.0.1:50051".to_owned()),
     }
 }
 
@@ -289,10 +294,10 @@ mod tests {
 
     #[test]
     fn endpoints_and_times_are_judged_before_anything_is_sent() {
-        for good in ["127.0.0.1:50051", "node-1.internal:1", "[::1]:50051", "http://a:1/"] {
+        for good in ["https://a:1", "127.0.0.1:50051", "node-1.internal:1", "[::1]:50051", "http://a:1/"] {
             parse_endpoint(good).unwrap();
         }
-        for bad in ["", "localhost", ":1", "a:b", "https://a:1", "a:99999", "a b:1"] {
+        for bad in ["", "localhost", ":1", "a:b", "https://a", "https://:1", "a:99999", "a b:1"] {
             parse_endpoint(bad).unwrap_err();
         }
         for (text, milliseconds) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000)] {

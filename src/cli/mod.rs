@@ -24,6 +24,7 @@ mod relationship;
 mod schema;
 mod serve;
 mod text_file;
+mod trust;
 mod validate;
 mod write_key;
 mod zookie;

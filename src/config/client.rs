@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::address::check_addresses;
 use super::section::section;
+use super::tls::{Files, check_exposure};
 use super::{ConfigError, invalid};
+use crate::security::TlsFiles;
 
 section! {
     /// Where the public API listens, how others reach it, and the keys that it accepts.
@@ -20,12 +23,25 @@ section! {
         #[serde(skip_serializing)]
         #[arg(value_name = "KEY", value_delimiter = ',')]
         keys: Vec<String> = Vec::new(), "key", "QUORATE_KEYS";
+        /// Certificate of the public API and of the JSON gateway, in PEM; none: no TLS
+        #[arg(value_name = "FILE")]
+        tls_certificate: PathBuf = PathBuf::new(), "client-tls-certificate", "QUORATE_CLIENT_TLS_CERTIFICATE";
+        /// Private key of that certificate, in PEM
+        #[arg(value_name = "FILE")]
+        tls_key: PathBuf = PathBuf::new(), "client-tls-key", "QUORATE_CLIENT_TLS_KEY";
+        /// Authorities in PEM, one of which must have signed a certificate of every client; none: clients need none
+        #[arg(value_name = "FILE")]
+        tls_ca: PathBuf = PathBuf::new(), "client-tls-ca", "QUORATE_CLIENT_TLS_CA";
+        /// Serve clients on other machines without TLS: who sees the network sees keys and answers [default: false]
+        #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        plaintext: bool = false, "client-plaintext", "QUORATE_CLIENT_PLAINTEXT";
     }
 }
 
 impl ClientSection {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         check_addresses("client", self.listen, &self.advertise)?;
+        self.files().validate()?;
         if self.keys.is_empty() {
             return Err(invalid(
                 "client.keys",
@@ -44,6 +60,23 @@ impl ClientSection {
     }
 }
 
+impl ClientSection {
+    /// What clients are served with; `None` for no TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFiles> {
+        self.files().chosen()
+    }
+
+    /// Whether clients of this listener may be on other machines.
+    pub(super) fn check_exposure(&self, key: &str, listen: SocketAddr) -> Result<(), ConfigError> {
+        check_exposure("client", key, listen, self.tls().is_some(), self.plaintext)
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files { table: "client", certificate: &self.tls_certificate, key: &self.tls_key, ca: &self.tls_ca }
+    }
+}
+
 /// Keys never reach a log.
 impl fmt::Debug for ClientSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +84,10 @@ impl fmt::Debug for ClientSection {
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
             .field("keys", &format_args!("{} redacted", self.keys.len()))
+            .field("tls_certificate", &self.tls_certificate)
+            .field("tls_key", &self.tls_key)
+            .field("tls_ca", &self.tls_ca)
+            .field("plaintext", &self.plaintext)
             .finish()
     }
 }

@@ -17,6 +17,7 @@ mod section;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use client::{ClientOverrides, ClientSection};
 pub use error::ConfigError;

@@ -136,6 +136,10 @@ impl NodeConfig {
         }
         self.client.validate()?;
         self.peer.validate()?;
+        self.client.check_exposure("client.listen", self.client.listen)?;
+        if let Some(listen) = self.gateway.listen.address() {
+            self.client.check_exposure("gateway.listen", listen)?;
+        }
         let listeners = [
             ("client.listen", Some(self.client.listen)),
             ("peer.listen", Some(self.peer.listen)),

@@ -81,7 +81,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 23);
+    assert_eq!(seen, 31);
 }
 
 #[test]
@@ -126,6 +126,13 @@ fn each_rule_names_its_key() {
         (&["--client-listen", "0.0.0.0:50051"], "client.advertise"),
         (&["--peer-advertise", "node-1:0"], "peer.advertise"),
         (&["--peer-listen", "[::]:50151"], "peer.advertise"),
+        (&["--client-listen", "0.0.0.0:50051", "--client-advertise", "a:1"], "client.listen"),
+        (&["--peer-listen", "10.1.2.3:50151"], "peer.listen"),
+        (&["--gateway-listen", "0.0.0.0:8443"], "gateway.listen"),
+        (&["--client-tls-certificate", "c.pem"], "client.tls_key"),
+        (&["--client-tls-key", "c.key"], "client.tls_certificate"),
+        (&["--client-tls-ca", "ca.pem"], "client.tls_certificate"),
+        (&["--peer-tls-certificate", "c.pem", "--peer-tls-key", "c.key"], "peer.tls_ca"),
         (&["--key", ""], "client.keys"),
         (&["--key", "two words"], "client.keys"),
         (&["--peer-listen", "127.0.0.1:50051"], "peer.listen"),
@@ -156,7 +163,10 @@ fn boundaries_are_inside() {
     load(&flags, KEY).unwrap();
     let any = "127.0.0.1:0";
     load(&["--client-listen", any, "--peer-listen", any, "--gateway-listen", any], KEY).unwrap();
-    load(&["--client-listen", "0.0.0.0:1", "--client-advertise", "[::1]:1"], KEY).unwrap();
+    let exposed = ["--client-listen", "0.0.0.0:1", "--client-advertise", "[::1]:1", "--gateway-listen", "0.0.0.0:2"];
+    load(&[&exposed[..], &["--client-plaintext"]].concat(), KEY).unwrap();
+    load(&[&exposed[..], &["--client-tls-certificate", "c.pem", "--client-tls-key", "c.key"]].concat(), KEY).unwrap();
+    load(&["--peer-listen", "10.1.2.3:1", "--peer-plaintext", "true"], KEY).unwrap();
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub trait ChangeSource: Send + Sync {
 pub struct ReplicaChanges {
     store: Arc<dyn StateStore>,
     applied: watch::Receiver<AppliedMark>,
+    removed: watch::Receiver<bool>,
     recent: Mutex<Recent>,
 }
 
@@ -61,7 +62,7 @@ impl ReplicaChanges {
     pub fn new(replica: &Replica) -> Self {
         let applied = replica.applied();
         let recent = Recent::at(StoreId::DEFAULT, applied.borrow().revision);
-        Self { store: Arc::clone(replica.store()), applied, recent: Mutex::new(recent) }
+        Self { store: Arc::clone(replica.store()), applied, removed: replica.removed(), recent: Mutex::new(recent) }
     }
 
     fn read(&self, id: StoreId, after: Revision, through: Revision, most: usize) -> Result<Changes, Error> {
@@ -85,10 +86,17 @@ impl ReplicaChanges {
 
 impl ChangeSource for ReplicaChanges {
     fn applied_after(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        let mut applied = self.applied.clone();
+        let (mut applied, mut removed) = (self.applied.clone(), self.removed.clone());
         async move {
             let stopping = |_| Error::new(ErrorCode::Unavailable, "this node is stopping; go on at another one");
-            applied.wait_for(|mark| mark.revision > revision).await.map(drop).map_err(stopping)
+            tokio::select! {
+                // First, so that nothing more is told by a node that was removed.
+                biased;
+                Ok(_) = removed.wait_for(|removed| *removed) => {
+                    Err(Error::new(ErrorCode::Unavailable, "this node was removed from the cluster; go on at another one"))
+                }
+                applied = applied.wait_for(|mark| mark.revision > revision) => applied.map(drop).map_err(stopping),
+            }
         }
         .boxed()
     }

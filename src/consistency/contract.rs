@@ -30,6 +30,7 @@ pub trait ViewSource: Send + Sync {
     /// The cluster's lineage, as zookies carry it.
     fn lineage(&self) -> u64;
 
-    /// The largest leader time in what this node has applied. It goes with the log, so no slow clock holds it back.
-    fn cluster_time(&self) -> TimestampMs;
+    /// The time by which expiration is judged: what this node's clock says, and never less than the largest leader time in what
+    /// the node has applied, so that no slow clock lets a relationship outlive its time.
+    fn now(&self) -> TimestampMs;
 }

@@ -13,7 +13,7 @@ use super::freshness::Freshness;
 use super::requirement::Requirement;
 use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
 use crate::mutants::Mutant;
-use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, monotonic};
+use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, WallClock, monotonic};
 use crate::store::{ReadView, StateStore};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
@@ -28,6 +28,8 @@ pub struct ReplicaViews {
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     read_index: ReadIndex,
+    clock: Arc<dyn WallClock>,
+    removed: watch::Receiver<bool>,
     lineage: u64,
     freshness: Freshness,
     ceiling: Duration,
@@ -52,6 +54,8 @@ impl ReplicaViews {
             applied: replica.applied(),
             floors: replica.floors(),
             read_index: replica.read_index().clone(),
+            clock: Arc::clone(replica.clock()),
+            removed: replica.removed(),
             lineage: replica.lineage(),
             freshness: Freshness::default(),
             ceiling: options.ceiling,
@@ -82,6 +86,14 @@ impl ReplicaViews {
             ticks.tick().await;
             // A failure is heard by the reads that need it: they ask for themselves.
             let _ = self.confirm(monotonic() + CATCH_UP_TRY).await;
+        }
+    }
+
+    /// A node that was removed learns of nothing any more: what it has is no answer, however it is asked.
+    fn is_member(&self) -> Result<(), Error> {
+        match *self.removed.borrow() {
+            false => Ok(()),
+            true => Err(Error::new(ErrorCode::Unavailable, "this node was removed from the cluster; ask another one")),
         }
     }
 
@@ -172,6 +184,7 @@ impl ViewSource for ReplicaViews {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         async move {
+            self.is_member()?;
             let revision = match (requirement, self.revision(requirement, deadline).await?) {
                 (Requirement::AtExactSnapshot(_), revision) => revision,
                 // Any later state will do, and a process that was paused just now may need one.
@@ -184,6 +197,8 @@ impl ViewSource for ReplicaViews {
                     revision,
                 ) => revision.max(self.store.oldest()),
             };
+            // Once more: it may have been removed while this read waited.
+            self.is_member()?;
             Ok(self.store.view(store, revision)?)
         }
         .boxed()
@@ -201,7 +216,7 @@ impl ViewSource for ReplicaViews {
         self.lineage
     }
 
-    fn cluster_time(&self) -> TimestampMs {
-        self.applied.borrow().cluster_time
+    fn now(&self) -> TimestampMs {
+        self.clock.now().max(self.applied.borrow().cluster_time)
     }
 }

@@ -98,6 +98,16 @@ pub enum ErrorCode {
     Internal,
     /// An idempotency key that was used for another request. Nothing was written.
     IdempotencyKeyReused,
+    /// No member of the cluster has this id. Nothing was done.
+    UnknownNode,
+    /// A member does not answer the leader, or lacks too much of the log. Nothing was done.
+    NodeBehind,
+    /// Another change to the members is under way. Nothing was done.
+    MembersBusy,
+    /// A change to the members that would leave no majority that answers. Nothing was done.
+    QuorumAtRisk,
+    /// Leadership moved to another node than the one asked for.
+    AnotherLeads,
 }
 
 /// An error of the public interface: a code for programs, a message for people that says what to do, and named details.

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
-use crate::raft::{self, Connections, Membership, Replica, ReplicaStatus, Role};
+use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
-    SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
+    NodePosition, NodeState, SnapshotTaken,
 };
 
 /// How long a new cluster's first node may take to elect itself.
@@ -92,6 +92,10 @@ impl ClusterAdmin for Admin {
         Some(NodePosition { node_id: replica.node_id(), applied: replica.applied().borrow().revision })
     }
 
+    fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
+        async move { Ok(self.replica()?.change_members(change, deadline).await?) }.boxed()
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
         async move {
             let replica = self.replica()?;
@@ -130,14 +134,16 @@ async fn join(
     let transition = tokio::time::timeout(TAKING_OVER, node.next_transition());
     let _transition = transition.await.map_err(|_| busy())?;
     if node.replica().is_none() {
-        let membership = raft::request_admission(Arc::new(Connections::default()), peers, node.address().clone())
-            .await
-            .map_err(|why| {
+        let membership =
+            raft::request_admission(node.connections(), peers, node.address().clone()).await.map_err(|why| {
                 Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
             })?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;
     }
     let replica = node.replica().expect("the node is a member by now");
+    if *replica.removed().borrow() {
+        return Err(removed(replica));
+    }
     let (goal, name) = match join_as {
         JoinAs::Voter => (JoinStage::Voter, "voter"),
         JoinAs::Learner => (JoinStage::Learner, "learner that has caught up"),
@@ -166,6 +172,7 @@ async fn join(
         match step {
             Err(_) => report(replica, reports, JoinStage::CatchingUp),
             Ok(Ok(())) => break,
+            Ok(Err(_)) if *replica.removed().borrow() => return Err(removed(replica)),
             Ok(Err(why)) => {
                 let message = format!("the node was admitted but is not a {name} yet ({why}); join again to continue");
                 return Err(Error::new(ErrorCode::Unavailable, message));
@@ -174,6 +181,15 @@ async fn join(
     }
     let _ = reports.send(Ok(progress(replica, goal))).await;
     Ok(())
+}
+
+fn removed(replica: &Replica) -> Error {
+    let message = format!(
+        "this node was removed from the cluster as node {}, and an id is never used again: stop it, empty its data directory, and \
+         join it as a new node",
+        replica.node_id()
+    );
+    Error::new(ErrorCode::WrongState, message)
 }
 
 fn votes(replica: &Replica) -> bool {
@@ -244,6 +260,7 @@ fn cluster_status(status: ReplicaStatus) -> ClusterStatus {
             Role::Candidate => NodeState::Candidate,
             Role::Leader => NodeState::Leader,
             Role::Stopped => NodeState::Faulted,
+            Role::Removed => NodeState::Removed,
         },
         node_id: status.node_id,
         lineage: Some(status.lineage),

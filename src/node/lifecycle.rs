@@ -30,6 +30,7 @@ pub(super) struct Node {
     address: NodeAddress,
     services: Arc<Services>,
     peers: PeerServer,
+    connections: Arc<Connections>,
     replica: OnceCell<Arc<Replica>>,
     /// Held by whoever changes what the node is.
     transition: Mutex<()>,
@@ -42,13 +43,28 @@ impl Node {
         address: NodeAddress,
         services: Arc<Services>,
         peers: PeerServer,
+        connections: Arc<Connections>,
     ) -> Self {
-        Self { config, data, address, services, peers, replica: OnceCell::new(), transition: Mutex::new(()) }
+        Self {
+            config,
+            data,
+            address,
+            services,
+            peers,
+            connections,
+            replica: OnceCell::new(),
+            transition: Mutex::new(()),
+        }
     }
 
     /// Where this node is reached.
     pub(super) fn address(&self) -> &NodeAddress {
         &self.address
+    }
+
+    /// The way to other nodes.
+    pub(super) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 
     /// The replica, once the node is a member.
@@ -107,7 +123,7 @@ impl Node {
             },
             store: self.store_options(),
         };
-        let replica = Replica::open(options, Arc::new(Connections::default())).await?;
+        let replica = Replica::open(options, self.connections()).await?;
         match identity.origin {
             // Does nothing but where the very first start was interrupted.
             Origin::Init => replica.bootstrap(self.address.clone()).await?,
@@ -123,6 +139,13 @@ impl Node {
         let views = Arc::new(ReplicaViews::new(&replica, freshness));
         let changes = Arc::new(ReplicaChanges::new(&replica));
         self.services.attach(Arc::clone(&views) as _, log, changes);
+        let (services, mut removed) = (Arc::clone(&self.services), replica.removed());
+        tokio::spawn(async move {
+            // An error means that the replica has stopped.
+            if removed.wait_for(|removed| *removed).await.is_ok() {
+                services.mark_removed();
+            }
+        });
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             views.catch_up().await;

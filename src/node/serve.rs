@@ -11,12 +11,13 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::admin::Admin;
+use super::certificates::Certificates;
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
 use crate::api::{self, ApiServices, Listeners};
 use crate::config::NodeConfig;
-use crate::raft::{NodeAddress, PeerServer};
-use crate::security::{Keyring, KeyringError};
+use crate::raft::{Connections, NodeAddress, PeerServer};
+use crate::security::{Keyring, KeyringError, Listener, SecureListener, Tls, TlsError};
 use crate::service::{ServiceLimits, Services};
 
 /// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
@@ -31,6 +32,9 @@ pub enum ServeError {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] IdentityError),
+    /// The certificates.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The clients' keys.
     #[error("client.keys: {0}")]
     Keys(#[from] KeyringError),
@@ -73,25 +77,32 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         concurrent_evaluations: config.limits.concurrent_evaluations,
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
+    let certificates = Certificates::load(&config)?;
     let services = Arc::new(Services::new(limits));
     let keyring = Arc::new(Keyring::new(&config.client.keys)?);
     let peers = PeerServer::default();
-    let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone()));
+    let connections = Arc::new(Connections::new(certificates.peer.clone()));
+    let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone(), connections));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
 
     let stop_peers = CancellationToken::new();
+    let peer_listener = secured(peer_listener, &certificates.peer)?;
     let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
-    let listeners = Listeners { grpc: client_listener, gateway: gateway_listener };
+    let listeners = Listeners {
+        grpc: secured(client_listener, &certificates.grpc)?,
+        gateway: gateway_listener.map(|listener| secured(listener, &certificates.gateway)).transpose()?,
+    };
     let api_server = tokio::spawn(api::serve(listeners, api, keyring, stop_api.clone()));
     announce(&address, gateway, node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
+        never = certificates.keep_current() => match never {},
     };
     // Clients first, then the replica they use, then the listener that the others reach it by.
     stopping.stop();
@@ -113,6 +124,14 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
 
 async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, purpose, source })
+}
+
+fn secured(listener: TcpListener, tls: &Option<Arc<Tls>>) -> Result<Listener, ServeError> {
+    let secured = match tls {
+        None => Ok(Listener::Plain(listener)),
+        Some(tls) => SecureListener::new(listener, Arc::clone(tls)).map(Listener::Secure),
+    };
+    secured.map_err(|error| ServeError::Start(format!("a listener has no address: {error}")))
 }
 
 /// Port 0 in an advertised address stands for the port that the system chose.
@@ -144,18 +163,23 @@ async fn faulted(node: &Node) -> String {
     }
 }
 
-async fn serve_peers(listener: TcpListener, peers: PeerServer, stop: CancellationToken) -> Result<(), String> {
-    // The builder's own setting is for listeners that it makes itself. Without it an answer can wait 40 ms for an ACK.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+async fn serve_peers(listener: Listener, peers: PeerServer, stop: CancellationToken) -> Result<(), String> {
+    let router = Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(4)))
-        .add_service(peers.into_service())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await
-        .map_err(|error| error.to_string())
+        .add_service(peers.into_service());
+    let stop = stop.cancelled_owned();
+    let served = match listener {
+        // The builder's own setting is for listeners that it makes itself. Without it an answer can wait 40 ms for an ACK.
+        Listener::Plain(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, stop).await
+        }
+        Listener::Secure(listener) => router.serve_with_incoming_shutdown(listener.into_stream(), stop).await,
+    };
+    served.map_err(|error| error.to_string())
 }
 
 fn ended<E: std::fmt::Display>(

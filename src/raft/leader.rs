@@ -1,5 +1,6 @@
 //! Who leads, as far as this node knows.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use openraft::alias::WatchReceiverOf;
@@ -7,6 +8,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 
 use super::NodeAddress;
+use super::network::Peers;
 use super::types::TypeConfig;
 
 /// Follows the leader. The answer may be out of date by the time it is used; whoever is asked says so.
@@ -18,6 +20,26 @@ pub(super) struct LeaderWatch {
 impl LeaderWatch {
     pub(super) fn new(metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>) -> Self {
         Self { metrics }
+    }
+
+    /// Waits for the next change of the leader, the term or the members; `false` when there will be none.
+    pub(super) async fn changed(&mut self) -> bool {
+        self.metrics.changed().await.is_ok()
+    }
+
+    /// Keeps `peers` informed of where the members are, for as long as the replica lives.
+    pub(super) async fn tell_addresses(mut self, peers: Arc<Peers>) {
+        loop {
+            let addresses = {
+                let metrics = self.metrics.borrow_watched();
+                let members = metrics.membership_config.membership().nodes();
+                members.map(|(id, address)| (*id, address.peer.clone())).collect()
+            };
+            peers.learn(addresses);
+            if !self.changed().await {
+                return;
+            }
+        }
     }
 
     /// The leader's id and address.

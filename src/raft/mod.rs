@@ -1,6 +1,6 @@
 //! Replication: everything between "this command should happen" and "it happened at this index, on every node".
 //!
-//! Reads downward: `replica` (one node's part) → `propose`, `read_index`, `membership` → `network`, `state_machine` →
+//! Reads downward: `replica` (one node's part) → `propose`, `read_index`, `members` → `network`, `state_machine` →
 //! `apply`, `log`, `snapshot` → `codec`. openraft's types stay inside this folder. It must not know evaluation or the public
 //! API.
 
@@ -18,7 +18,7 @@ mod history;
 mod identity;
 mod leader;
 mod log;
-mod membership;
+mod members;
 mod network;
 mod propose;
 mod read_index;
@@ -44,7 +44,7 @@ pub use command::{
 pub use contract::{Applied, Propose, ProposeError};
 pub use history::HistoryOptions;
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
-pub use membership::{request_admission, request_promotion};
+pub use members::{ChangeError, Changed, MemberChange, request_admission, request_promotion};
 pub use network::{CallError, Connections, PeerServer, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openraft::errors::{ClientWriteError, RaftError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::clock::{WallClock, monotonic};
 use super::codec::{self, RECORD_BYTES};
@@ -23,6 +23,10 @@ use crate::mutants::Mutant;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How long a proposal waits for the end of a pause before it is tried again.
+const HELD_BACK: Duration = Duration::from_millis(100);
+/// More proposals than this are never under way on a node.
+const MOST_IN_FLIGHT: u32 = 1 << 20;
 /// Largest command: an append must hold at least one with its envelope.
 const COMMAND_BYTES: usize = RECORD_BYTES - (1 << 20);
 
@@ -37,9 +41,35 @@ pub struct Proposer {
     clock: Arc<dyn WallClock>,
     /// A permit for each proposal that Raft, or the leader for this node, still works on.
     in_flight: Arc<Semaphore>,
+    /// How many permits there are.
+    capacity: u32,
+    /// Whether proposals are held back.
+    paused: watch::Sender<bool>,
     /// What requests came to, for a bug on purpose: nobody else knows it.
     #[cfg(feature = "mutants")]
     answered: parking_lot::Mutex<std::collections::HashMap<crate::model::IdempotencyKey, Applied>>,
+}
+
+/// Why a proposal is not taken up.
+enum NoRoom {
+    /// Proposals are held back.
+    Paused,
+    /// Too many are under way.
+    Full,
+}
+
+/// While it lives, this node takes up no proposal, and none is under way.
+pub(super) struct Pause {
+    paused: watch::Sender<bool>,
+    permits: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        // In this order: who comes in between is told to try again, and not that there is too much to do.
+        self.permits.take();
+        self.paused.send_replace(false);
+    }
 }
 
 impl Proposer {
@@ -50,12 +80,17 @@ impl Proposer {
         clock: Arc<dyn WallClock>,
         in_flight: usize,
     ) -> Self {
+        // So that a pause can take all of them at once.
+        let capacity = u32::try_from(in_flight).unwrap_or(u32::MAX).min(MOST_IN_FLIGHT);
+        let in_flight = Arc::new(Semaphore::new(capacity as usize));
         Self {
             raft,
             peers,
             leader,
             clock,
-            in_flight: Arc::new(Semaphore::new(in_flight)),
+            in_flight,
+            capacity,
+            paused: watch::Sender::new(false),
             #[cfg(feature = "mutants")]
             answered: parking_lot::Mutex::default(),
         }
@@ -63,8 +98,15 @@ impl Proposer {
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
     pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
-        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            return Ok(Err(ProposeError::Overloaded));
+        let permit = match self.room() {
+            Ok(permit) => permit,
+            Err(NoRoom::Full) => return Ok(Err(ProposeError::Overloaded)),
+            Err(NoRoom::Paused) => {
+                let mut paused = self.paused.subscribe();
+                // Whoever leads after the pause is looked up then; here or where it was forwarded from.
+                let _ = tokio::time::timeout(HELD_BACK, paused.wait_for(|paused| !paused)).await;
+                return Err(Rejection::NotLeader { leader: None });
+            }
         };
         #[cfg(feature = "mutants")]
         let key = body.keyed().map(|(_, request)| request.key.clone());
@@ -103,6 +145,27 @@ impl Proposer {
         }
     }
 
+    /// Room for one more proposal.
+    fn room(&self) -> Result<OwnedSemaphorePermit, NoRoom> {
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
+        // Looked at after the permit is there: a pause is announced before it takes the permits, so it waits for whoever has
+        // one and did not see it.
+        if *self.paused.borrow() {
+            return Err(NoRoom::Paused);
+        }
+        permit.map_err(|_| NoRoom::Full)
+    }
+
+    /// Holds back proposals and waits until none is under way; `None` when that is not so before `deadline`.
+    pub(super) async fn pause(&self, deadline: Instant) -> Option<Pause> {
+        self.paused.send_replace(true);
+        let mut pause = Pause { paused: self.paused.clone(), permits: None };
+        let all = Arc::clone(&self.in_flight).acquire_many_owned(self.capacity);
+        let permits = tokio::time::timeout_at(deadline.into(), all).await.ok()?;
+        pause.permits = Some(permits.expect("the semaphore is never closed"));
+        Some(pause)
+    }
+
     async fn attempt(&self, op_id: u128, body: &CommandBody, deadline: Instant) -> Result<Attempt, ProposeError> {
         let Some((leader, address)) = self.leader.wait(deadline).await else {
             return Err(ProposeError::NotProposed(
@@ -115,7 +178,11 @@ impl Proposer {
             let late = || Ok(Err(ProposeError::Unknown("no majority confirmed it before the deadline".into())));
             return Ok(tokio::time::timeout(left, proposal).await.unwrap_or_else(|_| late()));
         }
-        let _permit = self.in_flight.try_acquire().map_err(|_| ProposeError::Overloaded)?;
+        let _permit = match self.room() {
+            Ok(permit) => permit,
+            Err(NoRoom::Full) => return Err(ProposeError::Overloaded),
+            Err(NoRoom::Paused) => return Ok(Err(Rejection::NotLeader { leader: None })),
+        };
         let payload = codec::encode(&(op_id, body));
         let sent = self.peers.call(Rpc::Propose, &address.peer, leader, Kind::Propose, payload, left).await;
         match sent {
@@ -126,6 +193,7 @@ impl Proposer {
             Err(CallError::Lost { address, reason }) => {
                 Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
             }
+            Err(CallError::Removed { .. }) => Err(removed()),
             Err(CallError::NotSent { .. } | CallError::Refused { .. }) => {
                 Ok(Err(Rejection::NotLeader { leader: None }))
             }
@@ -138,7 +206,11 @@ impl Proposer {
             return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
         }
         let op_id: u128 = rand::random();
+        let gone = self.peers.removed();
         loop {
+            if *gone.borrow() {
+                return Err(removed());
+            }
             match self.attempt(op_id, &body, deadline).await? {
                 Ok(outcome) => return outcome,
                 Err(rejection) if monotonic() + RETRY_PAUSE >= deadline => {
@@ -152,6 +224,10 @@ impl Proposer {
             }
         }
     }
+}
+
+fn removed() -> ProposeError {
+    ProposeError::NotProposed("this node was removed from the cluster; ask another one".into())
 }
 
 impl Propose for Proposer {

@@ -5,6 +5,7 @@
 //! reader already knows of. No lease is used: leadership is confirmed with a quorum for every call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openraft::ReadPolicy;
@@ -24,6 +25,8 @@ use crate::mutants::Mutant;
 const WAITING_READS: usize = 1 << 16;
 /// Longest wait for one confirmation, before the leader is looked up anew.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for what a member may have to say.
+const ASK_TIMEOUT: Duration = Duration::from_millis(300);
 /// Pause before asking again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -39,9 +42,16 @@ impl ReadIndex {
     /// Starts the task that makes the calls. It ends with the last handle.
     pub(super) fn start(raft: Raft, peers: Arc<Peers>, leader: LeaderWatch) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING_READS);
+        let turns = Arc::new(AtomicUsize::new(0));
         tokio::spawn(serve(waiting, move || {
-            let (raft, peers, leader) = (raft.clone(), Arc::clone(&peers), leader.clone());
-            async move { call(&raft, &peers, &leader).await }
+            let (raft, peers, leader, turns) = (raft.clone(), Arc::clone(&peers), leader.clone(), Arc::clone(&turns));
+            async move {
+                let answer = call(&raft, &peers, &leader).await;
+                if answer.is_err() {
+                    ask_any(&peers, turns.fetch_add(1, Ordering::Relaxed)).await;
+                }
+                answer
+            }
         }));
         Self { queue }
     }
@@ -107,6 +117,14 @@ async fn call(raft: &Raft, peers: &Peers, leader: &LeaderWatch) -> Answer {
     let reply = reply.map_err(|error: CallError| error.to_string())?;
     let answer: Result<Revision, Rejection> = codec::decode(&reply).map_err(|error| error.to_string())?;
     answer.map_err(|rejection| describe(&rejection))
+}
+
+/// Asks some member for what only the leader can say: any of them tells a node that was removed. Nobody else does, since the
+/// leader no longer speaks to it.
+async fn ask_any(peers: &Peers, turn: usize) {
+    let Some((id, address)) = peers.any(turn) else { return };
+    // The answer is of no use here, and what it says of this node was noted on its way.
+    let _ = peers.call(Rpc::ReadIndex, &address, id, Kind::ReadIndex, codec::encode(&()), ASK_TIMEOUT).await;
 }
 
 /// Confirms with a quorum that this node leads, and gives the index to wait for.

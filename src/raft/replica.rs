@@ -1,5 +1,6 @@
 //! One node's part in the cluster: its log, its state, its Raft instance, and the ways in.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use openraft::storage::RaftLogStorage;
 use openraft::{Config, SnapshotPolicy};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::FloorTable;
@@ -115,7 +116,12 @@ pub struct Replica {
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
+    retired: watch::Receiver<Arc<BTreeSet<u64>>>,
     counters: Arc<LogCounters>,
+    clock: Arc<dyn WallClock>,
+    leader: LeaderWatch,
+    /// Held by whoever changes the members, or who leads: one at a time.
+    changing: Mutex<()>,
     /// Ends what runs beside the replica.
     stopping: CancellationToken,
 }
@@ -156,7 +162,7 @@ impl Replica {
         let snapshots = Arc::new(snapshots);
         let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }, transport));
         let machine = StateMachine::open(Arc::clone(&state), Arc::clone(&snapshots))?;
-        let (applied, floors) = (machine.watch(), machine.watch_floors());
+        let (applied, floors, retired) = (machine.watch(), machine.watch_floors(), machine.watch_retired());
         let counters = log.counters();
         cover_state(&log, &machine, &state, &snapshots).await?;
         let config = raft_config(&options)?;
@@ -168,7 +174,9 @@ impl Replica {
             .map_err(|error| ReplicaError::Start(error.to_string()))?;
         let leader = LeaderWatch::new(raft.server_metrics());
         tokio::spawn(leader.clone().log_changes(node_id));
-        let proposer = Proposer::new(raft.clone(), Arc::clone(&peers), leader.clone(), clock, options.waiting_writes);
+        tokio::spawn(leader.clone().tell_addresses(Arc::clone(&peers)));
+        let (calls, stamps) = (Arc::clone(&peers), Arc::clone(&clock));
+        let proposer = Proposer::new(raft.clone(), calls, leader.clone(), stamps, options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader.clone());
         let stopping = CancellationToken::new();
@@ -177,12 +185,31 @@ impl Replica {
             node_id,
             store: Arc::<S>::clone(&state),
             applied: applied.clone(),
-            leader,
+            leader: leader.clone(),
             proposer: Arc::clone(&proposer),
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
         let store: Arc<dyn StateStore> = state;
-        Ok(Arc::new(Self { peers, raft, store, snapshots, proposer, read_index, applied, floors, counters, stopping }))
+        let changing = Mutex::new(());
+        let replica = Arc::new(Self {
+            peers,
+            raft,
+            store,
+            snapshots,
+            proposer,
+            read_index,
+            applied,
+            floors,
+            retired,
+            counters,
+            clock,
+            leader,
+            changing,
+            stopping,
+        });
+        let settling = Self::keep_settled(Arc::downgrade(&replica), replica.leader.clone());
+        tokio::spawn(replica.stopping.clone().run_until_cancelled_owned(settling));
+        Ok(replica)
     }
 
     /// Makes this node the only voter of a new cluster. Does nothing when it has begun already.
@@ -225,6 +252,12 @@ impl Replica {
         &self.read_index
     }
 
+    /// This node's wall clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn WallClock> {
+        &self.clock
+    }
+
     /// Follows what this node has applied.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<AppliedMark> {
@@ -237,15 +270,22 @@ impl Replica {
         self.floors.clone()
     }
 
+    /// Follows whether this node was removed from its cluster. Then it knows nothing of what is written since, and must not
+    /// answer for the cluster.
+    #[must_use]
+    pub fn removed(&self) -> watch::Receiver<bool> {
+        self.peers.removed()
+    }
+
     /// What this node knows of itself and the cluster.
     #[must_use]
     pub fn status(&self) -> ReplicaStatus {
-        // Copied out at once: holding the reference would block openraft's writer.
-        let metrics = self.raft.metrics().borrow_watched().clone();
+        let metrics = self.metrics();
         let entries = self.counters.entries.load(Ordering::Relaxed);
         let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
         let oldest = self.store.oldest();
-        ReplicaStatus::new(self.lineage(), &metrics, (oldest, *self.applied.borrow()), entries, fsyncs)
+        let removed = *self.peers.removed().borrow();
+        ReplicaStatus::new(self.lineage(), removed, &metrics, (oldest, *self.applied.borrow()), entries, fsyncs)
     }
 
     /// Makes a snapshot of what is applied now, and purges the log that it covers.
@@ -306,6 +346,24 @@ impl Replica {
 
     pub(super) fn raft(&self) -> &Raft {
         &self.raft
+    }
+
+    /// Who was removed, as far as this node has applied.
+    pub(super) fn retired(&self) -> Arc<BTreeSet<u64>> {
+        Arc::clone(&self.retired.borrow())
+    }
+
+    pub(super) fn leader(&self) -> &LeaderWatch {
+        &self.leader
+    }
+
+    pub(super) fn changing(&self) -> &Mutex<()> {
+        &self.changing
+    }
+
+    /// Copied out at once: holding the reference would block openraft's writer.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
     }
 
     pub(super) fn snapshots(&self) -> &Arc<SnapshotFolder> {

@@ -11,11 +11,12 @@ use openraft::EntryPayload;
 use super::clock::WallClock;
 use super::codec::{self, CodecError};
 use super::log::{LogCounters, LogDevice, LogStore};
-use super::network::Transport;
+use super::network::{Kind, Transport};
 use super::replica::{Membership, Replica, ReplicaError, ReplicaOptions};
 use super::types::Entry;
 use super::{Command, identity};
 use crate::store::CheckpointStore;
+use crate::wire::quorate::peer::Envelope;
 
 /// What a replica stands on.
 pub struct Foundation<S> {
@@ -44,6 +45,12 @@ impl<S: CheckpointStore> Foundation<S> {
     fn log_store(&self) -> Result<LogStore, ReplicaError> {
         Ok(LogStore::over(Arc::clone(&self.log), Arc::new(LogCounters::default()))?)
     }
+}
+
+/// Whether a message asks for a vote: whoever gives one must remember it, whatever happens to its machine.
+#[must_use]
+pub fn asks_for_vote(envelope: &Envelope) -> bool {
+    Kind::of(envelope).is_ok_and(|kind| kind == Kind::Vote)
 }
 
 /// An entry of the log.

@@ -1,5 +1,6 @@
 //! openraft's state machine over the state store: apply, and snapshots by checkpoint.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub struct StateMachine {
     snapshots: Arc<SnapshotFolder>,
     applied: watch::Sender<AppliedMark>,
     floors: watch::Sender<Arc<FloorTable>>,
+    retired: watch::Sender<Arc<BTreeSet<u64>>>,
 }
 
 impl StateMachine {
@@ -49,7 +51,8 @@ impl StateMachine {
         let applier = Box::new(Applier::open(Arc::clone(&store))?);
         let mark = AppliedMark::of(applier.state());
         let floors = watch::Sender::new(Arc::clone(applier.floors()));
-        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors })
+        let retired = watch::Sender::new(Arc::new(applier.state().retired.clone()));
+        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors, retired })
     }
 
     /// Follows what is applied.
@@ -60,6 +63,11 @@ impl StateMachine {
     /// Follows the floors in force. Never behind what [`StateMachine::watch`] says to be applied.
     pub(super) fn watch_floors(&self) -> watch::Receiver<Arc<FloorTable>> {
         self.floors.subscribe()
+    }
+
+    /// Follows who was removed from the cluster.
+    pub(super) fn watch_retired(&self) -> watch::Receiver<Arc<BTreeSet<u64>>> {
+        self.retired.subscribe()
     }
 
     /// The last applied entry.
@@ -74,6 +82,14 @@ impl StateMachine {
             let changed = !Arc::ptr_eq(known, floors);
             if changed {
                 *known = Arc::clone(floors);
+            }
+            changed
+        });
+        let retired = &self.applier.state().retired;
+        self.retired.send_if_modified(|known| {
+            let changed = **known != *retired;
+            if changed {
+                *known = Arc::new(retired.clone());
             }
             changed
         });

@@ -21,6 +21,8 @@ pub enum Role {
     Leader,
     /// Has stopped.
     Stopped,
+    /// Was removed from the cluster.
+    Removed,
 }
 
 /// A member of the cluster.
@@ -72,6 +74,7 @@ pub struct ReplicaStatus {
 impl ReplicaStatus {
     pub(super) fn new(
         lineage: u64,
+        removed: bool,
         metrics: &RaftMetrics<TypeConfig>,
         (oldest, applied): (Revision, AppliedMark),
         log_entries_appended: u64,
@@ -91,6 +94,7 @@ impl ReplicaStatus {
             lineage,
             node_id: metrics.id,
             role: match metrics.state {
+                _ if removed => Role::Removed,
                 ServerState::Learner => Role::Learner,
                 ServerState::Follower => Role::Follower,
                 ServerState::Candidate => Role::Candidate,

@@ -1,9 +1,12 @@
 //! Administration as a use case: what a node must be able to do for its operator. The node implements it; the fronts convert
 //! to and from these types.
 
+use std::time::Instant;
+
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use super::{Changed, MemberChange};
 use crate::model::{Error, Revision};
 
 /// A cluster was formed.
@@ -65,6 +68,8 @@ pub enum NodeState {
     Leader,
     /// Stopped by a fault.
     Faulted,
+    /// Removed from the cluster.
+    Removed,
 }
 
 /// One member of the cluster.
@@ -154,6 +159,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Who this node is, for every response; `None` while it is no member. Must cost nothing.
     fn position(&self) -> Option<NodePosition>;
+
+    /// Has the leader make this change to the members. To ask for what is so already changes nothing.
+    fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

@@ -93,9 +93,11 @@ impl EvaluationPool {
         T: Send + 'static,
         W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
     {
+        // Where one thread does everything, nobody leaves meanwhile; and its time may be a simulated one, of which the waiter's
+        // clock knows nothing.
+        let Some(queue) = &self.queue else { return work(&Waiter::default()) };
         let waiting = Waiting(Waiter::until(deadline));
         let waiter = waiting.0.clone();
-        let Some(queue) = &self.queue else { return work(&waiter) };
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
             if waiter.waits() {

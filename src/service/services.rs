@@ -94,7 +94,12 @@ impl Services {
         self.ready.send_replace(true);
     }
 
-    /// Whether [`Services::mark_ready`] was called, now and from now on.
+    /// Says that requests are welcome no more: the node was removed from its cluster.
+    pub fn mark_removed(&self) {
+        self.ready.send_replace(false);
+    }
+
+    /// Whether requests are welcome, now and from now on.
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()

@@ -150,8 +150,8 @@ impl ViewSource for TestNode {
         LINEAGE
     }
 
-    fn cluster_time(&self) -> TimestampMs {
-        *self.cluster_time.lock()
+    fn now(&self) -> TimestampMs {
+        wall_clock().max(*self.cluster_time.lock())
     }
 }
 

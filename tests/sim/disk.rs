@@ -44,9 +44,9 @@ impl Disk {
     /// The machine stops: a prefix of the writes survives, all that was synced included.
     pub fn crash(&self) {
         let mut state = self.state.lock();
-        let kept = self.net.random(|rng| match rng.random_range(0..3) {
-            0 => 0,
-            1 => state.unsynced.len(),
+        let kept = self.net.random(|rng| match rng.random_range(0..4) {
+            0 | 1 => 0,
+            2 => state.unsynced.len(),
             _ => rng.random_range(0..=state.unsynced.len()),
         });
         let lost = state.unsynced.len() - kept;

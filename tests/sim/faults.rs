@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use quorate::raft::Role;
 use rand::RngExt;
 
-use crate::net::Net;
+use crate::net::{Net, Vote};
 use crate::node::Node;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,9 +22,11 @@ enum Kind {
     Lossy,
     Clock,
     Snapshot,
+    /// The leader is gone for a while, and whoever gives a vote may lose its power right after that.
+    Election,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Crash,
     Kind::Pause,
     Kind::CutOne,
@@ -36,6 +38,7 @@ const KINDS: [Kind; 11] = [
     Kind::Lossy,
     Kind::Clock,
     Kind::Snapshot,
+    Kind::Election,
 ];
 
 /// What ends a fault.
@@ -55,6 +58,8 @@ pub struct Faults {
     hurry: u64,
     next: u64,
     ends: Vec<(u64, End)>,
+    /// Until when voters lose their power.
+    voters_fail_until: u64,
 }
 
 impl Faults {
@@ -66,7 +71,7 @@ impl Faults {
         });
         net.tell(|| format!("faults: {kinds:?}, every {hurry} ms at the latest"));
         let next = net.now();
-        Self { net, kinds, hurry, next, ends: Vec::new() }
+        Self { net, kinds, hurry, next, ends: Vec::new(), voters_fail_until: 0 }
     }
 
     /// Begins and ends what is due.
@@ -76,6 +81,11 @@ impl Faults {
         self.ends = later;
         for (_, end) in due {
             self.end(nodes, end);
+        }
+        for vote in self.net.take_votes() {
+            if now < self.voters_fail_until && self.net.random(|rng| rng.random_bool(0.7)) {
+                self.lose_vote(nodes, vote, now);
+            }
         }
         if now >= self.next && !self.kinds.is_empty() {
             let (kind, pause) = self
@@ -93,14 +103,19 @@ impl Faults {
         }
         self.net.conditions(|conditions| *conditions = crate::net::Conditions::default());
         self.kinds.clear();
+        self.voters_fail_until = 0;
     }
 
     /// The leader, half of the time.
     fn victim(&self, nodes: &[Node]) -> usize {
-        let leads = |node: &&Node| node.replica().is_some_and(|replica| replica.status().role == Role::Leader);
-        let leader = nodes.iter().find(leads).map(|node| node.id);
+        let leader = Self::leader(nodes);
         let (any, wants_leader) = self.net.random(|rng| (rng.random_range(1..=nodes.len()), rng.random_bool(0.5)));
         leader.filter(|_| wants_leader).unwrap_or(any)
+    }
+
+    fn leader(nodes: &[Node]) -> Option<usize> {
+        let leads = |node: &&Node| node.replica().is_some_and(|replica| replica.status().role == Role::Leader);
+        nodes.iter().find(leads).map(|node| node.id)
     }
 
     fn begin(&mut self, nodes: &mut [Node], kind: Kind, now: u64) {
@@ -142,11 +157,38 @@ impl Faults {
                 self.ends.push((now + lasts, End::Lossless));
             }
             Kind::Clock => {
-                let off = self.net.random(|rng| rng.random_range(-1_000_000..1_000_000));
+                let widest = if self.net.random(|rng| rng.random_bool(0.8)) { 3_000 } else { 1_000_000 };
+                let off = self.net.random(|rng| rng.random_range(-widest..widest));
                 node.move_clock(off);
             }
             Kind::Snapshot => node.save(),
+            Kind::Election => {
+                let leader = Self::leader(nodes).unwrap_or(victim);
+                self.voters_fail_until = now + 3_000;
+                if nodes[leader - 1].is_up() {
+                    nodes[leader - 1].crash(true);
+                    let back = self.net.random(|rng| rng.random_range(20..1500));
+                    self.ends.push((now + back, End::Boot(leader)));
+                }
+            }
         }
+    }
+
+    /// The voter loses its power right after its answer, and is back while others may still ask it. The candidate gets the answer
+    /// and cannot tell anybody what it has become: if the vote is lost, another one may win the same term with it.
+    fn lose_vote(&mut self, nodes: &mut [Node], Vote { voter, candidate }: Vote, now: u64) {
+        if !nodes[voter - 1].is_up() {
+            return;
+        }
+        self.net.tell(|| format!("fault: node {voter} loses its power after it answered candidate {candidate}"));
+        self.net.count("voters that lost power", 1);
+        nodes[voter - 1].crash(true);
+        let (down, silent) = self.net.random(|rng| (rng.random_range(2..40), rng.random_range(1500..3000)));
+        self.ends.push((now + down, End::Boot(voter)));
+        let others = (1..=nodes.len()).filter(|other| *other != candidate);
+        let ways: BTreeSet<(usize, usize)> = others.map(|other| (candidate, other)).collect();
+        self.net.conditions(|conditions| conditions.cut.extend(ways.iter().copied()));
+        self.ends.push((now + silent, End::Mend(ways)));
     }
 
     /// The ways between nodes that a partition cuts. Clients reach their nodes all the same, mostly.

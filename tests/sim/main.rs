@@ -11,6 +11,7 @@
 mod client;
 mod disk;
 mod faults;
+mod history;
 mod invariants;
 mod model;
 mod net;
@@ -19,6 +20,8 @@ mod observer;
 mod run;
 mod seeds;
 mod trace;
+mod watcher;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::client::{Answer, Moment};
+use crate::client::Answer;
+use crate::history::Moment;
 use crate::observer::Observer;
 use crate::trace::Trace;
 
@@ -78,8 +79,17 @@ struct Inner {
     calls: BTreeMap<u64, Call>,
     streams: BTreeMap<u64, Stream>,
     conditions: Conditions,
+    /// Who gave its vote to whom, since somebody asked.
+    votes: Vec<Vote>,
     counters: BTreeMap<&'static str, u64>,
     trace: Trace,
+}
+
+/// An answer to a request for a vote, whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vote {
+    pub voter: usize,
+    pub candidate: usize,
 }
 
 /// The weather, as the faults make it.
@@ -111,6 +121,7 @@ impl Net {
             calls: BTreeMap::new(),
             streams: BTreeMap::new(),
             conditions: Conditions::default(),
+            votes: Vec::new(),
             counters: BTreeMap::new(),
             trace,
         };
@@ -205,6 +216,15 @@ impl Net {
         self.send(from, to, Packet::Answer { call, answer });
     }
 
+    /// A node has answered a request for its vote.
+    pub fn voted(&self, vote: Vote) {
+        self.inner.lock().votes.push(vote);
+    }
+
+    pub fn take_votes(&self) -> Vec<Vote> {
+        std::mem::take(&mut self.inner.lock().votes)
+    }
+
     /// Who waits for the answer to `call`.
     pub fn caller(&self, call: u64) -> usize {
         self.inner.lock().calls.get(&call).map_or(CLIENTS, |call| call.from)
@@ -250,6 +270,12 @@ impl Net {
         if gone {
             inner.streams.remove(&stream);
         }
+    }
+
+    /// Whether something has arrived at `host` by now.
+    pub fn is_due(&self, host: usize) -> bool {
+        let inner = self.inner.lock();
+        inner.queue.range(..(inner.now + 1, 0)).any(|(_, delivery)| delivery.to == host)
     }
 
     /// What has arrived at `host` by now.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quorate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
 use quorate::model::TimestampMs;
-use quorate::raft::simulation::Foundation;
+use quorate::raft::simulation::{Foundation, asks_for_vote};
 use quorate::raft::{
     CallError, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaOptions, Rpc, WallClock,
     monotonic, request_admission, request_promotion,
@@ -26,7 +26,8 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Status};
 
 use crate::disk::Disk;
-use crate::net::{Answered, CLIENTS, Net, Packet, Wire, address_of};
+use crate::history::EPOCH;
+use crate::net::{Answered, CLIENTS, Net, Packet, Vote, Wire, address_of};
 
 const LINEAGE: u64 = 0x51e;
 /// The ceiling on staleness that the nodes are configured with.
@@ -41,7 +42,7 @@ pub struct Clock {
 
 impl WallClock for Clock {
     fn now(&self) -> TimestampMs {
-        let now = 1_000_000_000 + self.now.load(Ordering::Relaxed);
+        let now = EPOCH + self.now.load(Ordering::Relaxed);
         TimestampMs(now.saturating_add_signed(self.off.load(Ordering::Relaxed)))
     }
 }
@@ -54,7 +55,8 @@ struct Kept {
     saved: Arc<Mutex<MemoryStore>>,
     dir: PathBuf,
     membership: Arc<Mutex<Option<Membership>>>,
-    voter: Arc<Mutex<bool>>,
+    /// Whether it has joined for good.
+    joined: Arc<Mutex<bool>>,
 }
 
 struct Running {
@@ -68,12 +70,16 @@ struct Running {
 
 pub struct Node {
     pub id: usize,
+    /// Whether it is to vote; else it stays a learner.
+    voter: bool,
     net: Net,
     kept: Kept,
     clock: Arc<Clock>,
     /// How fast its monotonic clock goes, in thousandths.
-    rate: u64,
+    pub rate: u64,
     settings: Settings,
+    /// The time until which it ran.
+    ran: u64,
     running: Option<Running>,
     paused: bool,
 }
@@ -86,16 +92,17 @@ pub struct Settings {
 }
 
 impl Node {
-    pub fn new(id: usize, net: Net, dir: PathBuf, rate: u64, settings: Settings) -> Self {
+    pub fn new(id: usize, voter: bool, net: Net, dir: PathBuf, settings: Settings) -> Self {
+        let rate = any_rate(&net);
         let kept = Kept {
             log: Arc::new(Disk::new(id, net.clone())),
             state: Arc::default(),
             saved: Arc::default(),
             dir,
             membership: Arc::default(),
-            voter: Arc::default(),
+            joined: Arc::default(),
         };
-        Self { id, net, kept, clock: Arc::default(), rate, settings, running: None, paused: false }
+        Self { id, voter, net, kept, clock: Arc::default(), rate, settings, ran: 0, running: None, paused: false }
     }
 
     pub fn is_up(&self) -> bool {
@@ -116,14 +123,20 @@ impl Node {
 
     pub fn move_clock(&self, off: i64) {
         self.clock.off.store(off, Ordering::Relaxed);
+        self.net.observe(|observer| observer.clocks.moved(self.id, self.net.now(), off));
     }
 
     pub fn replica(&self) -> Option<Arc<Replica>> {
         self.running.as_ref().and_then(|running| running.replica.lock().clone())
     }
 
-    pub fn is_voter(&self) -> bool {
-        *self.kept.voter.lock()
+    pub fn has_joined(&self) -> bool {
+        *self.kept.joined.lock()
+    }
+
+    /// Whether it should run now: something has arrived, or its timers have waited for long enough.
+    pub fn is_due(&self, longest: u64) -> bool {
+        self.net.now() >= self.ran + longest || self.net.is_due(self.id)
     }
 
     /// What the state's disk has, from time to time.
@@ -158,7 +171,8 @@ impl Node {
             saved: Arc::clone(&self.kept.saved),
             clock: Arc::clone(&self.clock),
             membership: Arc::clone(&self.kept.membership),
-            voter: Arc::clone(&self.kept.voter),
+            voter: self.voter,
+            joined: Arc::clone(&self.kept.joined),
             peers: peers.clone(),
             services: Arc::clone(&services),
             replica: Arc::clone(&replica),
@@ -173,6 +187,7 @@ impl Node {
     /// Runs the node until the present.
     pub fn run(&mut self) {
         let now = self.net.now();
+        self.ran = now;
         self.clock.now.store(now, Ordering::Relaxed);
         let Some(running) = &self.running else {
             for packet in self.net.due(self.id) {
@@ -223,6 +238,7 @@ impl Node {
             Packet::Peer { call, rpc, envelope } => {
                 let peers = running.peers.clone();
                 let to = net.caller(call);
+                let vote = asks_for_vote(&envelope).then_some(Vote { voter: me, candidate: to });
                 tokio::spawn(async move {
                     let request = Request::new(envelope);
                     let reply = match rpc {
@@ -231,8 +247,12 @@ impl Node {
                         Rpc::ReadIndex => peers.read_index(request).await,
                         Rpc::Admit => peers.admit(request).await,
                         Rpc::Promote => peers.promote(request).await,
+                        Rpc::ChangeMembers => peers.change_members(request).await,
                     };
                     net.answer(me, to, call, Answered::Peer(outcome(me, reply.map(tonic::Response::into_inner))));
+                    if let Some(vote) = vote {
+                        net.voted(vote);
+                    }
                 });
             }
             Packet::Snapshot { call, parts } => {
@@ -267,7 +287,8 @@ struct Boot {
     saved: Arc<Mutex<MemoryStore>>,
     clock: Arc<Clock>,
     membership: Arc<Mutex<Option<Membership>>>,
-    voter: Arc<Mutex<bool>>,
+    voter: bool,
+    joined: Arc<Mutex<bool>>,
     peers: PeerServer,
     services: Arc<Services>,
     replica: Arc<Mutex<Option<Arc<Replica>>>>,
@@ -354,18 +375,22 @@ impl Boot {
 
     async fn promote(&self, replica: &Replica) {
         let first = self.id == 1;
-        while !first && !*self.voter.lock() {
+        while !first && !*self.joined.lock() {
             let seeds = [address_of(1)];
             let deadline = monotonic() + Duration::from_secs(20);
-            let joined = request_promotion(replica, &seeds, self.address(), true, deadline).await;
-            *self.voter.lock() = joined.is_ok();
+            let joined = request_promotion(replica, &seeds, self.address(), self.voter, deadline).await;
+            *self.joined.lock() = joined.is_ok();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        *self.voter.lock() = true;
+        *self.joined.lock() = true;
     }
 }
 
-/// A monotonic clock's rate, mostly right.
-pub fn any_rate(net: &Net) -> u64 {
-    net.random(|rng| if rng.random_bool(0.5) { 1000 } else { rng.random_range(900..1100) })
+/// A monotonic clock's rate: right, a little wrong, or very wrong.
+fn any_rate(net: &Net) -> u64 {
+    net.random(|rng| match rng.random_range(0..10) {
+        0..4 => 1000,
+        4..8 => rng.random_range(950..1050),
+        _ => rng.random_range(700..1400),
+    })
 }

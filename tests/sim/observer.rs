@@ -6,6 +6,7 @@ use quorate::raft::simulation::LoggedEntry;
 use quorate::raft::{ReplicaStatus, Role};
 
 use crate::disk::Disk;
+use crate::history::WallClocks;
 use crate::invariants::election_safety::Elections;
 use crate::invariants::log_matching::LogMatching;
 
@@ -26,6 +27,10 @@ pub struct Observer {
     chains: BTreeMap<u64, [u8; 32]>,
     /// Up to where each node was looked at; nothing for one whose state was replaced, by a start or a snapshot.
     seen: BTreeMap<usize, Option<u64>>,
+    /// The highest index that any node has applied, and the latest time of the cluster that it knows.
+    highest: u64,
+    cluster_time: u64,
+    pub clocks: WallClocks,
     violations: Vec<Violation>,
 }
 
@@ -44,12 +49,24 @@ impl Observer {
         self.seen.get(&node).copied().flatten().unwrap_or(0)
     }
 
+    /// The highest index that any node has applied.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// The latest time of the cluster that any node knows.
+    pub fn cluster_time(&self) -> u64 {
+        self.cluster_time
+    }
+
     /// Looks at a node that has just run.
     pub fn look(&mut self, node: usize, status: &ReplicaStatus, log: &Disk) {
         if status.role == Role::Leader {
             self.elections.leads(node, status.term);
         }
         let applied = status.applied.revision.index();
+        self.highest = self.highest.max(applied);
+        self.cluster_time = self.cluster_time.max(status.applied.cluster_time.0);
         let seen = self.seen.insert(node, Some(applied));
         if seen == Some(Some(applied)) {
             return;

@@ -43,14 +43,22 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// What must have happened in a great many runs, or they prove nothing.
-const NEEDED: [&str; 7] = [
+const NEEDED: [&str; 15] = [
+    "answers that hang on time",
+    "bounded answers of learners",
+    "bounded reads refused",
     "checks that wait",
     "faults",
+    "keys refused",
     "messages lost",
+    "repeated at once",
+    "repetitions acknowledged",
+    "schemas",
     "snapshots sent",
     "streams",
     "transactions",
     "unsynced writes lost",
+    "voters that lost power",
 ];
 /// So many runs are a great many.
 const MANY: usize = 100;

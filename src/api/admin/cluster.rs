@@ -1,19 +1,26 @@
 //! `quorate.v1.ClusterService`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
+use crate::api::deadline::deadline;
 use crate::api::errors::to_status;
 use crate::model::{Error, ErrorCode};
-use crate::service::{ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodeState};
+use crate::service::{
+    Changed, ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus, NodeState,
+};
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
 
 /// Peers that one join may name.
 const MOST_PEERS: usize = 100;
+
+/// How long a change to the members may take where the client does not say.
+const CHANGE: Duration = Duration::from_secs(30);
 
 /// Serves administration.
 pub(in crate::api) struct Cluster {
@@ -49,6 +56,38 @@ impl ClusterService for Cluster {
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
         let status = self.admin.status().await.map_err(to_status)?;
         Ok(Response::new(from_status(status)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<wire::TransferLeaderRequest>,
+    ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let to = Some(request.into_inner().to).filter(|to| *to != 0);
+        let done = self.admin.change_members(MemberChange::TransferLeader { to }, deadline).await.map_err(to_status)?;
+        let Changed { leader, term, changed } = done;
+        Ok(Response::new(wire::TransferLeaderResponse { leader_id: leader, term, changed }))
+    }
+
+    async fn promote(&self, request: Request<wire::PromoteRequest>) -> Result<Response<wire::PromoteResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Promote { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::PromoteResponse { changed }))
+    }
+
+    async fn demote(&self, request: Request<wire::DemoteRequest>) -> Result<Response<wire::DemoteResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Demote { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::DemoteResponse { changed }))
+    }
+
+    async fn remove(&self, request: Request<wire::RemoveRequest>) -> Result<Response<wire::RemoveResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let change = MemberChange::Remove { node_id: request.into_inner().node_id };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::RemoveResponse { changed }))
     }
 
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
@@ -89,6 +128,7 @@ fn from_state(state: NodeState) -> wire::status_response::State {
         NodeState::Candidate => State::Candidate,
         NodeState::Leader => State::Leader,
         NodeState::Faulted => State::Faulted,
+        NodeState::Removed => State::Removed,
     }
 }
 

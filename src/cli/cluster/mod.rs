@@ -2,8 +2,10 @@
 
 mod init;
 mod join;
+mod member;
 mod snapshot;
 mod status;
+mod transfer_leader;
 mod view;
 
 use clap::Subcommand;
@@ -31,6 +33,18 @@ enum ClusterCommand {
     /// Show the members, who leads, and how far each is
     #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Give a learner a vote
+    #[command(after_help = member::PROMOTE_EXAMPLES)]
+    Promote(member::MemberArgs),
+    /// Take a voter's vote: it stays a learner, with all its data
+    #[command(after_help = member::DEMOTE_EXAMPLES)]
+    Demote(member::MemberArgs),
+    /// Let a member go for good
+    #[command(after_help = member::REMOVE_EXAMPLES)]
+    Remove(member::MemberArgs),
+    /// Have the leader hand over to another voter
+    #[command(after_help = transfer_leader::EXAMPLES)]
+    TransferLeader(transfer_leader::TransferLeaderArgs),
     /// Have a node write a snapshot now and purge the log that it covers
     #[command(after_help = snapshot::EXAMPLES)]
     Snapshot,
@@ -41,6 +55,10 @@ pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
         ClusterCommand::Init => init::run(&args.connection).await,
         ClusterCommand::Join(join) => join::run(&args.connection, join).await,
         ClusterCommand::Status => status::run(&args.connection).await,
+        ClusterCommand::Promote(member) => member::promote(&args.connection, member).await,
+        ClusterCommand::Demote(member) => member::demote(&args.connection, member).await,
+        ClusterCommand::Remove(member) => member::remove(&args.connection, member).await,
+        ClusterCommand::TransferLeader(transfer) => transfer_leader::run(&args.connection, transfer).await,
         ClusterCommand::Snapshot => snapshot::run(&args.connection).await,
     }
 }

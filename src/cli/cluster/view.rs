@@ -149,6 +149,7 @@ pub(in crate::cli) fn state_name(state: State) -> &'static str {
         State::Candidate => "candidate",
         State::Leader => "leader",
         State::Faulted => "faulted",
+        State::Removed => "removed",
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::cluster::state_name;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::cli::output::print_line;
+use crate::cli::trust::TrustArgs;
 use crate::wire::quorate::v1::join_progress::Stage;
 use crate::wire::quorate::v1::status_response::State;
 use crate::wire::quorate::v1::{InitRequest, JoinRequest, StatusRequest, StatusResponse};
@@ -72,7 +73,7 @@ fn plan(said: &[StatusResponse]) -> Result<Plan, String> {
         match node.state() {
             State::Waiting | State::Learner => missing.push(at),
             State::Follower | State::Candidate | State::Leader => {}
-            state @ (State::Unspecified | State::Faulted) => {
+            state @ (State::Unspecified | State::Faulted | State::Removed) => {
                 return Err(format!("node {} is {}", at + 1, state_name(state)));
             }
         }
@@ -162,7 +163,7 @@ async fn status(place: &NodePlace, key: &str) -> Result<StatusResponse, Failure>
 }
 
 fn connect(place: &NodePlace, key: &str, timeout: Duration) -> Result<Connection, Failure> {
-    Connection::new(&[place.client.to_string()], Some(key), timeout)
+    Connection::new(&[place.client.to_string()], &TrustArgs::default(), Some(key), timeout)
 }
 
 #[cfg(test)]

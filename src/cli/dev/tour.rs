@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::print_line;
 use crate::cli::reference::{object_to_wire, subject_to_wire};
 use crate::cli::relationship::write_request;
+use crate::cli::trust::TrustArgs;
 use crate::model::{Tuple, TupleKey};
 use crate::wire::authzed::v1::check_permission_response::Permissionship;
 use crate::wire::authzed::v1::consistency::Requirement;
@@ -113,7 +114,7 @@ async fn check(node: &Connection, key: &TupleKey, zookie: ZedToken) -> Result<bo
 }
 
 fn connect(place: &NodePlace, key: &str) -> Result<Connection, Failure> {
-    Connection::new(&[place.client.to_string()], Some(key), CALL)
+    Connection::new(&[place.client.to_string()], &TrustArgs::default(), Some(key), CALL)
 }
 
 /// What to type next. The commands can be pasted as they are.

@@ -4,6 +4,7 @@
 //! so a batch is committed before each of them: what they see is exactly the state that the entry before them left. Requests
 //! that are remembered are looked up by their keys, through the batch, so they end none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use openraft::EntryPayload;
@@ -103,6 +104,10 @@ impl<S: StateStore> Applier<S> {
             EntryPayload::Blank => Applied::first(at, Outcome::Done),
             EntryPayload::Normal(command) => self.command(store, batch, at, command)?,
             EntryPayload::Membership(membership) => {
+                let kept: BTreeSet<u64> = membership.nodes().map(|(id, _)| *id).collect();
+                let before = self.state.membership.membership().nodes().map(|(id, _)| *id);
+                let gone: Vec<u64> = before.filter(|id| !kept.contains(id)).collect();
+                self.state.retired.extend(gone);
                 self.state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 Applied::first(at, Outcome::Done)
             }

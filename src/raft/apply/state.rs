@@ -1,5 +1,7 @@
 //! The replicated record beside the tuples: where the log stands, and what the cluster knows of itself.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, TimestampMs};
@@ -21,6 +23,8 @@ pub(in crate::raft) struct AppliedState {
     pub next_node_id: u64,
     /// The oldest request that is remembered: its revision, and the cluster's time then. Spares looking for it.
     pub oldest_request: Option<(Revision, TimestampMs)>,
+    /// Who was a member and is none any more. One that comes back is told so.
+    pub retired: BTreeSet<u64>,
 }
 
 impl AppliedState {
@@ -39,6 +43,7 @@ impl Default for AppliedState {
             cluster_time: TimestampMs(0),
             next_node_id: Membership::FIRST_NODE_ID + 1,
             oldest_request: None,
+            retired: BTreeSet::new(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -13,10 +14,12 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use super::envelope::REMOVED;
 use super::peers::PEER_MESSAGE_BYTES;
 use super::transport::{CallError, Rpc, Transport};
+use crate::security::{Pem, Tls};
 use crate::wire::quorate::peer::peer_service_client::PeerServiceClient;
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
@@ -26,18 +29,37 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 /// All connections of one node.
 #[derive(Default)]
 pub struct Connections {
-    channels: Mutex<BTreeMap<(Rpc, String), Channel>>,
+    tls: Option<Arc<Tls>>,
+    channels: Mutex<Channels>,
+}
+
+#[derive(Default)]
+struct Channels {
+    /// What the connections below present and trust.
+    pem: Option<Arc<Pem>>,
+    open: BTreeMap<(Rpc, String), Channel>,
 }
 
 impl Connections {
+    /// Connections that are encrypted, with what `tls` has when each is made; without it they are not.
+    #[must_use]
+    pub fn new(tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, channels: Mutex::default() }
+    }
+
     fn client(&self, rpc: Rpc, address: &str) -> Result<PeerServiceClient<Channel>, CallError> {
+        let pem = self.tls.as_ref().map(|tls| tls.pem());
         let mut channels = self.channels.lock();
+        // A channel connects again by itself, and would do so with the certificate that it was made with.
+        if pem.as_ref().map(Arc::as_ptr) != channels.pem.as_ref().map(Arc::as_ptr) {
+            *channels = Channels { pem: pem.clone(), open: BTreeMap::new() };
+        }
         let key = (rpc, address.to_owned());
-        let channel = match channels.get(&key) {
+        let channel = match channels.open.get(&key) {
             Some(channel) => channel.clone(),
             None => {
-                let channel = connect(address)?;
-                channels.insert(key, channel.clone());
+                let channel = connect(address, pem.as_deref())?;
+                channels.open.insert(key, channel.clone());
                 channel
             }
         };
@@ -57,6 +79,7 @@ impl Transport for Connections {
                 Rpc::ReadIndex => client.read_index(envelope).await,
                 Rpc::Admit => client.admit(envelope).await,
                 Rpc::Promote => client.promote(envelope).await,
+                Rpc::ChangeMembers => client.change_members(envelope).await,
             };
             reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
         }
@@ -77,13 +100,23 @@ impl Transport for Connections {
     }
 
     fn reconnect(&self, rpc: Rpc, address: &str) {
-        self.channels.lock().remove(&(rpc, address.to_owned()));
+        self.channels.lock().open.remove(&(rpc, address.to_owned()));
     }
 }
 
-fn connect(address: &str) -> Result<Channel, CallError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+fn connect(address: &str, pem: Option<&Pem>) -> Result<Channel, CallError> {
+    let scheme = if pem.is_some() { "https" } else { "http" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
         .map_err(|e| CallError::NotSent { address: address.into(), reason: format!("not an address: {e}") })?;
+    if let Some(pem) = pem {
+        let mut tls = ClientTlsConfig::new().identity(Identity::from_pem(&pem.certificate, &pem.key));
+        if let Some(ca) = &pem.ca {
+            tls = tls.ca_certificate(Certificate::from_pem(ca));
+        }
+        endpoint = endpoint
+            .tls_config(tls)
+            .map_err(|e| CallError::NotSent { address: address.into(), reason: format!("no TLS: {e}") })?;
+    }
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -112,7 +145,9 @@ impl CallError {
         let reason = status.message().to_owned();
         // These are only ever answered by the other node's code before it acts.
         let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
-        if before_acting.contains(&status.code()) {
+        if status.code() == REMOVED {
+            Self::Removed { address }
+        } else if before_acting.contains(&status.code()) {
             Self::Refused { address, reason }
         } else {
             Self::Lost { address, reason }

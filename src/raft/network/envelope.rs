@@ -4,10 +4,13 @@
 //! or that was given the address of another, can neither vote nor acknowledge in somebody else's name.
 
 use serde::{Deserialize, Serialize};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::raft::NodeAddress;
 use crate::wire::quorate::peer::Envelope;
+
+/// Says that the sender was removed from the cluster. Nothing else between nodes has this code.
+pub(super) const REMOVED: Code = Code::PermissionDenied;
 
 /// Which message a payload holds. Numbers are append-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +24,12 @@ pub(in crate::raft) enum Kind {
     ReadIndex = 7,
     Admit = 8,
     Promote = 9,
+    ChangeMembers = 10,
 }
 
 impl Kind {
-    pub(super) fn of(envelope: &Envelope) -> Result<Self, Status> {
-        const ALL: [Kind; 9] = [
+    pub(in crate::raft) fn of(envelope: &Envelope) -> Result<Self, Status> {
+        const ALL: [Kind; 10] = [
             Kind::Append,
             Kind::Vote,
             Kind::PreVote,
@@ -35,6 +39,7 @@ impl Kind {
             Kind::ReadIndex,
             Kind::Admit,
             Kind::Promote,
+            Kind::ChangeMembers,
         ];
         let known = ALL.into_iter().find(|kind| *kind as u32 == envelope.kind);
         known.ok_or_else(|| {

@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::envelope::{AdmitRequest, Kind, PromoteRequest};
+use super::envelope::{AdmitRequest, Kind, PromoteRequest, REMOVED};
 use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::clock::monotonic;
 use crate::raft::replica::Replica;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
-use crate::raft::{CommandBody, blocking, codec};
+use crate::raft::{CommandBody, MemberChange, blocking, codec};
 use crate::store::FileEntry;
 use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
@@ -79,6 +79,11 @@ impl PeerServer {
         let replica = self.replica()?;
         let kind = Kind::of(envelope)?;
         replica.identity().check(envelope, kind)?;
+        // Not even a vote: what this node knows of was committed, so no majority needs the sender any more.
+        if replica.retired().contains(&envelope.from) {
+            let message = format!("node {} was removed from the cluster", envelope.from);
+            return Err(Status::new(REMOVED, message));
+        }
         Ok((replica, kind))
     }
 
@@ -128,7 +133,9 @@ impl PeerService for PeerServer {
                 let transfer: TransferLeaderRequest<TypeConfig> = decode(&envelope.payload)?;
                 Ok(Response::new(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?)))
             }
-            Kind::Snapshot | Kind::Propose | Kind::ReadIndex | Kind::Admit | Kind::Promote => Err(unexpected(kind)),
+            Kind::Snapshot | Kind::Propose | Kind::ReadIndex | Kind::Admit | Kind::Promote | Kind::ChangeMembers => {
+                Err(unexpected(kind))
+            }
         }
     }
 
@@ -163,5 +170,12 @@ impl PeerService for PeerServer {
         // In a task of its own: a joining node that hangs up must not leave a membership change half done.
         let promoted = tokio::spawn(async move { replica.promote_here(node_id, address, voter).await });
         Ok(Response::new(reply(&promoted.await.map_err(stopped)?)))
+    }
+
+    async fn change_members(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let replica = self.open_as(&envelope, Kind::ChangeMembers)?;
+        let change: MemberChange = decode(&envelope.payload)?;
+        Ok(Response::new(reply(&replica.change_members_here(change).await)))
     }
 }

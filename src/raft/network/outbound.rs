@@ -65,6 +65,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(in crate::raft) struct Connection {
     peers: Arc<Peers>,
     target: u64,
+    /// Where it was when openraft asked for the connection; it may have moved since.
     address: String,
     rpc: Rpc,
     append_timeout: Duration,
@@ -79,9 +80,12 @@ impl Connection {
         timeout: Duration,
     ) -> Result<A, RPCError<TypeConfig>> {
         let payload = codec::encode(request);
-        let reply = self.peers.call(self.rpc, &self.address, self.target, kind, payload, timeout).await;
+        let address = self.peers.address(self.target).unwrap_or_else(|| self.address.clone());
+        let reply = self.peers.call(self.rpc, &address, self.target, kind, payload, timeout).await;
         let reply = reply.map_err(|error| match error {
-            CallError::NotSent { .. } | CallError::Refused { .. } => RPCError::Unreachable(Unreachable::new(&error)),
+            CallError::NotSent { .. } | CallError::Refused { .. } | CallError::Removed { .. } => {
+                RPCError::Unreachable(Unreachable::new(&error))
+            }
             CallError::Lost { .. } => RPCError::Network(NetworkError::new(&error)),
         })?;
         codec::decode(&reply).map_err(|error| RPCError::Network(NetworkError::new(&error)))
@@ -140,7 +144,8 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             if sender.send(first).await.is_ok() { read_chunks(&files, &sender).await } else { Ok(()) }
         });
         let parts = ReceiverStream::new(receiver);
-        let sending = self.peers.send_snapshot(&self.address, parts, self.snapshot_timeout);
+        let address = self.peers.address(self.target).unwrap_or_else(|| self.address.clone());
+        let sending = self.peers.send_snapshot(&address, parts, self.snapshot_timeout);
         let reply = tokio::select! {
             closed = cancel => return Err(StreamingError::Closed(closed)),
             reply = sending => reply,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::envelope::{Kind, PeerIdentity};
@@ -21,16 +22,44 @@ pub(in crate::raft) struct Peers {
     transport: Arc<dyn Transport>,
     /// The addresses at which the last call failed, and whether the other side refused it.
     failing: Mutex<BTreeMap<String, bool>>,
+    /// Where the members are now. openraft keeps to the address that it was first told.
+    addresses: Mutex<BTreeMap<u64, String>>,
+    /// Whether another node has said that this one was removed. It is told so once and for all.
+    removed: watch::Sender<bool>,
 }
 
 impl Peers {
     pub(in crate::raft) fn new(me: PeerIdentity, transport: Arc<dyn Transport>) -> Self {
-        Self { me, transport, failing: Mutex::default() }
+        let removed = watch::Sender::new(false);
+        Self { me, transport, failing: Mutex::default(), addresses: Mutex::default(), removed }
     }
 
     /// Who this node is.
     pub(in crate::raft) fn me(&self) -> PeerIdentity {
         self.me
+    }
+
+    /// Where `node_id` is, if it is a member.
+    pub(super) fn address(&self, node_id: u64) -> Option<String> {
+        self.addresses.lock().get(&node_id).cloned()
+    }
+
+    /// From now on the members are there.
+    pub(in crate::raft) fn learn(&self, addresses: BTreeMap<u64, String>) {
+        *self.addresses.lock() = addresses;
+    }
+
+    /// Some other member, another one for each `turn`.
+    pub(in crate::raft) fn any(&self, turn: usize) -> Option<(u64, String)> {
+        let addresses = self.addresses.lock();
+        let others = addresses.iter().filter(|(id, _)| **id != self.me.node_id);
+        let count = others.clone().count().max(1);
+        others.skip(turn % count).map(|(id, address)| (*id, address.clone())).next()
+    }
+
+    /// Follows whether this node was removed from the cluster.
+    pub(in crate::raft) fn removed(&self) -> watch::Receiver<bool> {
+        self.removed.subscribe()
     }
 
     /// An envelope from this node.
@@ -82,7 +111,18 @@ impl Peers {
             Err(_) => CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") },
         };
         self.note(address, Some(&error));
-        if !matches!(error, CallError::Refused { .. }) {
+        if matches!(error, CallError::Removed { .. }) {
+            self.removed.send_if_modified(|removed| {
+                if !*removed {
+                    tracing::error!(
+                        node_id = self.me.node_id,
+                        "this node was removed from the cluster and serves no more"
+                    );
+                }
+                !std::mem::replace(removed, true)
+            });
+        }
+        if !matches!(error, CallError::Refused { .. } | CallError::Removed { .. }) {
             self.transport.reconnect(rpc, address);
         }
         Err(error)
@@ -97,7 +137,7 @@ impl Peers {
             }
             return;
         };
-        let refused = matches!(error, CallError::Refused { .. });
+        let refused = matches!(error, CallError::Refused { .. } | CallError::Removed { .. });
         if failing.insert(address.to_owned(), refused) != Some(refused) {
             tracing::warn!(address, %error, "a node does not answer as a member of this cluster");
         }

@@ -24,6 +24,8 @@ pub enum Rpc {
     Admit,
     /// A vote for a new node.
     Promote,
+    /// A change to the members that a follower was asked for.
+    ChangeMembers,
 }
 
 /// Why a call gave no reply.
@@ -44,6 +46,12 @@ pub enum CallError {
         address: String,
         /// Why.
         reason: String,
+    },
+    /// The other node knows that this one was removed from the cluster, and did nothing.
+    #[error("{address} knows that this node was removed from the cluster")]
+    Removed {
+        /// Where.
+        address: String,
     },
     /// The message may have arrived and may still take effect.
     #[error("no answer from {address}: {reason}")]

@@ -21,7 +21,10 @@ use super::wire::authzed::{
 };
 use super::wire::cluster::cluster_service_client::ClusterServiceClient;
 use super::wire::cluster::consistency_service_client::ConsistencyServiceClient;
-use super::wire::cluster::{InitRequest, JoinProgress, JoinRequest, SnapshotRequest, StatusRequest, StatusResponse};
+use super::wire::cluster::{
+    DemoteRequest, InitRequest, JoinProgress, JoinRequest, PromoteRequest, RemoveRequest, SnapshotRequest,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
+};
 
 /// The bearer key of every cluster under test.
 pub(crate) const KEY: &str = "integration-key";
@@ -145,6 +148,23 @@ impl Client {
 
     pub(crate) async fn init(&self) -> Result<(), Status> {
         self.admin.clone().init(InitRequest {}).await.map(|_| ())
+    }
+
+    /// Has the leader hand over to this node, or for 0 to whom it likes.
+    pub(crate) async fn transfer_leader(&self, to: u64) -> Result<TransferLeaderResponse, Status> {
+        Ok(self.admin.clone().transfer_leader(TransferLeaderRequest { to }).await?.into_inner())
+    }
+
+    pub(crate) async fn promote(&self, node_id: u64) -> Result<bool, Status> {
+        Ok(self.admin.clone().promote(PromoteRequest { node_id }).await?.into_inner().changed)
+    }
+
+    pub(crate) async fn demote(&self, node_id: u64) -> Result<bool, Status> {
+        Ok(self.admin.clone().demote(DemoteRequest { node_id }).await?.into_inner().changed)
+    }
+
+    pub(crate) async fn remove(&self, node_id: u64) -> Result<bool, Status> {
+        Ok(self.admin.clone().remove(RemoveRequest { node_id }).await?.into_inner().changed)
     }
 
     pub(crate) async fn snapshot(&self) -> Result<(), Status> {

@@ -122,6 +122,15 @@ impl Cluster {
         index
     }
 
+    /// Starts the node at this position, which is down, with an empty data folder, and makes it a member with a vote.
+    pub(crate) async fn join_anew(&mut self, index: usize, by: usize) {
+        std::fs::remove_dir_all(&self.nodes[index].data).expect("the test's folder is writable");
+        assert_eq!(self.nodes[index].start().await, "waiting");
+        let peers = vec![self.nodes[by].peer_address.clone()];
+        let last = self.client(index).join(peers, false).await.unwrap().expect("a join reports progress");
+        assert_eq!(last.stage(), Stage::Voter, "{last:?}");
+    }
+
     async fn join(&self, index: usize) {
         self.join_to(index, Stage::Voter).await;
     }

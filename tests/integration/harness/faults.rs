@@ -10,6 +10,8 @@ pub(crate) enum Fault {
     Kill,
     /// Asks it to stop cleanly.
     Terminate,
+    /// Asks it to look at its certificates.
+    Hangup,
     /// As from a terminal.
     Interrupt,
     /// Stops its time; connections stay open and nobody answers.
@@ -24,6 +26,7 @@ impl Fault {
         let signal = match self {
             Self::Kill => Signal::SIGKILL,
             Self::Terminate => Signal::SIGTERM,
+            Self::Hangup => Signal::SIGHUP,
             Self::Interrupt => Signal::SIGINT,
             Self::Pause => Signal::SIGSTOP,
             Self::Resume => Signal::SIGCONT,

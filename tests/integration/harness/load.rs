@@ -54,6 +54,11 @@ impl Load {
         self.ledger.lock().acknowledged.len()
     }
 
+    /// How many writes ended without the node knowing what became of them.
+    pub(crate) fn unknown(&self) -> usize {
+        self.ledger.lock().unknown.len()
+    }
+
     /// Waits until `more` writes were acknowledged, counted from now.
     pub(crate) async fn progress(&self, more: usize) {
         let goal = self.acknowledged() + more;

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     /// Whether the node serves the JSON gateway, on a port that the system chooses.
     pub(crate) gateway: bool,
     pub(crate) max_staleness_ms: Option<u64>,
+    /// More flags of `quorate serve`.
+    pub(crate) flags: Vec<String>,
     /// Milliseconds and entries for which history is kept.
     pub(crate) history: Option<(u64, u64)>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Node {
     pub(crate) client_address: String,
     pub(crate) peer_address: String,
     config: PathBuf,
+    flags: Vec<String>,
     home: PathBuf,
     process: Option<Child>,
 }
@@ -90,7 +93,8 @@ impl Node {
         fs::write(&config, text).expect("the test's folder is writable");
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
         File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
-        Self { name: name.to_owned(), data, client_address: client, peer_address: peer, config, home, process: None }
+        let (name, flags) = (name.to_owned(), settings.flags.clone());
+        Self { name, data, client_address: client, peer_address: peer, config, flags, home, process: None }
     }
 
     /// Starts the process and waits until it accepts connections. The state that it names: `waiting` or `member`.
@@ -107,7 +111,7 @@ impl Node {
         let log =
             OpenOptions::new().append(true).create(true).open(self.log_path()).expect("the test's folder is writable");
         let mut command = binary();
-        command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config);
+        command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config).args(&self.flags);
         // A pipe that ends when this process ends, however it does: no node is left behind.
         let process = command.stdin(Stdio::piped()).stdout(out).stderr(log).spawn();
         self.process = Some(process.expect("the binary under test starts"));

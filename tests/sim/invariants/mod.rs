@@ -2,7 +2,9 @@
 
 pub mod election_safety;
 pub mod exactly_once;
+mod floors;
 pub mod log_matching;
 pub mod monotonic_zookies;
 pub mod no_new_enemy;
+pub mod staleness;
 pub mod watch_completeness;

@@ -1,28 +1,29 @@
 //! Joining: an id that was never used, then learner, then voter, unless the node is to stay a learner.
 //!
-//! The leader does the changes one at a time; a change that would not keep a quorum is openraft's to refuse. A joining node
+//! The leader does the changes one at a time, and refuses what would not keep a quorum. A joining node
 //! can be interrupted at any point and ask again: an id is reserved once and kept on its disk, and the later steps do nothing
 //! where they are done already.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::ChangeMembers;
-use openraft::errors::{ClientWriteError, RaftError};
 
-use super::clock::monotonic;
-use super::network::{
+use super::change::ChangeError;
+use crate::raft::clock::monotonic;
+use crate::raft::network::{
     AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc, Transport,
 };
-use super::replica::{Membership, Replica};
-use super::types::TypeConfig;
-use super::{NodeAddress, codec};
+use crate::raft::replica::{Membership, Replica};
+use crate::raft::{NodeAddress, codec};
 
 /// How long one request to a member may take. Catching up may take longer; the request is then made again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two requests.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the leader waits for a node to catch up before it says that it has not; the node asks again.
+const CATCH_UP: Duration = Duration::from_secs(20);
 
 /// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
 pub async fn request_admission(
@@ -82,7 +83,7 @@ pub async fn request_promotion(
                 Err(error) => error.to_string(),
             },
             // Not a passing fault: that node is of another cluster, or of none.
-            Err(error @ CallError::Refused { .. }) => return Err(error.to_string()),
+            Err(error @ (CallError::Refused { .. } | CallError::Removed { .. })) => return Err(error.to_string()),
             Err(error @ (CallError::NotSent { .. } | CallError::Lost { .. })) => error.to_string(),
         };
         if monotonic() + PAUSE >= deadline {
@@ -95,34 +96,37 @@ pub async fn request_promotion(
 impl Replica {
     /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that votes
     /// already keeps its vote.
-    pub(super) async fn promote_here(&self, node_id: u64, address: NodeAddress, voter: bool) -> Result<(), Rejection> {
-        let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
-        if let Some(known) = known.filter(|known| known.address != address) {
-            if known.voter {
-                let message = format!(
-                    "node {node_id} is a voter at {} and cannot move to {} yet: start it at its old addresses",
-                    known.address.peer, address.peer
-                );
-                return Err(Rejection::NotConfirmed(message));
+    pub(in crate::raft) async fn promote_here(
+        &self,
+        node_id: u64,
+        address: NodeAddress,
+        voter: bool,
+    ) -> Result<(), Rejection> {
+        {
+            let _turn = self.changing().lock().await;
+            self.settled_roster().await.map_err(rejection)?;
+            let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
+            let here = BTreeMap::from([(node_id, address.clone())]);
+            match known {
+                Some(known) if known.address == address => {}
+                // It joined before at addresses that were wrong, or it moved. Who answers there says who it is, in every message.
+                Some(_) => drop(self.commit(ChangeMembers::SetNodes(here)).await.map_err(rejection)?),
+                None => drop(self.commit(ChangeMembers::AddNodes(here)).await.map_err(rejection)?),
             }
-            // It joined before at addresses that were wrong; openraft keeps what it was first told.
-            let gone = ChangeMembers::RemoveNodes(BTreeSet::from([node_id]));
-            self.raft().change_membership(gone, true).await.map_err(rejection)?;
         }
-        self.raft().add_learner(node_id, address, true).await.map_err(rejection)?;
+        // Others may change the members while this one catches up, which may take long.
+        self.caught_up(node_id, monotonic() + CATCH_UP).await.map_err(rejection)?;
         if voter {
-            let voter = ChangeMembers::AddVoterIds(BTreeSet::from([node_id]));
-            self.raft().change_membership(voter, true).await.map_err(rejection)?;
+            let _turn = self.changing().lock().await;
+            self.give_vote(node_id).await.map_err(rejection)?;
         }
         Ok(())
     }
 }
 
-fn rejection(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Rejection {
+fn rejection(error: ChangeError) -> Rejection {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-            Rejection::NotLeader { leader: forward.leader_id.zip(forward.leader_node) }
-        }
+        ChangeError::NotLeader { leader } => Rejection::NotLeader { leader },
         other => Rejection::NotConfirmed(other.to_string()),
     }
 }

@@ -1,0 +1,161 @@
+//! What can be asked of the members of a cluster, and what becomes of it. Sent between nodes, so variants are appended.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Error, ErrorCode};
+use crate::raft::NodeAddress;
+
+/// A change to the members, or to who leads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// Another voter is to lead: this one, or whoever has most of the log.
+    TransferLeader {
+        /// Who.
+        to: Option<u64>,
+    },
+    /// A learner is to get a vote, once it has caught up.
+    Promote {
+        /// Which.
+        node_id: u64,
+    },
+    /// A voter is to become a learner, with all its data.
+    Demote {
+        /// Which.
+        node_id: u64,
+    },
+    /// A member is to be one no more. Its id is never used again.
+    Remove {
+        /// Which.
+        node_id: u64,
+    },
+}
+
+/// It is as was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Who leads now.
+    pub leader: u64,
+    /// Its term.
+    pub term: u64,
+    /// Whether anything had to be done for it.
+    pub changed: bool,
+}
+
+/// Why it is not as was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ChangeError {
+    /// The node that was asked does not lead; it did nothing.
+    #[error("nothing was changed: no leader could be reached in time; is a majority of the voters up?")]
+    NotLeader {
+        /// Who leads, as far as is known.
+        leader: Option<(u64, NodeAddress)>,
+    },
+    /// Another change is under way.
+    #[error("nothing was changed: another change to the members is under way; wait until it is done")]
+    Busy,
+    /// No member has this id.
+    #[error(
+        "nothing was changed: node {node_id} is no member of this cluster; `quorate cluster status` lists the members"
+    )]
+    UnknownNode {
+        /// Which.
+        node_id: u64,
+    },
+    /// A learner cannot lead.
+    #[error("nothing was changed: node {node_id} is a learner, and only a voter can lead; promote it first")]
+    NotVoter {
+        /// Which.
+        node_id: u64,
+    },
+    /// There is no voter beside the leader.
+    #[error(
+        "nothing was changed: the leader is the only voter, so nobody else can lead; join or promote another one first"
+    )]
+    NoOtherVoter,
+    /// The node has not answered the leader lately.
+    #[error(
+        "nothing was changed: node {node_id} does not answer the leader; start it, or repair the network, and try again"
+    )]
+    NotAnswering {
+        /// Which.
+        node_id: u64,
+    },
+    /// The node lacks more of the log than it may.
+    #[error(
+        "nothing was changed: node {node_id} is {entries} log entries behind; wait until `quorate cluster status` shows that it \
+         has caught up, and try again"
+    )]
+    Behind {
+        /// Which.
+        node_id: u64,
+        /// By how much.
+        entries: u64,
+    },
+    /// The writes under way did not come to an end, so the leader kept its place.
+    #[error(
+        "nothing was changed: the writes under way did not end within {waited:?}; does a majority of the voters answer?"
+    )]
+    NotDrained {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Leadership moved, and to another node than the one that was asked for.
+    #[error("node {leader} leads now, and not node {node_id}, which was asked for; ask again if that matters")]
+    AnotherLeads {
+        /// Who was asked for.
+        node_id: u64,
+        /// Who leads.
+        leader: u64,
+    },
+    /// It would leave voters of whom no majority answers, and nothing could be committed any more.
+    #[error(
+        "nothing was changed: of the voters {voters:?} only {answering:?} answer, which is no majority; start the others, or remove \
+         those that are gone, and try again"
+    )]
+    QuorumAtRisk {
+        /// The voters before the change, or after it.
+        voters: BTreeSet<u64>,
+        /// Those of them that answer.
+        answering: BTreeSet<u64>,
+    },
+    /// A cluster without a voter is none.
+    #[error("nothing was changed: it is the only voter; join or promote another node first")]
+    LastVoter,
+    /// The node was a member once.
+    #[error(
+        "nothing was changed: node {node_id} was removed, and an id is never used again; empty its data folder and join it anew"
+    )]
+    Removed {
+        /// Which.
+        node_id: u64,
+    },
+    /// The leader lost its place half way; the next one goes on when it is asked.
+    #[error("the change was begun and is not finished; ask again")]
+    Interrupted,
+    /// It was begun, and whether it took effect is not known.
+    #[error(
+        "the outcome of the change is not known ({0}); see `quorate cluster status`, and ask again: that does no harm"
+    )]
+    Unknown(String),
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        let code = match &error {
+            ChangeError::NotLeader { .. } | ChangeError::NotDrained { .. } => ErrorCode::Unavailable,
+            ChangeError::Busy => ErrorCode::MembersBusy,
+            ChangeError::UnknownNode { .. } => ErrorCode::UnknownNode,
+            ChangeError::NotVoter { .. } | ChangeError::NoOtherVoter | ChangeError::Removed { .. } => {
+                ErrorCode::WrongState
+            }
+            ChangeError::QuorumAtRisk { .. } | ChangeError::LastVoter => ErrorCode::QuorumAtRisk,
+            ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } => ErrorCode::NodeBehind,
+            ChangeError::AnotherLeads { .. } => ErrorCode::AnotherLeads,
+            ChangeError::Interrupted | ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,162 @@
+//! What may be done to the members: of plain values, so that every case can be written down.
+
+use std::collections::BTreeSet;
+
+use super::change::ChangeError;
+use super::roster::Roster;
+
+/// Log entries that the next leader may lack when a transfer begins: so many are sent within the pause of the writes.
+const TRANSFER_LAG: u64 = 1_000;
+/// Log entries that a learner may lack when it gets a vote: until it has them, commits may wait for it.
+const VOTER_LAG: u64 = 1_000;
+
+/// Who is to lead; `None` where that node leads already.
+pub(super) fn successor(roster: &Roster, to: Option<u64>) -> Result<Option<u64>, ChangeError> {
+    let Some(node_id) = to else {
+        // The one with most of the log; of equals the lowest id, so that the same question has the same answer.
+        let others = roster.standings.iter().filter(|(id, _)| **id != roster.me && roster.voters.contains(id));
+        let most = others.max_by_key(|(id, standing)| (standing.answers, standing.matched, std::cmp::Reverse(**id)));
+        let (id, _) = most.ok_or(ChangeError::NoOtherVoter)?;
+        return ready(roster, *id).map(Some);
+    };
+    if !roster.standings.contains_key(&node_id) {
+        return Err(ChangeError::UnknownNode { node_id });
+    }
+    if !roster.voters.contains(&node_id) {
+        return Err(ChangeError::NotVoter { node_id });
+    }
+    if node_id == roster.me {
+        return Ok(None);
+    }
+    ready(roster, node_id).map(Some)
+}
+
+fn ready(roster: &Roster, node_id: u64) -> Result<u64, ChangeError> {
+    answers(roster, node_id)?;
+    match roster.behind(node_id) {
+        entries if entries > TRANSFER_LAG => Err(ChangeError::Behind { node_id, entries }),
+        _ => Ok(node_id),
+    }
+}
+
+/// Whether the member has answered lately.
+pub(super) fn answers(roster: &Roster, node_id: u64) -> Result<(), ChangeError> {
+    match roster.standings.get(&node_id) {
+        Some(standing) if standing.answers => Ok(()),
+        Some(_) | None => Err(ChangeError::NotAnswering { node_id }),
+    }
+}
+
+/// Whether the member lacks so little that it can have a vote.
+pub(super) fn caught_up(roster: &Roster, node_id: u64) -> Result<(), ChangeError> {
+    match roster.behind(node_id) {
+        entries if entries > VOTER_LAG => Err(ChangeError::Behind { node_id, entries }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a majority answers, of the voters now and of those that are to be: a change between them needs both.
+pub(super) fn keeps_quorum(roster: &Roster, next: &BTreeSet<u64>) -> Result<(), ChangeError> {
+    if next.is_empty() {
+        return Err(ChangeError::LastVoter);
+    }
+    for voters in [&roster.voters, next] {
+        let answering: BTreeSet<u64> = voters.iter().copied().filter(|id| answers(roster, *id).is_ok()).collect();
+        if answering.len() * 2 <= voters.len() {
+            return Err(ChangeError::QuorumAtRisk { voters: voters.clone(), answering });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::members::roster::Standing;
+
+    const END: u64 = 10_000;
+
+    /// Node 1 leads. `(id, votes, matched, answers)` for the others.
+    fn roster(others: &[(u64, bool, u64, bool)]) -> Roster {
+        let leader = (1, true, END, true);
+        let all = || others.iter().chain([&leader]);
+        Roster {
+            me: 1,
+            leads: true,
+            term: 3,
+            last_log: END,
+            joint: false,
+            voters: all().filter(|(_, votes, ..)| *votes).map(|(id, ..)| *id).collect(),
+            standings: all()
+                .map(|(id, _, matched, answers)| (*id, Standing { matched: *matched, answers: *answers }))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn leadership_goes_to_a_voter_that_answers_and_has_the_log() {
+        let members = roster(&[(2, true, END, true), (3, true, END - 1, true), (4, false, END, true)]);
+        let cases = [
+            (Some(2), Ok(Some(2))),
+            (Some(3), Ok(Some(3))),
+            (Some(1), Ok(None)),
+            (Some(4), Err(ChangeError::NotVoter { node_id: 4 })),
+            (Some(9), Err(ChangeError::UnknownNode { node_id: 9 })),
+            (None, Ok(Some(2))),
+        ];
+        for (to, expected) in cases {
+            assert_eq!(successor(&members, to), expected, "{to:?}");
+        }
+    }
+
+    #[test]
+    fn a_voter_that_is_behind_or_silent_does_not_get_to_lead() {
+        let edge = END - TRANSFER_LAG;
+        for (matched, answers, expected) in [
+            (edge, true, Ok(Some(2))),
+            (edge - 1, true, Err(ChangeError::Behind { node_id: 2, entries: TRANSFER_LAG + 1 })),
+            (END, false, Err(ChangeError::NotAnswering { node_id: 2 })),
+        ] {
+            let members = roster(&[(2, true, matched, answers)]);
+            assert_eq!(successor(&members, Some(2)), expected);
+            assert_eq!(successor(&members, None), expected, "nobody else is there to choose");
+        }
+        let one_is_silent = roster(&[(2, true, END, false), (3, true, END - 5, true), (4, true, END - 5, true)]);
+        assert_eq!(successor(&one_is_silent, None), Ok(Some(3)));
+        assert_eq!(successor(&roster(&[(2, false, END, true)]), None), Err(ChangeError::NoOtherVoter));
+    }
+
+    #[test]
+    fn a_change_needs_a_majority_that_answers_before_and_after_it() {
+        // Voters that are silent, voters, those afterwards, and whether it may be done.
+        type Case = (&'static [u64], &'static [u64], &'static [u64], bool);
+        let cases: [Case; 12] = [
+            (&[], &[1, 2, 3], &[1, 2], true),
+            (&[], &[1, 2, 3], &[1, 2, 3, 4], true),
+            (&[3], &[1, 2, 3], &[1, 2], true),
+            (&[3], &[1, 2, 3], &[1, 3], false),
+            (&[3], &[1, 2, 3], &[1, 2, 3, 4], true),
+            (&[3, 4], &[1, 2, 3], &[1, 2, 3, 4], false),
+            (&[], &[1, 2], &[1], true),
+            (&[2], &[1, 2], &[1], false),
+            (&[2], &[1], &[1, 2], false),
+            (&[4, 5], &[1, 2, 3, 4, 5], &[1, 2, 3, 4], true),
+            (&[4, 5], &[1, 2, 3, 4, 5], &[1, 3, 4, 5], false),
+            (&[2, 3], &[1, 2, 3], &[1], false),
+        ];
+        for (silent, voters, next, allowed) in cases {
+            let others: Vec<_> = (2..=5).map(|id| (id, voters.contains(&id), END, !silent.contains(&id))).collect();
+            let judged = keeps_quorum(&roster(&others), &next.iter().copied().collect());
+            assert_eq!(judged.is_ok(), allowed, "silent {silent:?}, {voters:?} to {next:?}: {judged:?}");
+        }
+        assert_eq!(keeps_quorum(&roster(&[]), &BTreeSet::new()), Err(ChangeError::LastVoter));
+    }
+
+    #[test]
+    fn a_learner_that_lacks_much_gets_no_vote() {
+        let members = |matched| roster(&[(2, false, matched, true)]);
+        assert_eq!(caught_up(&members(END - VOTER_LAG), 2), Ok(()));
+        let entries = VOTER_LAG + 1;
+        assert_eq!(caught_up(&members(END - entries), 2), Err(ChangeError::Behind { node_id: 2, entries }));
+    }
+}

@@ -1,0 +1,89 @@
+//! Handing over leadership, without a failed write.
+//!
+//! openraft's own transfer stops taking proposals for good, whatever becomes of it, and an entry that the next leader lacks is
+//! lost to its client: its outcome is unknown. So the writes are held back first, those under way come to their end, and the
+//! next leader has the whole log, before openraft is told. What was held back is proposed to whoever leads then. Should the
+//! chosen node fail in that moment, the leader is silent by then and the others elect one: nothing is left to undo.
+
+use std::time::Duration;
+
+use openraft::metrics::RaftMetrics;
+
+use super::change::{ChangeError, Changed};
+use super::judge;
+use super::roster::Roster;
+use crate::raft::clock::monotonic;
+use crate::raft::replica::Replica;
+use crate::raft::types::TypeConfig;
+
+/// Elections that may fail one after another before the outcome is called unknown.
+const ELECTIONS: u32 = 4;
+
+impl Replica {
+    /// On the leader: makes `to` lead, or the voter that has most of the log.
+    pub(super) async fn transfer_here(&self, to: Option<u64>) -> Result<Changed, ChangeError> {
+        let roster = self.roster();
+        if !roster.leads {
+            return Err(self.not_leader());
+        }
+        let Some(node_id) = judge::successor(&roster, to)? else {
+            return Ok(Changed { leader: roster.me, term: roster.term, changed: false });
+        };
+        let patience = self.election_timeout();
+        let pause = self.proposer().pause(monotonic() + patience).await;
+        let _pause = pause.ok_or(ChangeError::NotDrained { waited: patience })?;
+        self.has_all(node_id, roster.term, patience).await?;
+        self.raft().trigger().transfer_leader(node_id).await.map_err(|e| ChangeError::Unknown(e.to_string()))?;
+        self.led_anew(node_id, roster.term, patience * ELECTIONS).await
+    }
+
+    /// What this node knows of the members now.
+    pub(super) fn roster(&self) -> Roster {
+        Roster::new(&self.metrics(), self.election_timeout())
+    }
+
+    /// How long a silence makes a follower stand for election, at the most.
+    pub(super) fn election_timeout(&self) -> Duration {
+        Duration::from_millis(self.raft().config().election_timeout_max)
+    }
+
+    pub(super) fn not_leader(&self) -> ChangeError {
+        ChangeError::NotLeader { leader: self.leader().current() }
+    }
+
+    /// Waits until `node_id` has everything that this leader has.
+    async fn has_all(&self, node_id: u64, term: u64, patience: Duration) -> Result<(), ChangeError> {
+        let settled = move |metrics: &RaftMetrics<TypeConfig>| {
+            let roster = Roster::new(metrics, patience);
+            !roster.leads || roster.term != term || roster.behind(node_id) == 0
+        };
+        // What counts is looked at below, whether or not it came to be in time.
+        let _ = self.raft().wait(Some(patience)).metrics(settled, "the next leader to have the whole log").await;
+        let roster = self.roster();
+        if !roster.leads || roster.term != term {
+            return Err(self.not_leader());
+        }
+        match roster.behind(node_id) {
+            0 => Ok(()),
+            entries => Err(ChangeError::Behind { node_id, entries }),
+        }
+    }
+
+    /// Waits until a later leader is known, and says whether it is `node_id`.
+    async fn led_anew(&self, node_id: u64, term: u64, patience: Duration) -> Result<Changed, ChangeError> {
+        let led =
+            move |metrics: &RaftMetrics<TypeConfig>| metrics.current_term > term && metrics.current_leader.is_some();
+        match self.raft().wait(Some(patience)).metrics(led, "another leader").await {
+            Ok(RaftMetrics { current_leader: Some(leader), current_term: term, .. }) if leader == node_id => {
+                Ok(Changed { leader, term, changed: true })
+            }
+            Ok(metrics) => {
+                let leader = metrics.current_leader.unwrap_or_default();
+                Err(ChangeError::AnotherLeads { node_id, leader })
+            }
+            Err(_) => {
+                Err(ChangeError::Unknown(format!("no leader is known {patience:?} after node {node_id} was chosen")))
+            }
+        }
+    }
+}
