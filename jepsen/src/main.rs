@@ -91,21 +91,30 @@ struct Mutants {
     /// The binary, built with the feature `mutants`.
     #[arg(long)]
     binary: PathBuf,
+    /// The binary without any bug; unless given, the other one, which then is not asked to have any.
+    #[arg(long)]
+    clean: Option<PathBuf>,
     /// Where reports go.
     #[arg(long, default_value = "store")]
     store: PathBuf,
-    /// How long each run is.
-    #[arg(long, default_value_t = 30)]
-    seconds: u64,
+    /// The longest that each run may be; by the bug, unless given.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Runs of each, with seeds that follow each other, until the bug is caught.
     #[arg(long, default_value_t = 3)]
-    tries: u64,
-    /// Only these, with commas.
+    tries: u16,
+    /// Runs of each, all of them, to see how often the bug is caught.
+    #[arg(long)]
+    seeds: Option<u16>,
+    /// Only these, by name or number, with commas.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<String>>,
+    /// Only the few that every change is tested with.
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -190,9 +199,11 @@ async fn start(arguments: Run) -> ExitCode {
         seed,
         folder: folder.clone(),
         mutant: arguments.mutant,
+        looks_for: Vec::new(),
         factor: arguments.clients,
         pace: Duration::from_millis(arguments.pace_ms),
         faults,
+        snapshot_after: 1_000,
         thresholds: expected,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         versions: vec![

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Record, RecordError, Settings, Thresholds};
+use crate::check::{Property, Record, RecordError, Settings, Thresholds, judge};
 use crate::cluster::{Cluster, ClusterError, Ground, NodeStatus, Plan};
 use crate::history::{ChainSample, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
 use crate::nemesis;
@@ -15,6 +15,10 @@ use crate::workload::{self, Recorder, Stage, tell_whole_log, watch};
 
 /// Between two looks at the hash chains.
 const SAMPLE_EVERY: Duration = Duration::from_millis(300);
+/// Between two looks at whether what a run is for has been seen.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long such a look may wait for the log.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// How long clients may take to end after the curtain.
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
 const WATCHERS: u64 = 3;
@@ -39,12 +43,16 @@ pub struct Options {
     pub folder: PathBuf,
     /// The bug that the binary is asked to have.
     pub mutant: Option<String>,
+    /// The run may end as soon as one of these is seen broken.
+    pub looks_for: Vec<Property>,
     /// How many times the usual number of clients.
     pub factor: usize,
     /// How long a client waits between two requests.
     pub pace: Duration,
     /// Which faults.
     pub faults: Vec<FaultKind>,
+    /// Log entries between snapshots.
+    pub snapshot_after: u64,
     /// What must be seen.
     pub thresholds: Thresholds,
     /// How it was started.
@@ -90,7 +98,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         voters: options.voters,
         learners: options.learners,
         folder: options.folder.clone(),
-        snapshot_after: 1_000,
+        snapshot_after: options.snapshot_after,
         ceiling_ms: CEILING_MS,
         mutant: options.mutant.clone(),
         faketime: ground.clocks.clone().ok(),
@@ -123,7 +131,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         tasks.spawn(watch(stage.clone(), number, 0));
     }
     tasks.spawn(sample(stage.clone(), Arc::clone(&chain)));
-    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let seconds = load(&stage, options, &chain).await;
 
     stage.curtain.cancel();
     // Faults first: each makes its own end.
@@ -143,7 +151,17 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     not_tested.extend(["caveats and relationships that expire", "floors that change under load"].map(str::to_owned));
     let mut versions = options.versions.clone();
     versions.push(("quorate".to_owned(), cluster.version().to_owned()));
-    let settings = Settings {
+    let settings = Settings { seconds, versions, not_tested, incomplete, ..settings(options) };
+    let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
+    let chain = std::mem::take(&mut *chain.lock().expect("nothing panics while it holds the chains"));
+    let record = Record { settings, operations, log, watches, chain, faults };
+    record.write(&options.folder, &events)?;
+    Ok((record, events))
+}
+
+/// What is known of a run before its end.
+fn settings(options: &Options) -> Settings {
+    Settings {
         test: options.test.clone(),
         seed: options.seed,
         command: options.command.clone(),
@@ -151,17 +169,45 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         learners: options.learners,
         seconds: options.seconds,
         ceiling_ms: CEILING_MS,
-        versions,
+        versions: options.versions.clone(),
         mutant: options.mutant.clone(),
-        not_tested,
-        incomplete,
+        not_tested: Vec::new(),
+        incomplete: None,
         thresholds: options.thresholds.clone(),
+    }
+}
+
+/// Lets clients and faults work until their time is over, or what is looked for is seen. For how many seconds.
+async fn load(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> u64 {
+    let (begun, whole) = (Instant::now(), Duration::from_secs(options.seconds));
+    while !options.looks_for.is_empty() && begun.elapsed() + LOOK_EVERY < whole {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if is_seen(stage, options, chain).await {
+            return begun.elapsed().as_secs();
+        }
+    }
+    tokio::time::sleep(whole.saturating_sub(begun.elapsed())).await;
+    options.seconds
+}
+
+/// Whether what is looked for shows in what happened so far: all of it up to some place in the log. Only says when a run may
+/// end; what it shows is judged by its whole record.
+async fn is_seen(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> bool {
+    let statuses = stage.cluster.statuses().await;
+    let Some((node, status)) = statuses.into_iter().max_by_key(|(_, status)| status.applied) else { return false };
+    let through = status.applied;
+    let Ok(Ok(mut log)) = tokio::time::timeout(LOOK_LIMIT, tell_whole_log(stage, node, through)).await else {
+        return false;
     };
-    let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
-    let chain = std::mem::take(&mut *chain.lock().expect("nothing panics while it holds the chains"));
-    let record = Record { settings, operations, log, watches, chain, faults };
-    record.write(&options.folder, &events)?;
-    Ok((record, events))
+    log.retain(|entry| entry.index <= through);
+    // After the log: whoever is named there has asked by now.
+    let Ok(mut operations) = pair(&stage.recorder.events()) else { return false };
+    operations.retain(|operation| operation.answered_at().is_none_or(|index| index <= through));
+    let chain = chain.lock().expect("nothing panics while it holds the chains").clone();
+    let (watches, faults) = (Vec::new(), Vec::new());
+    let record = Record { settings: settings(options), operations, log, watches, chain, faults };
+    let Ok(judgement) = tokio::task::spawn_blocking(move || judge(&record)).await else { return false };
+    options.looks_for.iter().any(|property| judgement.of(*property).is_some_and(|verdict| verdict.violations > 0))
 }
 
 /// After the last fault: everybody is up, has applied the same and tells the same log.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::MutantTable;
 use super::figures::{Summary, summary};
 use super::plots::Plot;
 use crate::check::{Judgement, Record, Validity};
@@ -15,7 +16,7 @@ vertical-align:top}td.n{text-align:right;font-variant-numeric:tabular-nums}th{ba
 .valid{color:#0a7d32}.invalid{color:#b3001b}.unknown{color:#a15c00}pre{background:#f6f6f6;padding:.6rem;overflow:auto;\
 white-space:pre-wrap}";
 
-pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> String {
+pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot], mutants: Option<&MutantTable>) -> String {
     let mut out = String::new();
     let settings = &record.settings;
     let (class, word) = match judgement.valid {
@@ -51,6 +52,7 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
         let _ = write!(out, "<h2>{}</h2><img alt=\"{}\" src=\"data:image/png;base64,{data}\">", plot.title, plot.title);
     }
     operations(&mut out, &figures);
+    bugs_on_purpose(&mut out, mutants);
     out.push_str("<h2>Not tested here</h2><ul>");
     for line in &settings.not_tested {
         let _ = write!(out, "<li>{}</li>", escape(line));
@@ -138,6 +140,28 @@ fn operations(out: &mut String, figures: &Summary) {
     table(out, &["operation", "ok", "failed", "unknown"], rows);
     let reasons = figures.reasons.iter().map(|(reason, count)| vec![Cell::text(reason.clone()), Cell::number(*count)]);
     table(out, &["reason", ""], reasons);
+}
+
+fn bugs_on_purpose(out: &mut String, mutants: Option<&MutantTable>) {
+    out.push_str("<h2>Bugs on purpose</h2>");
+    let Some(mutants) = mutants else {
+        out.push_str(
+            "<p class=\"unknown\">No table was found in the store: <code>make chaos-mutants</code> makes one.</p>",
+        );
+        return;
+    };
+    let (class, word) =
+        if mutants.is_in_order() { ("valid", "each was caught") } else { ("invalid", "NOT ALL IN ORDER") };
+    let _ = write!(
+        out,
+        "<p><span class=\"{class}\">{word}</span>: {}, commit {}, <code>{}</code></p>",
+        escape(&mutants.time),
+        escape(&mutants.commit),
+        escape(&mutants.command)
+    );
+    for (heads, rows) in mutants.parts() {
+        table(out, &heads, rows.into_iter().map(|row| row.into_iter().map(Cell::text).collect()));
+    }
 }
 
 struct Cell {
