@@ -86,19 +86,10 @@ impl Simulation {
         let (_, _, state, version) = self.latest().clone();
         let index = self.commit(slot(3).at, state, version);
         self.push(slot(3), Workload::Setup, Request::Floors { floors }, Outcome::Ok(Answer::written(index)));
-        let facts = [
-            "register:r0#value@value:v0",
-            "register:r1#value@value:v0",
-            "seat:a#holds@item:x",
-            "seat:b#holds@item:y",
-            "memo:m#reader@user:ann",
-            "memo:m#writer@user:bob",
-            "team:t#member@user:eve",
-            "team:u#member@user:fay",
-            "desk:a#team@team:t",
-            "desk:b#team@team:u",
-        ];
-        let updates = facts.map(|text| Update::Touch(Relationship::of(text))).to_vec();
+        let facts = "register:r0#value@value:v0 register:r1#value@value:v0 seat:a#holds@item:x seat:b#holds@item:y \
+                     memo:m#reader@user:ann memo:m#writer@user:bob team:t#member@user:eve team:u#member@user:fay \
+                     desk:a#team@team:t desk:b#team@team:u";
+        let updates = facts.split(' ').map(|text| Update::Touch(Relationship::of(text))).collect();
         self.write(slot(4), Workload::Setup, vec![], updates, None);
     }
 

@@ -97,10 +97,13 @@ mod tests {
     use crate::history::{Beside, Failure, Mode, Outcome, Write};
     use crate::specimen;
 
-    /// Operations on one chain: a write of a link, or a listing of links, with its times. No answer for an unknown outcome.
-    fn judged(steps: &[(&str, u64, u64, &[&str])]) -> u64 {
+    /// An operation on one chain: the link that it writes, or "read"; when it began and ended, never if the outcome is not
+    /// known; and the links that were read.
+    type Step<'a> = (&'a str, u64, u64, &'a [&'a str]);
+
+    fn judged(steps: &[Step]) -> u64 {
         let link = |name: &str| Relationship::of(&format!("chain:c#link@item:{name}"));
-        let operation = |(number, (what, start, end, seen)): (usize, &(&str, u64, u64, &[&str]))| {
+        let operation = |(number, (what, start, end, seen)): (usize, &Step)| {
             let unknown = Outcome::Info(Failure { reason: String::new(), message: String::new() });
             let (request, outcome) = match *what {
                 "read" => {
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn missing_causes_and_long_forks_are_found_and_nothing_else() {
         let none: &[&str] = &[];
-        let cases: [(&str, Vec<(&str, u64, u64, &[&str])>, u64); 6] = [
+        let cases: [(&str, Vec<Step>, u64); 6] = [
             (
                 "in turn",
                 vec![("a", 1, 2, none), ("b", 3, 4, none), ("read", 1, 9, &["a"]), ("read", 1, 9, &["a", "b"])],

@@ -214,7 +214,7 @@ mod tests {
             by_kind: [(FaultKind::Install, 1), (FaultKind::Delay, 1)].into(),
             ..Thresholds::default()
         };
-        let short: Vec<String> = demanded.shortfalls(&counts).into_iter().map(|short| short.what).collect();
+        let short: Vec<String> = demanded.shortfalls(&counts, &[]).into_iter().map(|short| short.what).collect();
         assert_eq!(short, [MINORITY, "fault install"]);
     }
 }

@@ -11,7 +11,7 @@ fn the_page_has_every_property_with_its_chances_and_its_bound() {
     record.settings.not_tested = vec!["the weather".to_owned()];
     record.settings.thresholds = Thresholds { waits: 7, ..Thresholds::default() };
     let judgement = judge(&record);
-    let page = page::page(&record, &judgement, &[]);
+    let page = page::page(&record, &judgement, &[], None);
     for property in Property::ALL {
         assert!(page.contains(property.statement()), "{property:?} is missing");
     }
