@@ -37,6 +37,8 @@ TARGETS ?=
 
 # Arguments of `make chaos`: make chaos CHAOS="--seed 7 --seconds 60 --faults lagging,pause"
 CHAOS ?=
+# Anything: `make chaos-mutants` tries all bugs, not only the quick ones.
+ALL ?=
 
 .NOTPARALLEL:
 .PHONY: run build test test-rust test-clients test-import cost differential sim fuzz fmt clean packages packages-test
@@ -89,18 +91,19 @@ chaos: packages-chaos
 	cargo build --locked --workspace
 	"$(CARGO_TARGET_DIR)/debug/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/debug/quorate" --expect quick $(CHAOS)
 
-## chaos-mutants: the same against binaries with a bug on purpose, each of which must be caught
+## chaos-mutants: the same against binaries with a bug on purpose, each of which must be caught; a few bugs, or with ALL=1 all
 chaos-mutants: packages-chaos
 	cargo build --locked --features mutants
 	cp "$(CARGO_TARGET_DIR)/debug/quorate" "$(CARGO_TARGET_DIR)/debug/quorate-mutants"
 	cargo build --locked --workspace
-	"$(CARGO_TARGET_DIR)/debug/quorate-jepsen" mutants --binary "$(CARGO_TARGET_DIR)/debug/quorate-mutants" $(CHAOS)
+	"$(CARGO_TARGET_DIR)/debug/quorate-jepsen" mutants --binary "$(CARGO_TARGET_DIR)/debug/quorate-mutants" \
+		--clean "$(CARGO_TARGET_DIR)/debug/quorate" $(if $(ALL),,--quick) $(CHAOS)
 
 ## chaos-release: an hour of chaos, on the release binary
 chaos-release: packages-chaos
 	cargo build --locked --release --workspace
 	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name release \
-		--seconds 3600 --clients 2 --expect quick $(CHAOS)
+		--seconds 3600 --clients 2 --expect release $(CHAOS)
 
 ## fmt: format the sources
 fmt:

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "authzed/api/v1/permission_service.proto",
     "authzed/api/v1/schema_service.proto",
     "authzed/api/v1/watch_service.proto",
     "quorate/v1/cluster.proto",
+    "quorate/v1/consistency.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -19,6 +19,20 @@ pub enum Mutant {
     NoQuorum,
     /// A watch that goes on after a token leaves out the next index.
     WatchOffByOne,
+    /// Decisions are remembered by question, and the index that they were made at is no part of the key.
+    CacheWithoutIndex,
+    /// Each question of a bulk check is answered from a snapshot of its own.
+    MixedSnapshots,
+    /// How far a node has applied is on disk before what it applied.
+    IndexBeforeData,
+    /// Which requests took effect is known to the leader's process alone.
+    DedupeInMemory,
+    /// Preconditions are judged where a write is proposed, and not again where it is applied.
+    JudgedAtPropose,
+    /// A check takes the schema that was used last, whichever is in force.
+    StaleSchema,
+    /// A snapshot that is installed lacks the requests that are remembered.
+    SnapshotWithoutKeys,
 }
 
 impl Mutant {
@@ -45,6 +59,13 @@ impl Mutant {
             "ack-before-fsync" => Self::AckBeforeFsync,
             "no-quorum" => Self::NoQuorum,
             "watch-off-by-one" => Self::WatchOffByOne,
+            "cache-without-index" => Self::CacheWithoutIndex,
+            "mixed-snapshots" => Self::MixedSnapshots,
+            "index-before-data" => Self::IndexBeforeData,
+            "dedupe-in-memory" => Self::DedupeInMemory,
+            "judged-at-propose" => Self::JudgedAtPropose,
+            "stale-schema" => Self::StaleSchema,
+            "snapshot-without-keys" => Self::SnapshotWithoutKeys,
             // A test of a bug that is not there would pass for the wrong reason.
             _ => panic!("QUORATE_MUTANT={name}: there is no such bug"),
         }

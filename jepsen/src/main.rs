@@ -57,11 +57,14 @@ struct Run {
     /// Where reports go.
     #[arg(long, default_value = "store")]
     store: PathBuf,
-    /// How many nodes.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
-    nodes: u8,
+    /// How many nodes vote.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=7))]
+    voters: u8,
+    /// How many learners there are beside them: a region that only reads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
+    learners: u8,
     /// How long clients and faults are at work.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 170)]
     seconds: u64,
     /// From which the schedule follows; at random, unless given.
     #[arg(long)]
@@ -78,10 +81,7 @@ struct Run {
     /// The bug that the binary is asked to have; it must be built with such bugs.
     #[arg(long)]
     mutant: Option<String>,
-    /// The binary knows idempotency keys.
-    #[arg(long)]
-    idempotency: bool,
-    /// What must be seen for a run to be valid: none, or the sizes of a quick run.
+    /// What must be seen for a run to be valid: nothing, or as much as a quick run or one of a release must have.
     #[arg(long, default_value = "none")]
     expect: Expect,
 }
@@ -91,27 +91,37 @@ struct Mutants {
     /// The binary, built with the feature `mutants`.
     #[arg(long)]
     binary: PathBuf,
+    /// The binary without any bug; unless given, the other one, which then is not asked to have any.
+    #[arg(long)]
+    clean: Option<PathBuf>,
     /// Where reports go.
     #[arg(long, default_value = "store")]
     store: PathBuf,
-    /// How long each run is.
-    #[arg(long, default_value_t = 30)]
-    seconds: u64,
+    /// The longest that each run may be; by the bug, unless given.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Runs of each, with seeds that follow each other, until the bug is caught.
     #[arg(long, default_value_t = 3)]
-    tries: u64,
-    /// Only these, with commas.
+    tries: u16,
+    /// Runs of each, all of them, to see how often the bug is caught.
+    #[arg(long)]
+    seeds: Option<u16>,
+    /// Only these, by name or number, with commas.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<String>>,
+    /// Only the few that every change is tested with.
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Expect {
     None,
     Quick,
+    Release,
 }
 
 fn main() -> ExitCode {
@@ -179,23 +189,22 @@ async fn start(arguments: Run) -> ExitCode {
         Err(error) => return no_run(&format!("{}: {error}", arguments.binary.display())),
     };
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    let expected = match arguments.expect {
-        Expect::None => Thresholds::default(),
-        Expect::Quick => quick(arguments.seconds, &ground, &faults),
-    };
+    let expected = thresholds(&arguments, &ground, &faults);
     let options = Options {
         test: arguments.name,
         binary,
-        nodes: usize::from(arguments.nodes),
+        voters: usize::from(arguments.voters),
+        learners: usize::from(arguments.learners),
         seconds: arguments.seconds,
         seed,
         folder: folder.clone(),
         mutant: arguments.mutant,
+        looks_for: Vec::new(),
         factor: arguments.clients,
         pace: Duration::from_millis(arguments.pace_ms),
         faults,
+        snapshot_after: 1_000,
         thresholds: expected,
-        idempotency: arguments.idempotency,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         versions: vec![
             ("harness".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -205,9 +214,10 @@ async fn start(arguments: Run) -> ExitCode {
         ],
     };
     eprintln!(
-        "{}: {} nodes, {} s, seed {seed}; writing to {}",
+        "{}: {} voters, {} learners, {} s, seed {seed}; writing to {}",
         options.test,
-        options.nodes,
+        options.voters,
+        options.learners,
         options.seconds,
         folder.display()
     );
@@ -243,17 +253,31 @@ fn faults(wanted: Option<&[String]>) -> Result<Vec<FaultKind>, String> {
     names.iter().filter(|name| *name != "none").map(find).collect()
 }
 
-/// The least for a quick run, in proportion to its length; of faults, what this machine allows.
-fn quick(seconds: u64, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
-    let each = |kind: &FaultKind| quorate_jepsen::nemesis::possible(*kind, ground).then_some((*kind, seconds / 120));
+/// The least that a run must have seen, in proportion to its length; of faults, what its schedule has.
+fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
+    // What a second brings: acknowledged writes, decisions, whole chains, waits (in ten seconds), entries that are watched.
+    let (writes, checks, chains, waits, entries) = match run.expect {
+        Expect::None => return Thresholds::default(),
+        Expect::Quick => (10, 200, 1, 5, 60),
+        Expect::Release => (110, 550, 8, 27, 330),
+    };
+    let seconds = run.seconds;
+    let by_kind = quorate_jepsen::nemesis::least(seconds, usize::from(run.voters), ground, faults);
     Thresholds {
-        writes: seconds * 10,
-        checks: seconds * 200,
-        chains: seconds * 4,
-        waits: seconds / 2,
-        watch_entries: seconds * 60,
-        faults: seconds / 10,
-        by_kind: faults.iter().filter_map(each).collect(),
+        writes: seconds * writes,
+        checks: seconds * checks,
+        chains: seconds * chains,
+        waits: seconds * waits / 10,
+        watch_entries: seconds * entries,
+        lookups: seconds * 2,
+        replays: seconds / 2,
+        raised: seconds,
+        by_learners: if run.learners > 0 { seconds * 2 } else { 0 },
+        opportunities: 5,
+        faults: by_kind.values().sum(),
+        partitions: by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum(),
+        leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
+        by_kind,
     }
 }
 

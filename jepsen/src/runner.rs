@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Record, RecordError, Settings, Thresholds};
+use crate::check::{Property, Record, RecordError, Settings, Thresholds, judge};
 use crate::cluster::{Cluster, ClusterError, Ground, NodeStatus, Plan};
 use crate::history::{ChainSample, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
 use crate::nemesis;
@@ -15,6 +15,10 @@ use crate::workload::{self, Recorder, Stage, tell_whole_log, watch};
 
 /// Between two looks at the hash chains.
 const SAMPLE_EVERY: Duration = Duration::from_millis(300);
+/// Between two looks at whether what a run is for has been seen.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long such a look may wait for the log.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// How long clients may take to end after the curtain.
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
 const WATCHERS: u64 = 3;
@@ -27,8 +31,10 @@ pub struct Options {
     pub test: String,
     /// The binary under test.
     pub binary: PathBuf,
-    /// How many nodes.
-    pub nodes: usize,
+    /// How many voters.
+    pub voters: usize,
+    /// How many learners beside them.
+    pub learners: usize,
     /// How long clients and faults are at work.
     pub seconds: u64,
     /// From which all else follows.
@@ -37,16 +43,18 @@ pub struct Options {
     pub folder: PathBuf,
     /// The bug that the binary is asked to have.
     pub mutant: Option<String>,
+    /// The run may end as soon as one of these is seen broken.
+    pub looks_for: Vec<Property>,
     /// How many times the usual number of clients.
     pub factor: usize,
     /// How long a client waits between two requests.
     pub pace: Duration,
     /// Which faults.
     pub faults: Vec<FaultKind>,
+    /// Log entries between snapshots.
+    pub snapshot_after: u64,
     /// What must be seen.
     pub thresholds: Thresholds,
-    /// Whether the binary knows idempotency keys.
-    pub idempotency: bool,
     /// How it was started.
     pub command: String,
     /// Versions that are known before the cluster is asked.
@@ -87,11 +95,13 @@ pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<(R
 async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Event>), RunError> {
     let plan = Plan {
         binary: options.binary.clone(),
-        nodes: options.nodes,
+        voters: options.voters,
+        learners: options.learners,
         folder: options.folder.clone(),
-        snapshot_after: 1_000,
+        snapshot_after: options.snapshot_after,
         ceiling_ms: CEILING_MS,
         mutant: options.mutant.clone(),
+        faketime: ground.clocks.clone().ok(),
     };
     let cluster = Arc::new(Cluster::form(ground, &plan).await?);
     let stage = Stage {
@@ -99,7 +109,6 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         recorder: Arc::new(Recorder::default()),
         curtain: CancellationToken::new(),
         seed: options.seed,
-        idempotency: options.idempotency,
         registers: 20 + options.seconds,
         pace: options.pace,
         tokens: Arc::default(),
@@ -113,7 +122,8 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let chain = Arc::new(Mutex::new(Vec::new()));
     let faults = Arc::new(Mutex::new(Vec::new()));
     let mut nemeses = JoinSet::new();
-    for (track, steps) in (1..).zip(nemesis::schedule(options.seed, options.seconds, ground, &options.faults)) {
+    let tracks = nemesis::schedule(options.seed, options.seconds, options.voters, ground, &options.faults);
+    for (track, steps) in (1..).zip(tracks) {
         nemeses.spawn(nemesis::run(stage.clone(), track, steps, Arc::clone(&faults)));
     }
     let mut tasks = workload::start(&stage, options.factor);
@@ -121,7 +131,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
         tasks.spawn(watch(stage.clone(), number, 0));
     }
     tasks.spawn(sample(stage.clone(), Arc::clone(&chain)));
-    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let seconds = load(&stage, options, &chain).await;
 
     stage.curtain.cancel();
     // Faults first: each makes its own end.
@@ -138,39 +148,66 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let faults = std::mem::take(&mut *faults.lock().expect("nothing panics while it holds the faults"));
     let faults = with_recovery(faults, &operations);
     let mut not_tested = ground.not_tested();
-    not_tested.extend(
-        [
-            "delayed and reordered packets",
-            "wall-clock jumps",
-            "bit flips on disks",
-            "changes of the membership",
-            "leader transfer",
-        ]
-        .map(str::to_owned),
-    );
-    if !options.idempotency {
-        not_tested.push("idempotency keys: this binary has none".to_owned());
-    }
+    not_tested.extend(["caveats and relationships that expire", "floors that change under load"].map(str::to_owned));
     let mut versions = options.versions.clone();
     versions.push(("quorate".to_owned(), cluster.version().to_owned()));
-    let settings = Settings {
-        test: options.test.clone(),
-        seed: options.seed,
-        command: options.command.clone(),
-        nodes: options.nodes,
-        seconds: options.seconds,
-        ceiling_ms: CEILING_MS,
-        versions,
-        mutant: options.mutant.clone(),
-        not_tested,
-        incomplete,
-        thresholds: options.thresholds.clone(),
-    };
+    let settings = Settings { seconds, versions, not_tested, incomplete, ..settings(options) };
     let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
     let chain = std::mem::take(&mut *chain.lock().expect("nothing panics while it holds the chains"));
     let record = Record { settings, operations, log, watches, chain, faults };
     record.write(&options.folder, &events)?;
     Ok((record, events))
+}
+
+/// What is known of a run before its end.
+fn settings(options: &Options) -> Settings {
+    Settings {
+        test: options.test.clone(),
+        seed: options.seed,
+        command: options.command.clone(),
+        voters: options.voters,
+        learners: options.learners,
+        seconds: options.seconds,
+        ceiling_ms: CEILING_MS,
+        versions: options.versions.clone(),
+        mutant: options.mutant.clone(),
+        not_tested: Vec::new(),
+        incomplete: None,
+        thresholds: options.thresholds.clone(),
+    }
+}
+
+/// Lets clients and faults work until their time is over, or what is looked for is seen. For how many seconds.
+async fn load(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> u64 {
+    let (begun, whole) = (Instant::now(), Duration::from_secs(options.seconds));
+    while !options.looks_for.is_empty() && begun.elapsed() + LOOK_EVERY < whole {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if is_seen(stage, options, chain).await {
+            return begun.elapsed().as_secs();
+        }
+    }
+    tokio::time::sleep(whole.saturating_sub(begun.elapsed())).await;
+    options.seconds
+}
+
+/// Whether what is looked for shows in what happened so far: all of it up to some place in the log. Only says when a run may
+/// end; what it shows is judged by its whole record.
+async fn is_seen(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> bool {
+    let statuses = stage.cluster.statuses().await;
+    let Some((node, status)) = statuses.into_iter().max_by_key(|(_, status)| status.applied) else { return false };
+    let through = status.applied;
+    let Ok(Ok(mut log)) = tokio::time::timeout(LOOK_LIMIT, tell_whole_log(stage, node, through)).await else {
+        return false;
+    };
+    log.retain(|entry| entry.index <= through);
+    // After the log: whoever is named there has asked by now.
+    let Ok(mut operations) = pair(&stage.recorder.events()) else { return false };
+    operations.retain(|operation| operation.answered_at().is_none_or(|index| index <= through));
+    let chain = chain.lock().expect("nothing panics while it holds the chains").clone();
+    let (watches, faults) = (Vec::new(), Vec::new());
+    let record = Record { settings: settings(options), operations, log, watches, chain, faults };
+    let Ok(judgement) = tokio::task::spawn_blocking(move || judge(&record)).await else { return false };
+    options.looks_for.iter().any(|property| judgement.of(*property).is_some_and(|verdict| verdict.violations > 0))
 }
 
 /// After the last fault: everybody is up, has applied the same and tells the same log.

@@ -8,14 +8,15 @@ use rand::{RngExt, SeedableRng};
 
 use crate::check::{Record, Settings, Thresholds};
 use crate::history::{
-    Answer, ChainSample, Failure, LogEntry, Mode, Operation, Outcome, Relationship, Request, Token, Update,
-    WatchSession, Workload, Write,
+    Answer, Beside, ChainSample, Failure, Floor, LogEntry, Mode, Operation, Outcome, Relationship, Request, Subject,
+    Token, Tree, Update, WatchSession, Workload, Write,
 };
-use crate::oracle::{Rules, State, VERSIONS, is_allowed};
+use crate::oracle::{Rules, State, VERSIONS, is_allowed, resources, users};
 
 const MS: u64 = 1_000_000;
 const CEILING_MS: u64 = 40;
 const PROCESSES: u64 = 4;
+const FLOORS: [(&str, Floor); 2] = [("vault", Floor::Full), ("ledger", Floor::Stale(10))];
 
 /// When an operation began, took effect and was answered.
 #[derive(Clone, Copy)]
@@ -81,16 +82,15 @@ impl Simulation {
     fn set_up(&mut self) {
         let slot = |n: u64| Slot { index: n, process: 0, start: n * 100, at: n * 100 + 10, end: n * 100 + 20 };
         self.schema(slot(1), 0, false);
-        let facts = [
-            "register:r0#value@value:v0",
-            "register:r1#value@value:v0",
-            "seat:a#holds@item:x",
-            "seat:b#holds@item:y",
-            "memo:m#reader@user:ann",
-            "memo:m#writer@user:bob",
-        ];
-        let updates = facts.map(|text| Update::Touch(Relationship::of(text))).to_vec();
-        self.write(slot(2), Workload::Setup, vec![], updates, None);
+        let floors = FLOORS.map(|(kind, floor)| (kind.to_owned(), floor)).into();
+        let (_, _, state, version) = self.latest().clone();
+        let index = self.commit(slot(3).at, state, version);
+        self.push(slot(3), Workload::Setup, Request::Floors { floors }, Outcome::Ok(Answer::written(index)));
+        let facts = "register:r0#value@value:v0 register:r1#value@value:v0 seat:a#holds@item:x seat:b#holds@item:y \
+                     memo:m#reader@user:ann memo:m#writer@user:bob team:t#member@user:eve team:u#member@user:fay \
+                     desk:a#team@team:t desk:b#team@team:u";
+        let updates = facts.split(' ').map(|text| Update::Touch(Relationship::of(text))).collect();
+        self.write(slot(4), Workload::Setup, vec![], updates, None);
     }
 
     fn latest(&self) -> &(u64, u64, State, usize) {
@@ -98,10 +98,13 @@ impl Simulation {
     }
 
     fn operate(&mut self, slot: Slot) {
-        match self.random.random_range(0..10) {
+        match self.random.random_range(0..16) {
             0 | 1 => self.register(slot),
             2 => self.swap(slot),
             3 => self.listing(slot),
+            10 | 15 => self.order(slot),
+            11 | 12 => self.lookup(slot),
+            13 | 14 => self.floor(slot),
             4 | 5 => self.enemy(slot, slot.process.is_multiple_of(2)),
             6 => self.exact(slot),
             7 => self.retry(slot),
@@ -146,7 +149,7 @@ impl Simulation {
         let state = self.latest().2.clone();
         let index = self.commit(slot.at, state, version);
         self.log.push(LogEntry { index, op: None, updates: vec![], schema: true });
-        let outcome = if unknown { info() } else { Outcome::Ok(Answer::Written { index }) };
+        let outcome = if unknown { info() } else { Outcome::Ok(Answer::written(index)) };
         self.push(slot, Workload::Schema, Request::Schema { op, version }, outcome);
     }
 
@@ -178,7 +181,7 @@ impl Simulation {
         if !effect.is_empty() {
             self.log.push(LogEntry { index, op: Some(write.op), updates: effect, schema: false });
         }
-        let outcome = if unknown { info() } else { Outcome::Ok(Answer::Written { index }) };
+        let outcome = if unknown { info() } else { Outcome::Ok(Answer::written(index)) };
         self.push(slot, workload, request, outcome);
         (!unknown).then_some(index)
     }
@@ -202,7 +205,8 @@ impl Simulation {
     }
 
     fn swap(&mut self, slot: Slot) {
-        let held: Vec<Relationship> = self.latest().2.list("seat", None).into_iter().collect();
+        let kind = ["seat", "team", "desk"][self.random.random_range(0..3)];
+        let held: Vec<Relationship> = self.latest().2.list(kind, None).into_iter().collect();
         let (mut one, mut other) = (held[0].clone(), held[1].clone());
         std::mem::swap(&mut one.subject, &mut other.subject);
         let updates = held.iter().cloned().map(Update::Delete).chain([Update::Touch(one), Update::Touch(other)]);
@@ -212,7 +216,86 @@ impl Simulation {
 
     fn listing(&mut self, slot: Slot) {
         let mode = self.any_mode(slot);
-        self.list(slot, Workload::Swap, mode, "seat", None);
+        let kind = ["seat", "team", "desk"][self.random.random_range(0..3)];
+        self.list(slot, Workload::Swap, mode, kind, None);
+    }
+
+    fn order(&mut self, slot: Slot) {
+        if self.random.random_bool(0.5) {
+            let mode = self.any_mode(slot);
+            return self.list(slot, Workload::Order, mode, "chain", Some("c".to_owned()));
+        }
+        let link = Relationship::of(&format!("chain:c#link@item:p{}-{}", slot.process, slot.index));
+        self.write(slot, Workload::Order, vec![], vec![Update::Touch(link)], None);
+    }
+
+    fn lookup(&mut self, slot: Slot) {
+        let mode = self.any_mode(slot);
+        let (index, state, version) = self.state(slot, mode, &[]);
+        let (rules, beside, names) = (Rules::version(version), Beside::default(), |text: &str| text.to_owned());
+        let found = |ids: std::collections::BTreeSet<String>| {
+            let index = (!ids.is_empty()).then_some(index);
+            Answer::Found { index, beside: Beside::default(), ids: ids.into_iter().collect() }
+        };
+        let (desk, see) = (names("desk"), names("see"));
+        let (request, answer) = match self.random.random_range(0..5) {
+            0 => {
+                let user = names("eve");
+                let answer = found(resources(&state, &rules, ("desk", "use"), &user));
+                (Request::Resources { mode, kind: desk, permission: names("use"), user, page: Some(1) }, answer)
+            }
+            1 => {
+                let answer = found(resources(&state, &rules, ("memo", "see"), "ann"));
+                (
+                    Request::Resources { mode, kind: names("memo"), permission: see, user: names("ann"), page: None },
+                    answer,
+                )
+            }
+            2 => {
+                let answer = found(users(&state, &rules, ("desk", "b"), "use"));
+                (Request::Subjects { mode, kind: desk, id: names("b"), permission: names("use") }, answer)
+            }
+            3 => {
+                let leaf = |team: &Subject| Tree::Leaf {
+                    kind: team.kind.clone(),
+                    id: team.id.clone(),
+                    relation: names("member"),
+                    subjects: state.subjects("team", &team.id, "member").cloned().collect(),
+                };
+                let tree = Tree::Union(state.subjects("desk", "a", "team").map(leaf).collect());
+                let answer = Answer::Expanded { index, beside, tree };
+                (Request::Expand { mode, kind: desk, id: names("a"), permission: names("use") }, answer)
+            }
+            _ => {
+                let questions = ["desk:a#use@user:fay", "desk:b#use@user:fay"].map(Relationship::of).to_vec();
+                let allowed = questions.iter().map(|question| is_allowed(&state, &rules, question)).collect();
+                (Request::Check { mode, questions }, Answer::Decided { index, beside, allowed })
+            }
+        };
+        self.push(slot, Workload::Lookup, request, Outcome::Ok(answer));
+    }
+
+    /// Somebody is let in once and shut out, and asked about before, between and after.
+    fn floor(&mut self, slot: Slot) {
+        let (kind, _) = FLOORS[self.random.random_range(0..FLOORS.len())];
+        let granted = Relationship::of(&format!("{kind}:v{}#viewer@user:g{}", slot.process, slot.process));
+        let question = format!("{kind}:v{}#view@user:g{}", slot.process, slot.process);
+        let is_in = self.latest().2.has(&granted);
+        let touch = Update::Touch(granted.clone());
+        let was_in = |o: &Operation| o.request.write().is_some_and(|write| write.updates.contains(&touch));
+        if is_in && self.random.random_bool(0.5) {
+            self.write(slot, Workload::Floor, vec![], vec![Update::Delete(granted)], None);
+        } else if !self.operations.iter().any(was_in) && self.random.random_bool(0.5) {
+            self.write(slot, Workload::Floor, vec![], vec![Update::Touch(granted)], None);
+        } else {
+            let mode = self.any_mode(slot);
+            if let Mode::Exact(_) = mode {
+                let failure = Failure { reason: Failure::BELOW_FLOOR.to_owned(), message: String::new() };
+                let request = Request::Check { mode, questions: vec![Relationship::of(&question)] };
+                return self.push(slot, Workload::Floor, request, Outcome::Fail(failure));
+            }
+            self.check(slot, Workload::Floor, mode, &[&question]);
+        }
     }
 
     fn enemy(&mut self, slot: Slot, second: bool) {
@@ -227,7 +310,7 @@ impl Simulation {
             0 => self.write(slot, workload, vec![], vec![Update::Touch(granted)], None).is_some(),
             1 => self.write(slot, workload, vec![], vec![Update::Delete(granted)], None).is_some(),
             2 if second => {
-                let index = self.check(slot, workload, Mode::Full, &[&question]);
+                let index = self.content_check(slot, workload, &question);
                 self.chains.entry(process).or_default().token = Some(Token { index, from: slot.index });
                 true
             }
@@ -262,9 +345,20 @@ impl Simulation {
         // The same once more, by another process, right after.
         let first = self.operations.last().expect("just written").clone();
         if let (Some(index), Outcome::Ok(_)) = (acknowledged, &first.outcome) {
-            let again = Slot { index: slot.index + 10_000, process: 90 + slot.process, start: slot.end + 1, ..slot };
-            let again = Slot { end: again.start + 1, ..again };
-            self.push(again, Workload::Retry, first.request, Outcome::Ok(Answer::Written { index }));
+            let later = |by: u64| Slot {
+                index: slot.index + by * 10_000,
+                process: by * 90 + slot.process,
+                start: slot.end + by * 2,
+                end: slot.end + by * 2 + 1,
+                ..slot
+            };
+            let again = Outcome::Ok(Answer::Written { index, replayed: true });
+            self.push(later(1), Workload::Retry, first.request.clone(), again);
+            // And something else under the same key.
+            let Some(write) = first.request.write() else { return };
+            let other = Request::Write(Write { op: self.name(), updates: vec![], ..write.clone() });
+            let failure = Failure { reason: Failure::KEY_REUSED.to_owned(), message: String::new() };
+            self.push(later(2), Workload::Retry, other, Outcome::Fail(failure));
         }
     }
 
@@ -274,58 +368,80 @@ impl Simulation {
             .operations
             .iter()
             // Not from before the end of the setup: the checkers rely on what was set up.
-            .filter(|operation| operation.end < slot.start && operation.index > 1)
+            .filter(|operation| operation.end < slot.start && operation.index > 4)
             .filter_map(|operation| Some(Token { index: operation.answered_at()?, from: operation.index }))
             .collect();
         (!known.is_empty()).then(|| known[self.random.random_range(0..known.len())])
     }
 
     fn any_mode(&mut self, slot: Slot) -> Mode {
-        match (self.random.random_range(0..5), self.token(slot)) {
+        match (self.random.random_range(0..6), self.token(slot)) {
             (0, Some(token)) => Mode::Fresh(token),
             (1, Some(token)) => Mode::Exact(token),
             (2, _) => Mode::Full,
             (3, _) => Mode::Stale(self.random.random_range(0..30)),
+            (4, _) => Mode::Lag(self.random.random_range(0..4)),
             (_, _) => Mode::Minimal,
         }
     }
 
-    /// A state that the promise allows, at random.
-    fn state(&mut self, slot: Slot, mode: Mode) -> (u64, State, usize) {
+    /// A state that the promise allows, and the floors of these types, at random.
+    fn state(&mut self, slot: Slot, mode: Mode, kinds: &[&str]) -> (u64, State, usize) {
         let since = |age_ms: u64| {
             let time = slot.start.saturating_sub(age_ms * MS);
             self.states.iter().rposition(|(_, since, _, _)| *since <= time).unwrap_or_default()
         };
         let last = self.states.len() - 1;
-        let first = match mode {
+        let reached = |least: u64| self.states.iter().position(|(index, ..)| *index >= least).unwrap_or(last);
+        let asked = match mode {
             Mode::Full => last,
-            Mode::Fresh(token) | Mode::Exact(token) => {
-                self.states.iter().position(|(index, ..)| *index >= token.index).unwrap_or(last)
-            }
+            Mode::Exact(token) => reached(token.index),
+            Mode::Fresh(token) => reached(token.index).max(since(CEILING_MS)),
             Mode::Stale(ms) => since(ms),
+            Mode::Lag(entries) => reached(self.states[since(0)].0.saturating_sub(entries)).max(since(CEILING_MS)),
             Mode::Minimal => since(CEILING_MS),
         };
+        let floors = FLOORS.iter().filter(|(kind, _)| kinds.contains(kind)).map(|(_, floor)| match floor {
+            Floor::Full => last,
+            Floor::Stale(ms) => since(*ms),
+        });
+        let first = floors.fold(asked, usize::max);
         let chosen = if matches!(mode, Mode::Exact(_)) { first } else { self.random.random_range(first..=last) };
         let (index, _, state, version) = &self.states[chosen];
         (*index, state.clone(), *version)
     }
 
     fn check(&mut self, slot: Slot, workload: Workload, mode: Mode, questions: &[&str]) -> u64 {
-        let (index, state, version) = self.state(slot, mode);
         let questions: Vec<Relationship> = questions.iter().map(|text| Relationship::of(text)).collect();
+        let kinds: Vec<&str> = questions.iter().map(|question| question.kind.as_str()).collect();
+        let (index, state, version) = self.state(slot, mode, &kinds);
         let rules = Rules::version(version);
         let allowed = questions.iter().map(|question| is_allowed(&state, &rules, question)).collect();
-        let outcome = Outcome::Ok(Answer::Decided { index, applied: None, allowed });
+        let is_floor = |(kind, floor): &&(&str, Floor)| {
+            let weaker = !matches!((mode, floor), (Mode::Stale(ms), Floor::Stale(least)) if ms <= *least);
+            kinds.contains(kind) && mode != Mode::Full && weaker
+        };
+        let raised = FLOORS.iter().find(is_floor).map(|(kind, _)| (*kind).to_owned());
+        let outcome = Outcome::Ok(Answer::Decided { index, beside: Beside { applied: None, raised }, allowed });
         self.push(slot, workload, Request::Check { mode, questions }, outcome);
         index
     }
 
+    fn content_check(&mut self, slot: Slot, workload: Workload, question: &str) -> u64 {
+        let (index, state, version) = self.state(slot, Mode::Full, &[]);
+        let question = Relationship::of(question);
+        let allowed = vec![is_allowed(&state, &Rules::version(version), &question)];
+        let answer = Answer::Decided { index, beside: Beside::default(), allowed };
+        self.push(slot, workload, Request::ContentCheck { question }, Outcome::Ok(answer));
+        index
+    }
+
     fn list(&mut self, slot: Slot, workload: Workload, mode: Mode, kind: &str, id: Option<String>) {
-        let (index, state, _) = self.state(slot, mode);
+        let (index, state, _) = self.state(slot, mode, &[]);
         let relationships: Vec<Relationship> = state.list(kind, id.as_deref()).into_iter().collect();
         let index = (!relationships.is_empty()).then_some(index);
-        let outcome = Outcome::Ok(Answer::Listed { index, applied: None, relationships });
-        self.push(slot, workload, Request::List { mode, kind: kind.to_owned(), id }, outcome);
+        let outcome = Outcome::Ok(Answer::Listed { index, beside: Beside::default(), relationships });
+        self.push(slot, workload, Request::list(mode, kind, id.as_deref()), outcome);
     }
 
     fn record(mut self, seed: u64) -> Record {
@@ -360,7 +476,8 @@ fn settings(seed: u64) -> Settings {
         test: "specimen".to_owned(),
         seed,
         command: String::new(),
-        nodes: 3,
+        voters: 2,
+        learners: 1,
         seconds: 1,
         ceiling_ms: CEILING_MS,
         versions: vec![],

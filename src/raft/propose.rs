@@ -18,6 +18,8 @@ use super::leader::LeaderWatch;
 use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use super::{Command, CommandBody};
+#[cfg(feature = "mutants")]
+use crate::mutants::Mutant;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -43,6 +45,9 @@ pub struct Proposer {
     capacity: u32,
     /// Whether proposals are held back.
     paused: watch::Sender<bool>,
+    /// What requests came to, for a bug on purpose: nobody else knows it.
+    #[cfg(feature = "mutants")]
+    answered: parking_lot::Mutex<std::collections::HashMap<crate::model::IdempotencyKey, Applied>>,
 }
 
 /// Why a proposal is not taken up.
@@ -78,7 +83,17 @@ impl Proposer {
         // So that a pause can take all of them at once.
         let capacity = u32::try_from(in_flight).unwrap_or(u32::MAX).min(MOST_IN_FLIGHT);
         let in_flight = Arc::new(Semaphore::new(capacity as usize));
-        Self { raft, peers, leader, clock, in_flight, capacity, paused: watch::Sender::new(false) }
+        Self {
+            raft,
+            peers,
+            leader,
+            clock,
+            in_flight,
+            capacity,
+            paused: watch::Sender::new(false),
+            #[cfg(feature = "mutants")]
+            answered: parking_lot::Mutex::default(),
+        }
     }
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
@@ -93,6 +108,14 @@ impl Proposer {
                 return Err(Rejection::NotLeader { leader: None });
             }
         };
+        #[cfg(feature = "mutants")]
+        let key = body.keyed().map(|(_, request)| request.key.clone());
+        #[cfg(feature = "mutants")]
+        if Mutant::DedupeInMemory.is_on()
+            && let Some(first) = key.as_ref().and_then(|key| self.answered.lock().get(key).cloned())
+        {
+            return Ok(Ok(Applied { repeated: true, ..first }));
+        }
         let command = Command { op_id, proposed_at: self.clock.now(), body };
         let raft = self.raft.clone();
         // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
@@ -104,6 +127,12 @@ impl Proposer {
         let Ok(written) = written.await else {
             return Ok(Err(ProposeError::Unknown("this node is stopping".into())));
         };
+        #[cfg(feature = "mutants")]
+        if let (Some(key), Ok(response)) = (key, &written)
+            && !matches!(response.data.outcome, super::Outcome::Refused(_))
+        {
+            self.answered.lock().insert(key, response.data.clone());
+        }
         match written {
             Ok(response) => Ok(Ok(response.data)),
             // Refused before it was appended.

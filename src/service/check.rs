@@ -12,6 +12,7 @@ use super::{Call, Consistency, Services};
 use crate::consistency::{Raised, Scope, Zookie};
 use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation, ExplanationRoom, Waiter};
 use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
+use crate::mutants::Mutant;
 use crate::store::ReadView;
 
 /// Items of a bulk check that are evaluated in one go, and can share what they find out.
@@ -95,14 +96,7 @@ impl Services {
             let ready = part.ready()?;
             match explain {
                 Explain::Yes => part.explained(&ready, &item, ROOM, &budget),
-                Explain::No => {
-                    let CheckItem { resource, permission, subject, context } = item;
-                    let circumstances = Circumstances { now: part.now, context };
-                    let view = part.view.as_ref();
-                    let outcome =
-                        engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, &budget)?;
-                    Ok(ItemAnswer { decision: outcome.decision, explained: None })
-                }
+                Explain::No => Ok(ItemAnswer { decision: part.decided(&ready, item, &budget)?, explained: None }),
             }
         };
         Ok(CheckAnswer { answer: self.pool.evaluate(call.deadline, evaluate).await?, zookie, raised })
@@ -143,11 +137,18 @@ impl Services {
                 })
             }
         };
-        let parts: Vec<Vec<CheckItem>> = items.chunks(ITEMS_AT_ONCE).map(<[_]>::to_vec).collect();
+        let at_once = if Mutant::MixedSnapshots.is_on() { 1 } else { ITEMS_AT_ONCE };
+        let parts: Vec<Vec<CheckItem>> = items.chunks(at_once).map(<[_]>::to_vec).collect();
+        let view = &view;
         let answers: Vec<Vec<Result<ItemAnswer, Error>>> = stream::iter(parts)
-            .map(|items| {
-                let part = Part { schemas: Arc::clone(&self.schemas), call, view: Arc::clone(&view), now };
-                self.pool.evaluate(call.deadline, move |waiter: &Waiter| part.answers(&items, room, waiter))
+            .map(|items| async move {
+                let view = if Mutant::MixedSnapshots.is_on() {
+                    self.view(call, consistency.requirement(self.lineage()?)?).await?
+                } else {
+                    Arc::clone(view)
+                };
+                let part = Part { schemas: Arc::clone(&self.schemas), call, view, now };
+                self.pool.evaluate(call.deadline, move |waiter: &Waiter| part.answers(&items, room, waiter)).await
             })
             .buffered(PARTS_AT_ONCE)
             .try_collect()
@@ -183,7 +184,31 @@ struct Part {
 
 impl Part {
     fn ready(&self) -> Result<Arc<ReadySchema>, Error> {
+        #[cfg(feature = "mutants")]
+        if Mutant::StaleSchema.is_on()
+            && let Some(last) = self.schemas.last_used()
+        {
+            return Ok(last);
+        }
         self.schemas.of(self.call.store, self.view.as_ref())
+    }
+
+    fn decided(&self, ready: &ReadySchema, item: CheckItem, budget: &Budget) -> Result<Decision, Error> {
+        #[cfg(feature = "mutants")]
+        let question = item.clone();
+        #[cfg(feature = "mutants")]
+        if Mutant::CacheWithoutIndex.is_on()
+            && let Some(known) = ready.decisions.lock().get(&question)
+        {
+            return Ok(known.clone());
+        }
+        let CheckItem { resource, permission, subject, context } = item;
+        let circumstances = Circumstances { now: self.now, context };
+        let view = self.view.as_ref();
+        let outcome = engine::check(&ready.plan, view, &resource, &permission, &subject, &circumstances, budget)?;
+        #[cfg(feature = "mutants")]
+        ready.decisions.lock().insert(question, outcome.decision.clone());
+        Ok(outcome.decision)
     }
 
     /// Answers, with explanations where there is room for them.

@@ -24,11 +24,20 @@ pub(super) struct ReadySchema {
     pub(super) text: Arc<str>,
     /// How to evaluate it; knows the schema too.
     pub(super) plan: Plan,
+    /// What was decided under it, for a bug on purpose: a decision is of a state, too.
+    #[cfg(feature = "mutants")]
+    pub(super) decisions: Mutex<std::collections::HashMap<crate::engine::CheckItem, crate::model::Decision>>,
 }
 
 impl ReadySchema {
     fn new(revision: Option<Revision>, text: Arc<str>, schema: Schema) -> Self {
-        Self { revision, text, plan: Plan::new(Arc::new(schema)) }
+        Self {
+            revision,
+            text,
+            plan: Plan::new(Arc::new(schema)),
+            #[cfg(feature = "mutants")]
+            decisions: Mutex::default(),
+        }
     }
 
     /// What it says.
@@ -80,6 +89,12 @@ impl SchemaCache {
         let ready = Arc::new(ReadySchema::new(key.revision, text, schema));
         self.insert(key, Arc::clone(&ready));
         Ok(ready)
+    }
+
+    /// The version that anybody used last, for a bug on purpose: another one may be in force.
+    #[cfg(feature = "mutants")]
+    pub(super) fn last_used(&self) -> Option<Arc<ReadySchema>> {
+        self.entries.lock().last().map(|entry| Arc::clone(&entry.ready))
     }
 
     fn take_hit(&self, key: Key) -> Option<Arc<ReadySchema>> {

@@ -3,29 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use super::timeline::{Floor, changes};
+use super::timeline::{Timeline, changes};
 use super::{Property, Record, Verdict};
 use crate::history::{Mode, Operation, Request, Workload};
 
 const NS_PER_MS: u64 = 1_000_000;
 
 pub(super) fn check(record: &Record) -> Vec<Verdict> {
-    let floor = Floor::of(&record.operations);
+    let timeline = Timeline::of(&record.operations);
     vec![
-        write_order(record, &floor),
-        fully_consistent(record, &floor),
-        content_tokens(record, &floor),
+        write_order(record, &timeline),
+        fully_consistent(record, &timeline),
+        content_tokens(record, &timeline),
         freshness(record),
-        staleness(record, &floor),
+        staleness(record, &timeline),
     ]
 }
 
 /// A write that began after an answer of index i stands behind i.
-fn write_order(record: &Record, floor: &Floor) -> Verdict {
+fn write_order(record: &Record, timeline: &Timeline) -> Verdict {
     let mut verdict = Verdict::new(Property::WriteOrder);
     let mut places: BTreeMap<u64, &str> = BTreeMap::new();
     for change in changes(record).values() {
-        let (before, by) = floor.before(change.start());
+        let (before, by) = timeline.before(change.start());
         for index in change.indexes() {
             let operations = change.operations();
             verdict.expect(index > before, &[operations.as_slice(), &[by]].concat(), || {
@@ -39,21 +39,26 @@ fn write_order(record: &Record, floor: &Floor) -> Verdict {
     verdict
 }
 
-fn at_least(verdict: &mut Verdict, operation: &Operation, (least, by): (u64, u64), why: &str) {
+pub(super) fn at_least(verdict: &mut Verdict, operation: &Operation, (least, by): (u64, u64), why: &str) {
     let Some(index) = operation.answered_at() else { return };
     verdict.expect(index >= least, &[operation.index, by], || format!("answered at {index}, {why} {least}"));
 }
 
-fn fully_consistent(record: &Record, floor: &Floor) -> Verdict {
+fn fully_consistent(record: &Record, timeline: &Timeline) -> Verdict {
     let mut verdict = Verdict::new(Property::RealTime);
     for operation in record.operations.iter().filter(|o| o.request.mode() == Some(Mode::Full)) {
-        at_least(&mut verdict, operation, floor.before(operation.start), "and before it began there was an answer of");
+        at_least(
+            &mut verdict,
+            operation,
+            timeline.before(operation.start),
+            "and before it began there was an answer of",
+        );
     }
     verdict
 }
 
 /// The token that content is stored with: it must be no older than what was known when it was asked for.
-fn content_tokens(record: &Record, floor: &Floor) -> Verdict {
+fn content_tokens(record: &Record, timeline: &Timeline) -> Verdict {
     let mut verdict = Verdict::new(Property::ContentTokens);
     let by_index: BTreeMap<u64, &Operation> = record.operations.iter().map(|o| (o.index, o)).collect();
     for reader in record.operations.iter().filter(|o| o.workload == Workload::EnemyB) {
@@ -63,11 +68,11 @@ fn content_tokens(record: &Record, floor: &Floor) -> Verdict {
                 .violation(&[reader.index], format!("its zookie is from operation {}, which is not there", token.from));
             continue;
         };
-        // Minted by a content check: a fully consistent read, which says in which state the content was written.
-        if source.request.mode() != Some(Mode::Full) {
+        // Of a content check, which says in which state the content was written.
+        if !matches!(source.request, Request::ContentCheck { .. }) {
             continue;
         }
-        let (least, by) = floor.before(source.start);
+        let (least, by) = timeline.before(source.start);
         verdict.expect(token.index >= least, &[reader.index, source.index, by], || {
             format!(
                 "content was stored with {}, and before the check for it began there was an answer of {least}",
@@ -76,6 +81,11 @@ fn content_tokens(record: &Record, floor: &Floor) -> Verdict {
         });
     }
     verdict
+}
+
+/// So many milliseconds before.
+pub(super) fn older(time: u64, ms: u64) -> u64 {
+    time.saturating_sub(ms.saturating_mul(NS_PER_MS))
 }
 
 fn freshness(record: &Record) -> Verdict {
@@ -87,17 +97,25 @@ fn freshness(record: &Record) -> Verdict {
     verdict
 }
 
-fn staleness(record: &Record, floor: &Floor) -> Verdict {
+fn staleness(record: &Record, timeline: &Timeline) -> Verdict {
     let mut verdict = Verdict::new(Property::Staleness);
     for operation in &record.operations {
-        let bound_ms = match &operation.request {
-            Request::Check { mode: Mode::Stale(ms), .. } | Request::List { mode: Mode::Stale(ms), .. } => *ms,
-            Request::Check { mode: Mode::Minimal, .. } | Request::List { mode: Mode::Minimal, .. } => {
-                record.settings.ceiling_ms
+        // The node's ceiling holds for whatever a client asks, except for one state that it names.
+        let ceiling_ms = record.settings.ceiling_ms;
+        let bound_ms = match operation.request.mode() {
+            Some(Mode::Stale(ms)) => ms.min(ceiling_ms),
+            Some(Mode::Minimal | Mode::Fresh(_)) => ceiling_ms,
+            Some(Mode::Lag(entries)) => {
+                // What was committed when it began is no less than what was answered before.
+                let (known, by) = timeline.before(operation.start);
+                let why =
+                    format!("and asked for at most {entries} less than what was answered before it began, so for");
+                at_least(&mut verdict, operation, (known.saturating_sub(entries), by), &why);
+                ceiling_ms
             }
-            Request::Check { .. } | Request::List { .. } | Request::Write(_) | Request::Schema { .. } => continue,
+            Some(Mode::Full | Mode::Exact(_)) | None => continue,
         };
-        let least = floor.before(operation.start.saturating_sub(bound_ms.saturating_mul(NS_PER_MS)));
+        let least = timeline.before(older(operation.start, bound_ms));
         at_least(&mut verdict, operation, least, &format!("and {bound_ms} ms before it began there was an answer of"));
     }
     verdict

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Property, Record, Verdict};
 use crate::history::{Answer, Mode, Request};
+use crate::oracle::members;
 
 pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::Exact);
@@ -37,10 +38,35 @@ fn parts(request: &Request, answer: &Answer) -> Vec<(String, String)> {
             .map(|(question, allowed)| (question.to_string(), allowed.to_string()))
             .collect(),
         (Request::List { kind, id, .. }, Answer::Listed { relationships, .. }) => {
-            let mut found: Vec<String> = relationships.iter().map(ToString::to_string).collect();
-            found.sort_unstable();
-            vec![(format!("{kind}:{}", id.as_deref().unwrap_or("*")), found.join(" "))]
+            let found = relationships.iter().map(ToString::to_string).collect();
+            vec![(format!("{kind}:{}", id.as_deref().unwrap_or("*")), in_order(found))]
         }
-        (Request::Check { .. } | Request::List { .. } | Request::Write(_) | Request::Schema { .. }, _) => Vec::new(),
+        (Request::Resources { kind, permission, user, .. }, Answer::Found { ids, .. }) => {
+            vec![(format!("{kind}:*#{permission}@user:{user}"), in_order(ids.clone()))]
+        }
+        (Request::Subjects { kind, id, permission, .. }, Answer::Found { ids, .. }) => {
+            vec![(format!("{kind}:{id}#{permission}@user:*"), in_order(ids.clone()))]
+        }
+        (Request::Expand { kind, id, permission, .. }, Answer::Expanded { tree, .. }) => {
+            vec![(format!("{kind}:{id}#{permission}, expanded"), in_order(members(tree).into_iter().collect()))]
+        }
+        (
+            Request::Check { .. }
+            | Request::ContentCheck { .. }
+            | Request::List { .. }
+            | Request::Resources { .. }
+            | Request::Subjects { .. }
+            | Request::Expand { .. }
+            | Request::Write(_)
+            | Request::Schema { .. }
+            | Request::Floors { .. },
+            _,
+        ) => Vec::new(),
     }
+}
+
+/// Answers may come in any order.
+fn in_order(mut found: Vec<String>) -> String {
+    found.sort_unstable();
+    found.join(" ")
 }

@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::Record;
-use super::timeline::Floor;
-use crate::history::{Answer, Failure, LogEntry, Mode, Outcome, Request, Update};
+use super::certificate::older;
+use super::floor::{above, floors};
+use super::timeline::Timeline;
+use crate::history::{
+    Answer, Beside, Failure, Floor, LogEntry, Mode, Operation, Outcome, Request, Subject, Tree, Update,
+};
 
 /// One lie, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +21,40 @@ pub enum HistoryMutant {
         /// Position of the decision.
         part: usize,
     },
-    /// One relationship left out of a listing.
+    /// One relationship left out of a listing, or one object or user of what was found.
     Listing {
+        /// Position of the operation.
+        at: usize,
+        /// Position of what is left out.
+        part: usize,
+    },
+    /// Somebody more in a tree.
+    Tree {
+        /// Position of the operation.
+        at: usize,
+    },
+    /// Parts of different states.
+    Torn {
+        /// Position of the operation.
+        at: usize,
+    },
+    /// A floor that was not told, or told without need.
+    Raised {
+        /// Position of the operation.
+        at: usize,
+    },
+    /// An answer where a floor forbids one.
+    Unrefused {
+        /// Position of the operation.
+        at: usize,
+    },
+    /// A repetition that calls itself the first.
+    First {
+        /// Position of the operation.
+        at: usize,
+    },
+    /// Another content accepted under a key.
+    Reused {
         /// Position of the operation.
         at: usize,
     },
@@ -81,37 +117,92 @@ pub enum HistoryMutant {
 #[must_use]
 pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
     let mut mutants = Vec::new();
-    let floor = Floor::of(&record.operations);
+    let timeline = Timeline::of(&record.operations);
     for (at, operation) in record.operations.iter().enumerate() {
-        let Outcome::Ok(answer) = &operation.outcome else { continue };
-        match answer {
-            Answer::Decided { allowed, .. } => {
-                mutants.extend((0..allowed.len()).map(|part| HistoryMutant::Decision { at, part }));
+        match &operation.outcome {
+            Outcome::Ok(answer) => {
+                of_answer(&mut mutants, record, (at, operation), answer);
+                let forbidden = forbidden(record, &timeline, operation).filter(|_| answer.index().is_some());
+                mutants.extend(forbidden.map(|index| HistoryMutant::Index { at, index }));
             }
-            Answer::Listed { relationships, .. } if !relationships.is_empty() => {
-                mutants.push(HistoryMutant::Listing { at });
+            Outcome::Fail(failure) if failure.reason == Failure::BELOW_FLOOR => {
+                mutants.push(HistoryMutant::Unrefused { at });
             }
-            Answer::Listed { .. } => {}
-            Answer::Written { index } => {
-                let logged = record.log.iter().any(|entry| entry.index == *index && entry.op.is_some());
-                if logged {
-                    mutants.push(HistoryMutant::Index { at, index: index + 1 });
-                }
-                // One attempt of several may well have failed.
-                if logged && attempts(record, &operation.request) == 1 {
-                    mutants.push(HistoryMutant::Denied { at });
-                }
+            Outcome::Fail(failure) if failure.reason == Failure::KEY_REUSED => {
+                mutants.push(HistoryMutant::Reused { at });
+            }
+            Outcome::Fail(_) | Outcome::Info(_) => {}
+        }
+    }
+    of_log(&mut mutants, record);
+    mutants
+}
+
+fn of_answer(mutants: &mut Vec<HistoryMutant>, record: &Record, (at, operation): (usize, &Operation), answer: &Answer) {
+    let is_read = operation.request.mode().is_some();
+    mutants.extend(is_read.then_some(HistoryMutant::Torn { at }));
+    let is_under_floor = floors(record).is_some_and(|floors| above(floors, operation).is_some());
+    mutants.extend((is_read && is_under_floor).then_some(HistoryMutant::Raised { at }));
+    // What depends on a schema that is not known may be anything.
+    if !is_known(record, &operation.request) {
+        return;
+    }
+    match answer {
+        Answer::Decided { allowed, .. } => {
+            mutants.extend((0..allowed.len()).map(|part| HistoryMutant::Decision { at, part }));
+        }
+        Answer::Listed { relationships, .. } => {
+            mutants.extend((0..relationships.len()).map(|part| HistoryMutant::Listing { at, part }));
+        }
+        Answer::Found { ids, .. } => {
+            mutants.extend((0..ids.len()).map(|part| HistoryMutant::Listing { at, part }));
+        }
+        Answer::Expanded { .. } => mutants.push(HistoryMutant::Tree { at }),
+        Answer::Written { index, replayed } => {
+            let logged = record.log.iter().any(|entry| entry.index == *index && entry.op.is_some());
+            if logged {
+                mutants.push(HistoryMutant::Index { at, index: index + 1 });
+            }
+            // One attempt of several may well have failed.
+            let others = attempts(record, operation);
+            if logged && others.is_empty() {
+                mutants.push(HistoryMutant::Denied { at });
+            }
+            let is_first = |other: &&Operation| matches!(other.answer(), Some(Answer::Written { replayed: false, .. }));
+            if *replayed && others.iter().any(|other| is_first(other)) {
+                mutants.push(HistoryMutant::First { at });
             }
         }
-        let forbidden = match operation.request.mode() {
-            Some(Mode::Full) => floor.before(operation.start).0.checked_sub(1),
-            Some(Mode::Fresh(token)) => token.index.checked_sub(1),
-            Some(Mode::Exact(token)) => Some(token.index + 1),
-            Some(Mode::Stale(ms)) => floor.before(operation.start.saturating_sub(ms * 1_000_000)).0.checked_sub(1),
-            Some(Mode::Minimal) | None => None,
-        };
-        mutants.extend(forbidden.filter(|_| answer.index().is_some()).map(|index| HistoryMutant::Index { at, index }));
     }
+}
+
+/// Whether the oracle can tell what is right: more than one change of the schema of unknown outcome may be any of them.
+fn is_known(record: &Record, request: &Request) -> bool {
+    let unknown = |o: &&Operation| matches!((&o.request, &o.outcome), (Request::Schema { .. }, Outcome::Info(_)));
+    !request.kinds().contains(&"memo") || record.operations.iter().filter(unknown).count() < 2
+}
+
+/// An index that the promise of a read forbids.
+fn forbidden(record: &Record, timeline: &Timeline, operation: &Operation) -> Option<u64> {
+    let before = |ms: u64| timeline.before(older(operation.start, ms)).0;
+    let ceiling_ms = record.settings.ceiling_ms;
+    let asked = match operation.request.mode()? {
+        Mode::Exact(token) => return Some(token.index + 1),
+        Mode::Full => before(0),
+        Mode::Fresh(token) => token.index.max(before(ceiling_ms)),
+        Mode::Stale(ms) => before(ms.min(ceiling_ms)),
+        Mode::Lag(entries) => before(0).saturating_sub(entries).max(before(ceiling_ms)),
+        Mode::Minimal => before(ceiling_ms),
+    };
+    let demanded = match floors(record).and_then(|floors| above(floors, operation)) {
+        Some(Floor::Full) => before(0),
+        Some(Floor::Stale(ms)) => before(ms),
+        None => 0,
+    };
+    asked.max(demanded).checked_sub(1)
+}
+
+fn of_log(mutants: &mut Vec<HistoryMutant>, record: &Record) {
     for (at, entry) in record.log.iter().enumerate() {
         mutants.push(HistoryMutant::RepeatedEntry { at });
         if entry.op.is_some() {
@@ -132,17 +223,13 @@ pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
     }
     let compared = record.chain.iter().enumerate().filter(|(_, sample)| nodes_at[&sample.applied] > 1);
     mutants.extend(compared.map(|(at, _)| HistoryMutant::Hash { at }));
-    mutants
 }
 
-/// How many operations are attempts at the same write.
-fn attempts(record: &Record, request: &Request) -> usize {
-    let name = |request: &Request| match request {
-        Request::Write(write) => Some(write.op.clone()),
-        Request::Schema { .. } | Request::Check { .. } | Request::List { .. } => None,
-    };
-    let wanted = name(request);
-    record.operations.iter().filter(|operation| wanted.is_some() && name(&operation.request) == wanted).count()
+/// Other operations that are attempts at the same write.
+fn attempts<'a>(record: &'a Record, operation: &Operation) -> Vec<&'a Operation> {
+    let Some(wanted) = operation.request.write() else { return Vec::new() };
+    let same = |other: &&Operation| other.request.write().is_some_and(|write| write.op == wanted.op);
+    record.operations.iter().filter(|other| other.index != operation.index).filter(same).collect()
 }
 
 impl HistoryMutant {
@@ -163,20 +250,45 @@ impl HistoryMutant {
                     allowed[part] = !allowed[part];
                 }
             }
-            Self::Listing { at } => {
-                if let Outcome::Ok(Answer::Listed { relationships, .. }) = &mut record.operations[at].outcome {
-                    relationships.pop();
+            Self::Listing { at, part } => match &mut record.operations[at].outcome {
+                Outcome::Ok(Answer::Listed { relationships, .. }) => drop(relationships.remove(part)),
+                Outcome::Ok(Answer::Found { ids, .. }) => drop(ids.remove(part)),
+                Outcome::Ok(Answer::Written { .. } | Answer::Decided { .. } | Answer::Expanded { .. })
+                | Outcome::Fail(_)
+                | Outcome::Info(_) => {}
+            },
+            Self::Tree { at } => {
+                if let Outcome::Ok(Answer::Expanded { tree, .. }) = &mut record.operations[at].outcome {
+                    let whole = tree.clone();
+                    *tree = Tree::Union(vec![whole, stranger()]);
                 }
             }
+            Self::Torn { at } => fail(&mut record.operations[at], Failure::NONSENSE),
+            Self::Raised { at } => {
+                if let Some(beside) = beside_of(&mut record.operations[at]) {
+                    beside.raised = if beside.raised.is_none() { Some("for nothing".to_owned()) } else { None };
+                }
+            }
+            Self::Unrefused { at } => {
+                let said = Answer::Decided { index: 1, beside: Beside::default(), allowed: vec![false] };
+                record.operations[at].outcome = Outcome::Ok(said);
+            }
+            Self::First { at } => {
+                if let Outcome::Ok(Answer::Written { replayed, .. }) = &mut record.operations[at].outcome {
+                    *replayed = false;
+                }
+            }
+            Self::Reused { at } => {
+                record.operations[at].outcome = Outcome::Ok(Answer::written(1));
+            }
             Self::Index { at, index: new } => match &mut record.operations[at].outcome {
-                Outcome::Ok(Answer::Written { index } | Answer::Decided { index, .. }) => *index = new,
-                Outcome::Ok(Answer::Listed { index, .. }) => *index = Some(new),
+                Outcome::Ok(
+                    Answer::Written { index, .. } | Answer::Decided { index, .. } | Answer::Expanded { index, .. },
+                ) => *index = new,
+                Outcome::Ok(Answer::Listed { index, .. } | Answer::Found { index, .. }) => *index = Some(new),
                 Outcome::Fail(_) | Outcome::Info(_) => {}
             },
-            Self::Denied { at } => {
-                let failure = Failure { reason: "UNAVAILABLE".to_owned(), message: String::new() };
-                record.operations[at].outcome = Outcome::Fail(failure);
-            }
+            Self::Denied { at } => fail(&mut record.operations[at], "UNAVAILABLE"),
             Self::LostEntry { at } => {
                 record.log.remove(at);
             }
@@ -196,6 +308,32 @@ impl HistoryMutant {
             Self::Hash { at } => record.chain[at].hash.push('0'),
         }
         record
+    }
+}
+
+fn fail(operation: &mut Operation, reason: &str) {
+    operation.outcome = Outcome::Fail(Failure { reason: reason.to_owned(), message: String::new() });
+}
+
+fn beside_of(operation: &mut Operation) -> Option<&mut Beside> {
+    match &mut operation.outcome {
+        Outcome::Ok(
+            Answer::Decided { beside, .. }
+            | Answer::Listed { beside, .. }
+            | Answer::Found { beside, .. }
+            | Answer::Expanded { beside, .. },
+        ) => Some(beside),
+        Outcome::Ok(Answer::Written { .. }) | Outcome::Fail(_) | Outcome::Info(_) => None,
+    }
+}
+
+fn stranger() -> Tree {
+    let nowhere = "nowhere".to_owned();
+    Tree::Leaf {
+        kind: nowhere.clone(),
+        id: nowhere.clone(),
+        relation: nowhere,
+        subjects: vec![Subject::user("stranger")],
     }
 }
 

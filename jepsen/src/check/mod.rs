@@ -3,18 +3,23 @@
 //! Each checker judges one property and says how many opportunities there were to break it: a property that was never at risk
 //! was not tested. Must not know how a run was made; everything is decided from the record, so that it can be decided again.
 
+mod answers;
 mod certificate;
 mod chain;
 mod exact;
+mod floor;
 mod history_mutants;
 mod judgement;
 mod keys;
 mod once;
+mod order;
 mod record;
 mod register;
 mod regranted;
 mod replay;
 mod swap;
+#[cfg(test)]
+mod tests;
 mod thresholds;
 mod timeline;
 mod verdict;

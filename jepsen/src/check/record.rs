@@ -17,8 +17,10 @@ pub struct Settings {
     pub seed: u64,
     /// How it was started.
     pub command: String,
-    /// How many nodes.
-    pub nodes: usize,
+    /// How many nodes vote. They have the numbers from 1 on.
+    pub voters: usize,
+    /// How many learners there are beside them. They have the numbers above.
+    pub learners: usize,
     /// How long clients and faults were at work, in seconds.
     pub seconds: u64,
     /// The age, in milliseconds, that reads without any demand may have.

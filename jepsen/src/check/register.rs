@@ -48,13 +48,20 @@ fn actions_of(operation: &Operation) -> Vec<(String, Action)> {
                 .filter_map(|(id, to)| Some((id.clone(), written(&operation.outcome, from.clone(), to.clone())?)))
                 .collect()
         }
-        Request::List { mode: Mode::Full, kind, id: Some(id) } if kind == "register" => {
+        Request::List { mode: Mode::Full, kind, id: Some(id), .. } if kind == "register" => {
             let Some(Answer::Listed { relationships, .. }) = operation.answer() else { return Vec::new() };
             let mut values: Vec<&str> = relationships.iter().map(|found| found.subject.id.as_str()).collect();
             values.sort_unstable();
             vec![(id.clone(), Action::Is(values.join(" ")))]
         }
-        Request::List { .. } | Request::Check { .. } | Request::Schema { .. } => Vec::new(),
+        Request::List { .. }
+        | Request::Check { .. }
+        | Request::ContentCheck { .. }
+        | Request::Resources { .. }
+        | Request::Subjects { .. }
+        | Request::Expand { .. }
+        | Request::Schema { .. }
+        | Request::Floors { .. } => Vec::new(),
     }
 }
 

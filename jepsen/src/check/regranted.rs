@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::certificate::older;
+use super::floor::{above, floors};
 use super::{Property, Record, Verdict};
-use crate::history::{Mode, Operation, Relationship, Request, Subject, Update, Workload};
-
-const NS_PER_MS: u64 = 1_000_000;
+use crate::history::{
+    Answer, Floor, Floors, Mode, Operation, Outcome, Relationship, Request, Subject, Update, Workload,
+};
 
 /// The writes of one relationship.
 #[derive(Default)]
@@ -25,7 +27,7 @@ impl<'a> Writes<'a> {
 }
 
 fn is_over(operation: &Operation, time: u64) -> bool {
-    !matches!(operation.outcome, crate::history::Outcome::Info(_)) && operation.end < time
+    !matches!(operation.outcome, Outcome::Info(_)) && operation.end < time
 }
 
 /// All writes of relationships, by object.
@@ -35,20 +37,23 @@ pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::NeverRegranted);
     let objects = writes(record);
     let by_index: BTreeMap<u64, &Operation> = record.operations.iter().map(|o| (o.index, o)).collect();
+    let floors = floors(record);
     for operation in &record.operations {
-        let (Request::Check { mode, questions }, Some(crate::history::Answer::Decided { allowed, .. })) =
-            (&operation.request, operation.answer())
-        else {
+        let (Some(mode), Some(Answer::Decided { allowed, .. })) = (operation.request.mode(), operation.answer()) else {
             continue;
         };
-        for (question, allowed) in questions.iter().zip(allowed) {
+        for (question, allowed) in questions_of(&operation.request).iter().zip(allowed) {
             let reason = match operation.workload {
                 Workload::EnemyA => came_too_late(&objects, question),
                 Workload::EnemyB | Workload::Stale => shut_out(&objects, question, &question.subject)
-                    .filter(|revoked| sees(*mode, operation, revoked, &by_index)),
+                    .filter(|revoked| sees(mode, operation, revoked, &by_index)),
+                Workload::Floor => shut_out(&objects, question, &question.subject)
+                    .filter(|revoked| floors.is_some_and(|floors| must_see(floors, operation, revoked))),
                 Workload::Setup
                 | Workload::Register
                 | Workload::Swap
+                | Workload::Lookup
+                | Workload::Order
                 | Workload::Exact
                 | Workload::Retry
                 | Workload::Schema
@@ -67,8 +72,8 @@ pub(super) fn check(record: &Record) -> Verdict {
 fn writes(record: &Record) -> ByObject<'_> {
     let mut objects = ByObject::new();
     for operation in &record.operations {
-        let Request::Write(write) = &operation.request else { continue };
-        if matches!(operation.outcome, crate::history::Outcome::Fail(_)) {
+        let Some(write) = operation.request.write() else { continue };
+        if matches!(operation.outcome, Outcome::Fail(_)) {
             continue;
         }
         for update in &write.updates {
@@ -131,11 +136,36 @@ fn came_too_late<'a>(objects: &ByObject<'a>, question: &Relationship) -> Option<
 fn sees(mode: Mode, read: &Operation, write: &Operation, by_index: &BTreeMap<u64, &Operation>) -> bool {
     match mode {
         Mode::Full => read.start > write.end,
-        Mode::Stale(ms) => read.start.saturating_sub(ms.saturating_mul(NS_PER_MS)) > write.end,
+        Mode::Stale(ms) => older(read.start, ms) > write.end,
         Mode::Fresh(token) | Mode::Exact(token) => by_index.get(&token.from).is_some_and(|source| {
-            let binding = matches!(source.request, Request::Write(_)) || source.request.mode() == Some(Mode::Full);
+            let binding = source.request.write().is_some() || source.request.mode() == Some(Mode::Full);
             source.index == write.index || (binding && source.start > write.end)
         }),
-        Mode::Minimal => false,
+        // Nothing that was committed may be missing.
+        Mode::Lag(0) => read.start > write.end,
+        Mode::Lag(_) | Mode::Minimal => false,
+    }
+}
+
+/// Whether a read must see that write because of a floor, whatever it asked for.
+fn must_see(floors: &Floors, read: &Operation, write: &Operation) -> bool {
+    match above(floors, read) {
+        Some(Floor::Full) => read.start > write.end,
+        Some(Floor::Stale(ms)) => older(read.start, ms) > write.end,
+        None => false,
+    }
+}
+
+fn questions_of(request: &Request) -> &[Relationship] {
+    match request {
+        Request::Check { questions, .. } => questions,
+        Request::ContentCheck { question } => std::slice::from_ref(question),
+        Request::Write(_)
+        | Request::Schema { .. }
+        | Request::Floors { .. }
+        | Request::List { .. }
+        | Request::Resources { .. }
+        | Request::Subjects { .. }
+        | Request::Expand { .. } => &[],
     }
 }

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::answers::Truth;
 use super::timeline::{Change, changes};
 use super::{Property, Record, Verdict};
-use crate::history::{Answer, LogEntry, Operation, Relationship, Request, Update, Write};
-use crate::oracle::{Rules, State, VERSIONS, is_allowed};
+use crate::history::{Failure, LogEntry, Operation, Outcome, Request, Update, Write};
+use crate::oracle::{State, VERSIONS};
 
 /// What happens at one index.
 enum Step<'a> {
@@ -22,7 +23,7 @@ pub(super) fn check(record: &Record) -> Vec<Verdict> {
     let changes = changes(record);
     let mut replay = Replay {
         state: State::default(),
-        schema: Schema::Version(0),
+        versions: BTreeSet::from([0]),
         changes: &changes,
         answers: Verdict::new(Property::Answers),
         once: Verdict::new(Property::ExactlyOnce),
@@ -48,19 +49,14 @@ pub(super) fn check(record: &Record) -> Vec<Verdict> {
         steps.iter().for_each(|step| replay.step(index, step));
     }
     answers.for_each(|(_, operation)| replay.judge(operation));
+    nonsense(&mut replay.answers, record);
     vec![replay.answers, replay.once, replay.watch]
-}
-
-/// Which schema is in force, as far as it is known.
-enum Schema {
-    Version(usize),
-    /// Several schema changes have unknown outcomes, and one of them is it.
-    OneOf(BTreeSet<usize>),
 }
 
 struct Replay<'a> {
     state: State,
-    schema: Schema,
+    /// Of the schema, one of which is in force: several only where changes of it have unknown outcomes.
+    versions: BTreeSet<usize>,
     changes: &'a BTreeMap<&'a str, Change<'a>>,
     answers: Verdict,
     once: Verdict,
@@ -119,81 +115,45 @@ impl Replay<'_> {
         let version = |change: &Change| {
             change.attempts.iter().find_map(|attempt| match attempt.request {
                 Request::Schema { version, .. } => Some(version % VERSIONS),
-                Request::Write(_) | Request::Check { .. } | Request::List { .. } => None,
+                Request::Write(_)
+                | Request::Floors { .. }
+                | Request::Check { .. }
+                | Request::ContentCheck { .. }
+                | Request::List { .. }
+                | Request::Resources { .. }
+                | Request::Subjects { .. }
+                | Request::Expand { .. } => None,
             })
         };
         let acknowledged =
             self.changes.values().filter(|change| change.acknowledged.contains(&index)).find_map(version);
         let unknown = |change: &&Change| change.acknowledged.is_empty() && !change.failed();
         let possible = || self.changes.values().filter(unknown).filter_map(version).collect::<BTreeSet<usize>>();
-        self.schema = match acknowledged {
-            Some(version) => Schema::Version(version),
-            None => {
-                let possible = possible();
-                match (possible.len(), possible.first()) {
-                    (1, Some(version)) => Schema::Version(*version),
-                    (0, _) | (_, None) => {
-                        self.once.violation(&[], format!("a schema stands at {index}, and nobody wrote one"));
-                        return;
-                    }
-                    (_, Some(_)) => Schema::OneOf(possible),
-                }
-            }
-        };
+        let versions = acknowledged.map_or_else(possible, |version| BTreeSet::from([version]));
+        if versions.is_empty() {
+            return self.once.violation(&[], format!("a schema stands at {index}, and nobody wrote one"));
+        }
+        self.versions = versions;
     }
 
     fn judge(&mut self, operation: &Operation) {
-        match (&operation.request, operation.answer()) {
-            (Request::Check { questions, mode }, Some(Answer::Decided { index, allowed, .. })) => {
-                if questions.len() != allowed.len() {
-                    let what = format!("{} questions and {} answers", questions.len(), allowed.len());
-                    self.answers.violation(&[operation.index], what);
-                }
-                for (question, allowed) in questions.iter().zip(allowed) {
-                    let Some(right) = self.decide(question) else {
-                        self.answers.undecided += 1;
-                        continue;
-                    };
-                    self.answers.expect(*allowed == right, &[operation.index], || {
-                        let (mode, node) = (mode.name(), operation.node);
-                        format!("{question} at {index} is {right}, and node {node} said {allowed} ({mode} read)")
-                    });
-                }
-            }
-            (Request::List { kind, id, mode }, Some(Answer::Listed { index: Some(index), relationships, .. })) => {
-                let right = self.state.list(kind, id.as_deref());
-                let said: BTreeSet<Relationship> = relationships.iter().cloned().collect();
-                let whole = said.len() == relationships.len();
-                self.answers.expect(whole && said == right, &[operation.index], || {
-                    let (missing, extra) = (texts(right.difference(&said)), texts(said.difference(&right)));
-                    let (mode, node) = (mode.name(), operation.node);
-                    format!(
-                        "node {node} listed {kind} at {index} ({mode} read): missing {missing:?}, too many {extra:?}"
-                    )
-                });
-            }
-            (Request::Check { .. } | Request::List { .. } | Request::Write(_) | Request::Schema { .. }, _) => {}
-        }
+        Truth { state: &self.state, versions: &self.versions }.judge(&mut self.answers, operation);
     }
+}
 
-    /// `None` where the answer hangs on a schema change of unknown outcome.
-    fn decide(&self, question: &Relationship) -> Option<bool> {
-        match &self.schema {
-            Schema::Version(version) => Some(is_allowed(&self.state, &Rules::version(*version), question)),
-            Schema::OneOf(versions) => {
-                let decide = |version: &usize| is_allowed(&self.state, &Rules::version(*version), question);
-                let decisions: BTreeSet<bool> = versions.iter().map(decide).collect();
-                if decisions.len() == 1 { decisions.first().copied() } else { None }
-            }
+/// Answers that no state could give: their parts are of several, or they do not say of which.
+fn nonsense(verdict: &mut Verdict, record: &Record) {
+    for operation in &record.operations {
+        if let Outcome::Fail(failure) | Outcome::Info(failure) = &operation.outcome
+            && failure.reason == Failure::NONSENSE
+        {
+            verdict.violation(&[operation.index], format!("node {}: {}", operation.node, failure.message));
         }
     }
 }
 
 fn write_of<'a>(change: &Change<'a>) -> Option<&'a Write> {
-    change.attempts.iter().find_map(|attempt| match &attempt.request {
-        Request::Write(write) => Some(write),
-        Request::Schema { .. } | Request::Check { .. } | Request::List { .. } => None,
-    })
+    change.attempts.iter().find_map(|attempt| attempt.request.write())
 }
 
 fn as_set(updates: &[Update]) -> BTreeSet<String> {
@@ -202,8 +162,4 @@ fn as_set(updates: &[Update]) -> BTreeSet<String> {
         Update::Delete(relationship) => format!("-{relationship}"),
     };
     updates.iter().map(text).collect()
-}
-
-fn texts<'a>(relationships: impl Iterator<Item = &'a Relationship>) -> Vec<String> {
-    relationships.map(ToString::to_string).collect()
 }

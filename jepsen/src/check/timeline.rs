@@ -6,12 +6,12 @@ use super::Record;
 use crate::history::{Operation, Outcome, Request};
 
 /// The highest index answered before a moment.
-pub(super) struct Floor {
+pub(super) struct Timeline {
     /// Ends of operations in order, each with the highest index up to it and whose it is.
     steps: Vec<(u64, u64, u64)>,
 }
 
-impl Floor {
+impl Timeline {
     /// Of all answers: whatever state a node answered from was committed by then.
     pub(super) fn of(operations: &[Operation]) -> Self {
         let answered = |o: &Operation| o.answered_at().map(|index| (o.end, index, o.index));
@@ -73,7 +73,13 @@ pub(super) fn changes(record: &Record) -> BTreeMap<&str, Change<'_>> {
         let op = match &operation.request {
             Request::Write(write) => &write.op,
             Request::Schema { op, .. } => op,
-            Request::Check { .. } | Request::List { .. } => continue,
+            Request::Floors { .. }
+            | Request::Check { .. }
+            | Request::ContentCheck { .. }
+            | Request::List { .. }
+            | Request::Resources { .. }
+            | Request::Subjects { .. }
+            | Request::Expand { .. } => continue,
         };
         let change = changes.entry(op).or_insert_with(|| Change {
             op,

@@ -27,8 +27,12 @@ pub enum Property {
     Exact,
     /// f
     Staleness,
+    /// f, by type
+    Floors,
     /// g
     Atomic,
+    /// g, without trust in an index
+    Order,
     /// h
     Watch,
     /// i
@@ -41,7 +45,7 @@ pub enum Property {
 
 impl Property {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::RealTime,
         Self::Registers,
         Self::Answers,
@@ -51,12 +55,56 @@ impl Property {
         Self::WriteOrder,
         Self::Exact,
         Self::Staleness,
+        Self::Floors,
         Self::Atomic,
+        Self::Order,
         Self::Watch,
         Self::ExactlyOnce,
         Self::Keys,
         Self::HashChain,
     ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RealTime => "real-time",
+            Self::Registers => "registers",
+            Self::Answers => "answers",
+            Self::Freshness => "freshness",
+            Self::NeverRegranted => "never-regranted",
+            Self::ContentTokens => "content-tokens",
+            Self::WriteOrder => "write-order",
+            Self::Exact => "exact",
+            Self::Staleness => "staleness",
+            Self::Floors => "floors",
+            Self::Atomic => "atomic",
+            Self::Order => "order",
+            Self::Watch => "watch",
+            Self::ExactlyOnce => "exactly-once",
+            Self::Keys => "keys",
+            Self::HashChain => "hash-chain",
+        }
+    }
+
+    /// Whether it is judged by the indexes that the cluster names.
+    #[must_use]
+    pub fn trusts_indexes(self) -> bool {
+        match self {
+            Self::Registers | Self::NeverRegranted | Self::Exact | Self::Atomic | Self::Order => false,
+            Self::RealTime
+            | Self::Answers
+            | Self::Freshness
+            | Self::ContentTokens
+            | Self::WriteOrder
+            | Self::Staleness
+            | Self::Floors
+            | Self::Watch
+            | Self::ExactlyOnce
+            | Self::Keys
+            | Self::HashChain => true,
+        }
+    }
 
     /// What it says, in a line.
     #[must_use]
@@ -72,11 +120,17 @@ impl Property {
             Self::ContentTokens => "the zookie of a content check is not older than anything answered before it began",
             Self::WriteOrder => "writes have indexes of their own, in the order of real time",
             Self::Exact => "a zookie names one state: the same answers, on every node, every time",
-            Self::Staleness => "a bounded read is no older than its bound",
-            Self::Atomic => "no reader sees half of a write",
+            Self::Staleness => "a bounded read is no older than its bound, in time or in entries, nor than the ceiling",
+            Self::Floors => {
+                "an answer about a type with a floor is as fresh as the floor, and says where it was raised"
+            }
+            Self::Atomic => "no reader sees half of a write, in whatever way it looks",
+            Self::Order => "no reader sees a write without those before it, and no two see writes in different orders",
             Self::Watch => "a watch tells the log: all of it, once, in order, in whole transactions",
             Self::ExactlyOnce => "what is acknowledged is in the log once, at its index; what failed is not",
-            Self::Keys => "one idempotency key has one effect, and all its answers name it",
+            Self::Keys => {
+                "one idempotency key has one effect, all its answers name it, and nothing else is done under it"
+            }
             Self::HashChain => "nodes that have applied the same have the same state",
         }
     }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::clock::sweep_shared;
 use super::command::run;
 
 const PREFIX: &str = "qj";
@@ -90,6 +91,7 @@ pub fn sweep() -> Vec<String> {
             removed.push(format!("folder {}", entry.path().display()));
         }
     }
+    removed.extend(sweep_shared());
     removed
 }
 

@@ -5,32 +5,33 @@
 
 use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request as Rpc, Status};
 use tonic_types::StatusExt as _;
 
+use super::convert::{filter_of, floor_to_wire, update_from_wire, update_to_wire};
 use super::formation::NodeStatus;
-use super::wire::admin::cluster_service_client::ClusterServiceClient;
-use super::wire::admin::status_response::State;
-use super::wire::admin::{InitRequest, JoinRequest, SnapshotRequest, StatusRequest};
-use super::wire::authzed as api;
-use super::wire::authzed::permissions_service_client::PermissionsServiceClient;
-use super::wire::authzed::schema_service_client::SchemaServiceClient;
-use super::wire::authzed::watch_service_client::WatchServiceClient;
+use super::wire::authzed::api::v1 as api;
+use super::wire::authzed::api::v1::permissions_service_client::PermissionsServiceClient;
+use super::wire::authzed::api::v1::schema_service_client::SchemaServiceClient;
+use super::wire::authzed::api::v1::watch_service_client::WatchServiceClient;
+use super::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
+use super::wire::quorate::v1::consistency_service_client::ConsistencyServiceClient;
+use super::wire::quorate::v1::status_response::State;
+use super::wire::quorate::v1::{InitRequest, JoinRequest, SetFloorsRequest, SnapshotRequest, StatusRequest};
 use super::zookie::Zookie;
-use crate::history::{Answer, Failure, LogEntry, Mode, Outcome, Relationship, Request, Update, Write};
+use crate::history::{Answer, Failure, Floors, LogEntry, Outcome, Relationship, Request, Write};
 use crate::oracle::Rules;
 
 /// The bearer key of every cluster under test.
 pub(super) const KEY: &str = "jepsen-key";
 /// What a node is given for one request.
-const DEADLINE: Duration = Duration::from_millis(1200);
+pub(super) const DEADLINE: Duration = Duration::from_millis(1200);
 /// When a client gives up, whatever the node does.
 const GIVE_UP: Duration = Duration::from_millis(1600);
-const NODE_APPLIED: &str = "quorate-applied";
-const MAX_STALENESS: &str = "quorate-max-staleness";
 const IDEMPOTENCY_KEY: &str = "quorate-idempotency-key";
+const REPLAYED: &str = "quorate-replayed";
 const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// Under which a write's name stands in its metadata.
 const OP: &str = "op";
@@ -38,8 +39,22 @@ const OP: &str = "op";
 /// A client of one node. Connects when first used, and again after the node was away.
 #[derive(Debug, Clone)]
 pub struct Client {
-    channel: Channel,
-    lineage: u64,
+    pub(super) channel: Channel,
+    pub(super) lineage: u64,
+}
+
+/// Why there is no answer.
+pub(super) enum Trouble {
+    /// The node, or the way to it, says so.
+    Status(Status),
+    /// There is one, and it is not one that a cluster may give.
+    Nonsense(String),
+}
+
+impl From<Status> for Trouble {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 /// A watch under way.
@@ -67,35 +82,44 @@ impl Client {
         Self { channel, lineage }
     }
 
-    fn rpc<T>(message: T) -> Rpc<T> {
+    pub(super) fn rpc<T>(message: T) -> Rpc<T> {
         let mut rpc = Rpc::new(message);
         rpc.metadata_mut().insert("authorization", format!("Bearer {KEY}").parse().expect("the key is plain text"));
         rpc
     }
 
-    /// Asks, and says in the terms of a history what came of it.
-    pub async fn perform(&self, request: &Request) -> Outcome {
+    /// Asks, and says in the terms of a history what came of it. Pages after the first are asked of `nodes`.
+    pub async fn perform(&self, request: &Request, nodes: &[Self]) -> Outcome {
         let answered = async {
             match request {
                 Request::Write(write) => self.write(write).await,
                 Request::Schema { version, .. } => self.write_schema(*version).await,
+                Request::Floors { floors } => self.set_floors(floors).await,
                 Request::Check { mode, questions } => self.check(*mode, questions).await,
-                Request::List { mode, kind, id } => self.list(*mode, kind, id.as_deref()).await,
+                Request::ContentCheck { question } => self.content_check(question).await,
+                Request::List { mode, kind, id, page } => self.list(*mode, (kind, id.as_deref()), *page, nodes).await,
+                Request::Resources { mode, kind, permission, user, page } => {
+                    self.resources(*mode, (kind, permission), user, *page, nodes).await
+                }
+                Request::Subjects { mode, kind, id, permission } => self.subjects(*mode, (kind, id), permission).await,
+                Request::Expand { mode, kind, id, permission } => self.expand(*mode, (kind, id), permission).await,
             }
         };
         let result = tokio::time::timeout(GIVE_UP, answered).await;
-        let changes = matches!(request, Request::Write(_) | Request::Schema { .. });
+        let changes = request.mode().is_none();
+        let unclear = |reason: &str, message: String| {
+            let failure = Failure { reason: reason.to_owned(), message };
+            if changes { Outcome::Info(failure) } else { Outcome::Fail(failure) }
+        };
         match result {
             Ok(Ok(answer)) => Outcome::Ok(answer),
-            Ok(Err(status)) => outcome_of(&status, changes),
-            Err(_) => {
-                let failure = Failure { reason: "gave-up".to_owned(), message: String::new() };
-                if changes { Outcome::Info(failure) } else { Outcome::Fail(failure) }
-            }
+            Ok(Err(Trouble::Status(status))) => outcome_of(&status, changes),
+            Ok(Err(Trouble::Nonsense(what))) => unclear(Failure::NONSENSE, what),
+            Err(_) => unclear("gave-up", String::new()),
         }
     }
 
-    async fn write(&self, write: &Write) -> Result<Answer, Status> {
+    async fn write(&self, write: &Write) -> Result<Answer, Trouble> {
         let field = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue(write.op.clone())) };
         let metadata = prost_types::Struct { fields: [(OP.to_owned(), field)].into() };
         let must_match = |relationship: &Relationship| api::Precondition {
@@ -113,99 +137,28 @@ impl Client {
             rpc.metadata_mut().insert(IDEMPOTENCY_KEY, ascii(key));
         }
         let response = PermissionsServiceClient::new(self.channel.clone()).write_relationships(rpc).await?;
-        Ok(Answer::Written { index: self.index(response.get_ref().written_at.as_ref())? })
+        let replayed = response.metadata().get(REPLAYED).is_some_and(|value| value == "true");
+        Ok(Answer::Written { index: self.index(response.get_ref().written_at.as_ref())?, replayed })
     }
 
-    async fn write_schema(&self, version: usize) -> Result<Answer, Status> {
+    async fn write_schema(&self, version: usize) -> Result<Answer, Trouble> {
         let mut rpc = Self::rpc(api::WriteSchemaRequest { schema: Rules::version(version).text() });
         rpc.set_timeout(DEADLINE);
         let response = SchemaServiceClient::new(self.channel.clone()).write_schema(rpc).await?;
-        Ok(Answer::Written { index: self.index(response.get_ref().written_at.as_ref())? })
+        Ok(Answer::written(self.index(response.get_ref().written_at.as_ref())?))
     }
 
-    async fn check(&self, mode: Mode, questions: &[Relationship]) -> Result<Answer, Status> {
-        let mut permissions = PermissionsServiceClient::new(self.channel.clone());
-        if let [question] = questions {
-            let message = api::CheckPermissionRequest {
-                consistency: self.consistency(mode),
-                resource: Some(object(&question.kind, &question.id)),
-                permission: question.relation.clone(),
-                subject: Some(subject_to_wire(question)),
-                ..Default::default()
-            };
-            let response = permissions.check_permission(read(message, mode)).await?;
-            let applied = applied_of(response.metadata());
-            let response = response.into_inner();
-            let allowed = vec![is_allowed(response.permissionship())];
-            return Ok(Answer::Decided { index: self.index(response.checked_at.as_ref())?, applied, allowed });
-        }
-        let item = |question: &Relationship| api::CheckBulkPermissionsRequestItem {
-            resource: Some(object(&question.kind, &question.id)),
-            permission: question.relation.clone(),
-            subject: Some(subject_to_wire(question)),
-            ..Default::default()
-        };
-        let items = questions.iter().map(item).collect();
-        let message =
-            api::CheckBulkPermissionsRequest { consistency: self.consistency(mode), items, with_tracing: false };
-        let response = permissions.check_bulk_permissions(read(message, mode)).await?;
-        let applied = applied_of(response.metadata());
-        let response = response.into_inner();
-        let mut allowed = Vec::with_capacity(questions.len());
-        for pair in &response.pairs {
-            match &pair.response {
-                Some(api::check_bulk_permissions_pair::Response::Item(item)) => {
-                    allowed.push(is_allowed(item.permissionship()));
-                }
-                Some(api::check_bulk_permissions_pair::Response::Error(error)) => {
-                    return Err(Status::internal(format!("part of a bulk check failed: {}", error.message)));
-                }
-                None => return Err(Status::internal("part of a bulk check has no answer")),
-            }
-        }
-        Ok(Answer::Decided { index: self.index(response.checked_at.as_ref())?, applied, allowed })
+    /// The first floors of the cluster.
+    async fn set_floors(&self, floors: &Floors) -> Result<Answer, Trouble> {
+        let floors = floors.iter().map(floor_to_wire).collect();
+        let mut rpc = Self::rpc(SetFloorsRequest { expected_version: 0, floors });
+        rpc.set_timeout(DEADLINE);
+        let response = ConsistencyServiceClient::new(self.channel.clone()).set_floors(rpc).await?;
+        Ok(Answer::written(self.index(response.get_ref().set_at.as_ref())?))
     }
 
-    async fn list(&self, mode: Mode, kind: &str, id: Option<&str>) -> Result<Answer, Status> {
-        let filter = api::RelationshipFilter {
-            resource_type: kind.to_owned(),
-            optional_resource_id: id.unwrap_or_default().to_owned(),
-            ..Default::default()
-        };
-        let message = api::ReadRelationshipsRequest {
-            consistency: self.consistency(mode),
-            relationship_filter: Some(filter),
-            ..Default::default()
-        };
-        let mut permissions = PermissionsServiceClient::new(self.channel.clone());
-        let mut stream = permissions.read_relationships(read(message, mode)).await?.into_inner();
-        let (mut index, mut relationships) = (None, Vec::new());
-        while let Some(row) = stream.message().await? {
-            let at = self.index(row.read_at.as_ref())?;
-            if index.is_some_and(|before| before != at) {
-                return Err(Status::internal("rows of one listing have different zookies"));
-            }
-            index = Some(at);
-            relationships.extend(row.relationship.as_ref().and_then(relationship_from_wire));
-        }
-        let applied = stream.trailers().await?.as_ref().and_then(applied_of);
-        Ok(Answer::Listed { index, applied, relationships })
-    }
-
-    fn consistency(&self, mode: Mode) -> Option<api::Consistency> {
-        use api::consistency::Requirement;
-        let token = |index: u64| api::ZedToken { token: Zookie { lineage: self.lineage, index }.encode() };
-        let requirement = match mode {
-            Mode::Full => Requirement::FullyConsistent(true),
-            Mode::Fresh(known) => Requirement::AtLeastAsFresh(token(known.index)),
-            Mode::Exact(known) => Requirement::AtExactSnapshot(token(known.index)),
-            Mode::Stale(_) | Mode::Minimal => Requirement::MinimizeLatency(true),
-        };
-        Some(api::Consistency { requirement: Some(requirement) })
-    }
-
-    fn index(&self, token: Option<&api::ZedToken>) -> Result<u64, Status> {
-        index_of(self.lineage, token)
+    pub(super) fn index(&self, token: Option<&api::ZedToken>) -> Result<u64, Trouble> {
+        index_of(self.lineage, token).map_err(Trouble::Nonsense)
     }
 
     /// Begins to watch after an index.
@@ -248,9 +201,9 @@ impl Client {
     }
 
     /// Joins, and waits for the end of it.
-    pub(super) async fn join(&self, peers: Vec<String>) -> Result<(), Status> {
+    pub(super) async fn join(&self, peers: Vec<String>, learner: bool) -> Result<(), Status> {
         let mut admin = ClusterServiceClient::new(self.channel.clone());
-        let mut stream = admin.join(Self::rpc(JoinRequest { peers, learner: false })).await?.into_inner();
+        let mut stream = admin.join(Self::rpc(JoinRequest { peers, learner })).await?.into_inner();
         while stream.message().await?.is_some() {}
         Ok(())
     }
@@ -265,7 +218,7 @@ impl Watching {
     /// The next message; `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<WatchTold>, Status> {
         let Some(message) = self.stream.message().await? else { return Ok(None) };
-        let index = index_of(self.lineage, message.changes_through.as_ref())?;
+        let index = index_of(self.lineage, message.changes_through.as_ref()).map_err(Status::internal)?;
         if message.is_checkpoint {
             return Ok(Some(WatchTold::Through(index)));
         }
@@ -279,27 +232,14 @@ impl Watching {
     }
 }
 
-fn ascii(text: &str) -> MetadataValue<Ascii> {
+pub(super) fn ascii(text: &str) -> MetadataValue<Ascii> {
     text.parse().expect("names in this program are plain text")
 }
 
-fn read<T>(message: T, mode: Mode) -> Rpc<T> {
-    let mut rpc = Client::rpc(message);
-    rpc.set_timeout(DEADLINE);
-    if let Mode::Stale(ms) = mode {
-        rpc.metadata_mut().insert(MAX_STALENESS, ascii(&format!("{ms}ms")));
-    }
-    rpc
-}
-
-fn applied_of(metadata: &MetadataMap) -> Option<u64> {
-    metadata.get(NODE_APPLIED)?.to_str().ok()?.parse().ok()
-}
-
-fn index_of(lineage: u64, token: Option<&api::ZedToken>) -> Result<u64, Status> {
-    let token = token.ok_or_else(|| Status::internal("an answer without a zookie"))?;
+fn index_of(lineage: u64, token: Option<&api::ZedToken>) -> Result<u64, String> {
+    let token = token.ok_or("an answer without a zookie")?;
     let zookie = Zookie::decode(&token.token).filter(|zookie| zookie.lineage == lineage);
-    zookie.map(|zookie| zookie.index).ok_or_else(|| Status::internal(format!("an odd zookie: {}", token.token)))
+    zookie.map(|zookie| zookie.index).ok_or_else(|| format!("an odd zookie: {}", token.token))
 }
 
 fn outcome_of(status: &Status, changes: bool) -> Outcome {
@@ -323,77 +263,4 @@ fn was_never_sent(status: &Status) -> bool {
         cause = error.source();
     }
     false
-}
-
-fn is_allowed(permissionship: api::check_permission_response::Permissionship) -> bool {
-    permissionship == api::check_permission_response::Permissionship::HasPermission
-}
-
-fn object(kind: &str, id: &str) -> api::ObjectReference {
-    api::ObjectReference { object_type: kind.to_owned(), object_id: id.to_owned() }
-}
-
-fn subject_to_wire(relationship: &Relationship) -> api::SubjectReference {
-    let subject = &relationship.subject;
-    api::SubjectReference {
-        object: Some(object(&subject.kind, &subject.id)),
-        optional_relation: subject.relation.clone().unwrap_or_default(),
-    }
-}
-
-fn update_to_wire(update: &Update) -> api::RelationshipUpdate {
-    let (Update::Touch(relationship) | Update::Delete(relationship)) = update;
-    let operation = match update {
-        Update::Touch(_) => api::relationship_update::Operation::Touch,
-        Update::Delete(_) => api::relationship_update::Operation::Delete,
-    };
-    let relationship = api::Relationship {
-        resource: Some(object(&relationship.kind, &relationship.id)),
-        relation: relationship.relation.clone(),
-        subject: Some(subject_to_wire(relationship)),
-        ..Default::default()
-    };
-    api::RelationshipUpdate { operation: operation.into(), relationship: Some(relationship) }
-}
-
-/// `None` for what this harness never writes, which is then missing where it is compared.
-fn relationship_from_wire(relationship: &api::Relationship) -> Option<Relationship> {
-    let (resource, subject) = (relationship.resource.as_ref()?, relationship.subject.as_ref()?);
-    let subject_object = subject.object.as_ref()?;
-    Some(Relationship {
-        kind: resource.object_type.clone(),
-        id: resource.object_id.clone(),
-        relation: relationship.relation.clone(),
-        subject: crate::history::Subject {
-            kind: subject_object.object_type.clone(),
-            id: subject_object.object_id.clone(),
-            relation: Some(subject.optional_relation.clone()).filter(|relation| !relation.is_empty()),
-        },
-    })
-}
-
-fn update_from_wire(update: &api::RelationshipUpdate) -> Option<Update> {
-    let relationship = relationship_from_wire(update.relationship.as_ref()?)?;
-    Some(match update.operation() {
-        api::relationship_update::Operation::Delete => Update::Delete(relationship),
-        api::relationship_update::Operation::Create
-        | api::relationship_update::Operation::Touch
-        | api::relationship_update::Operation::Unspecified => Update::Touch(relationship),
-    })
-}
-
-fn filter_of(relationship: &Relationship) -> api::RelationshipFilter {
-    let subject = &relationship.subject;
-    let relation = subject.relation.clone().unwrap_or_default();
-    api::RelationshipFilter {
-        resource_type: relationship.kind.clone(),
-        optional_resource_id: relationship.id.clone(),
-        optional_relation: relationship.relation.clone(),
-        optional_subject_filter: Some(api::SubjectFilter {
-            subject_type: subject.kind.clone(),
-            optional_subject_id: subject.id.clone(),
-            optional_relation: Some(api::subject_filter::RelationFilter { relation }),
-        }),
-        ..Default::default()
-    }
 }

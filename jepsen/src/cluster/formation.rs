@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::cleanup::{Names, remove_disks};
 use super::client::{Client, KEY};
+use super::clock::Clock;
 use super::command::SystemError;
 use super::disk::Disk;
 use super::ground::Ground;
@@ -25,8 +26,10 @@ const PEER_PORT: u16 = 50151;
 pub struct Plan {
     /// The binary under test.
     pub binary: PathBuf,
-    /// How many nodes, all of them voters.
-    pub nodes: usize,
+    /// How many voters.
+    pub voters: usize,
+    /// How many learners, numbered after the voters: a region that only reads.
+    pub learners: usize,
     /// Where configurations and logs go.
     pub folder: PathBuf,
     /// Log entries between snapshots.
@@ -35,6 +38,14 @@ pub struct Plan {
     pub ceiling_ms: u64,
     /// The bug that the binary is asked to have.
     pub mutant: Option<String>,
+    /// The library that shows a node another wall clock, if there is one.
+    pub faketime: Option<PathBuf>,
+}
+
+impl Plan {
+    fn size(&self) -> usize {
+        self.voters + self.learners
+    }
 }
 
 /// What one node says of itself.
@@ -85,6 +96,8 @@ pub enum ClusterError {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Mutex<Node>>,
+    voters: usize,
+    clocks: Vec<Option<Clock>>,
     addresses: Vec<String>,
     lineage: u64,
     version: String,
@@ -95,21 +108,22 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the processes and forms a cluster of them.
     pub async fn form(ground: &Ground, plan: &Plan) -> Result<Self, ClusterError> {
-        let mut cluster = match ground {
-            Ground::Namespaces => Self::in_namespaces(plan)?,
-            Ground::Loopback { .. } => Self::on_loopback(plan)?,
+        let mut cluster = if ground.namespaces.is_ok() {
+            Self::in_namespaces(plan, ground.queues.is_ok())?
+        } else {
+            Self::on_loopback(plan)?
         };
         for node in &cluster.nodes {
             node.lock().await.start().map_err(|error| ClusterError::File(plan.binary.clone(), error))?;
         }
         let peers = cluster.peer_of_first();
-        for number in 1..=plan.nodes {
+        for number in 1..=plan.size() {
             let client = cluster.client(number);
             eventually(&format!("node {number} answers"), async || client.status().await).await?;
             if number == 1 {
                 client.init().await.map_err(|status| late("the first node forms a cluster", &status))?;
             } else {
-                let joined = async || client.join(peers.clone()).await;
+                let joined = async || client.join(peers.clone(), number > plan.voters).await;
                 eventually(&format!("node {number} joins"), joined).await?;
             }
         }
@@ -118,13 +132,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn in_namespaces(plan: &Plan) -> Result<Self, ClusterError> {
-        let network = Network::create(plan.nodes)?;
+    fn in_namespaces(plan: &Plan, delays: bool) -> Result<Self, ClusterError> {
+        let network = Network::create(plan.size(), delays)?;
         let disks = Names::own().folder();
         std::fs::create_dir_all(&disks).map_err(|error| ClusterError::File(disks.clone(), error))?;
         // Complete before anything in it can fail, so that dropping it removes what is there.
-        let mut cluster = Self::empty(Some(network), Some(disks.clone()));
-        for number in 1..=plan.nodes {
+        let mut cluster = Self::empty(plan.voters, Some(network), Some(disks.clone()));
+        for number in 1..=plan.size() {
             let disk = Disk::create(&disks, number)?;
             let data = disk.path().join("data");
             let network = cluster.network.as_ref().expect("it was just put there");
@@ -135,9 +149,9 @@ impl Cluster {
     }
 
     fn on_loopback(plan: &Plan) -> Result<Self, ClusterError> {
-        let first = free_ports(plan.nodes);
-        let mut cluster = Self::empty(None, None);
-        for number in 1..=plan.nodes {
+        let first = free_ports(plan.size());
+        let mut cluster = Self::empty(plan.voters, None, None);
+        for number in 1..=plan.size() {
             let offset = u16::try_from(number * 2).unwrap_or_default();
             let data = plan.folder.join(format!("node-{number}")).join("data");
             cluster.add(plan, number, ("127.0.0.1", first + offset, first + offset + 1), &data, None, None)?;
@@ -145,8 +159,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn empty(network: Option<Network>, disks: Option<PathBuf>) -> Self {
-        Self { nodes: Vec::new(), addresses: Vec::new(), lineage: 0, version: String::new(), network, disks }
+    fn empty(voters: usize, network: Option<Network>, disks: Option<PathBuf>) -> Self {
+        Self {
+            nodes: Vec::new(),
+            voters,
+            clocks: Vec::new(),
+            addresses: Vec::new(),
+            lineage: 0,
+            version: String::new(),
+            network,
+            disks,
+        }
     }
 
     fn add(
@@ -167,16 +190,23 @@ impl Cluster {
             ceiling = plan.ceiling_ms,
         );
         let logs = plan.folder.join(format!("node-{number}"));
+        let failed = |error| ClusterError::File(logs.clone(), error);
+        std::fs::create_dir_all(&logs).map_err(failed)?;
+        let clock = plan.faketime.clone().map(|library| Clock::create(library, &logs));
+        let clock = clock.transpose().map_err(failed)?;
         let parts = Parts {
             binary: &plan.binary,
             namespace,
             mutant: plan.mutant.clone(),
+            clock: clock.clone(),
+            data: data.to_owned(),
             config: &config,
             logs: logs.clone(),
             disk,
         };
-        let node = Node::prepare(parts).map_err(|error| ClusterError::File(logs, error))?;
+        let node = Node::prepare(parts).map_err(failed)?;
         self.nodes.push(Mutex::new(node));
+        self.clocks.push(clock);
         self.addresses.push(format!("{host}:{client}"));
         Ok(())
     }
@@ -191,6 +221,12 @@ impl Cluster {
     #[must_use]
     pub fn size(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many of them vote. The others are learners, and have the numbers above.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        self.voters
     }
 
     /// The cluster's lineage.
@@ -215,6 +251,12 @@ impl Cluster {
     #[must_use]
     pub fn node(&self, number: usize) -> &Mutex<Node> {
         &self.nodes[number - 1]
+    }
+
+    /// The wall clock of a node, counted from 1, if it can be set.
+    #[must_use]
+    pub fn clock(&self, number: usize) -> Option<&Clock> {
+        self.clocks[number - 1].as_ref()
     }
 
     /// A new client of one node, counted from 1.

@@ -5,6 +5,7 @@
 
 use super::cleanup::Names;
 use super::command::{SystemError, run, run_with};
+use super::delay::{self, Delay};
 
 /// The network of one run. Dropping it removes it.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ const RULES: &str = "table inet chaos {
 ";
 
 impl Network {
-    /// Makes a network for nodes 1 to `nodes`.
-    pub(super) fn create(nodes: usize) -> Result<Self, SystemError> {
+    /// Makes a network for nodes 1 to `nodes`; one in which packets can be delayed, if the machine can do that.
+    pub(super) fn create(nodes: usize, delays: bool) -> Result<Self, SystemError> {
         let network = Self { names: Names::own(), nodes };
         let (bridge, subnet) = (network.names.bridge(), network.names.subnet());
         run(&format!("ip link add {bridge} type bridge"))?;
@@ -42,6 +43,9 @@ impl Network {
             run(&format!("ip -n {space} link set eth0 up"))?;
             run(&format!("ip -n {space} link set lo up"))?;
             run_with(&format!("ip netns exec {space} nft -f -"), RULES)?;
+            if delays {
+                delay::prepare(&space, &subnet)?;
+            }
         }
         Ok(network)
     }
@@ -61,6 +65,16 @@ impl Network {
     /// From now on nothing that `from` sends arrives at `to`.
     pub fn cut(&self, from: usize, to: usize) -> Result<(), SystemError> {
         self.change(to, &format!("add element inet chaos cut {{ {} }}", self.address(from)))
+    }
+
+    /// What `from` sends arrives at `to` again, if nothing else keeps it.
+    pub fn mend(&self, from: usize, to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("delete element inet chaos cut {{ {} }}", self.address(from)))
+    }
+
+    /// From now on all packets between nodes are late, until what is returned is dropped.
+    pub fn delay(&self) -> Result<Delay, SystemError> {
+        Delay::begin((1..=self.nodes).map(|node| self.namespace(node)))
     }
 
     /// From now on a quarter of what `from` sends does not arrive at `to`.

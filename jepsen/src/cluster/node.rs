@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::clock::{Clock, forget};
 use super::disk::Disk;
 
 /// A node process and what belongs to it. Dropping it kills the process, then unmounts its disk.
@@ -17,7 +18,9 @@ pub struct Node {
     binary: PathBuf,
     namespace: Option<String>,
     mutant: Option<String>,
+    clock: Option<Clock>,
     config: PathBuf,
+    data: PathBuf,
     logs: PathBuf,
     disk: Option<Disk>,
 }
@@ -27,6 +30,9 @@ pub(super) struct Parts<'a> {
     pub(super) binary: &'a Path,
     pub(super) namespace: Option<String>,
     pub(super) mutant: Option<String>,
+    pub(super) clock: Option<Clock>,
+    /// Where the configuration puts its data.
+    pub(super) data: PathBuf,
     /// The configuration file's text.
     pub(super) config: &'a str,
     /// For configuration and logs.
@@ -46,7 +52,9 @@ impl Node {
             binary: parts.binary.to_owned(),
             namespace: parts.namespace,
             mutant: parts.mutant,
+            clock: parts.clock,
             config,
+            data: parts.data,
             logs: parts.logs,
             disk: parts.disk,
         })
@@ -74,6 +82,9 @@ impl Node {
         if let Some(mutant) = &self.mutant {
             command.env("QUORATE_MUTANT", mutant);
         }
+        if let Some(clock) = &self.clock {
+            command.envs(clock.environment());
+        }
         command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config);
         // A pipe that ends when this program ends, however it does: no node is left behind.
         self.process = Some(command.stdin(Stdio::piped()).stdout(out).stderr(log).spawn()?);
@@ -93,6 +104,9 @@ impl Node {
             // Both fail only when it is gone already.
             let _ = process.kill();
             let _ = process.wait();
+            if self.clock.is_some() {
+                forget(process.id());
+            }
         }
         ran
     }
@@ -127,6 +141,26 @@ impl Node {
     #[must_use]
     pub fn disk(&self) -> Option<&Disk> {
         self.disk.as_ref()
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// How long its log is, in bytes.
+    #[must_use]
+    pub fn log_length(&self) -> u64 {
+        fs::metadata(self.logs.join("log")).map_or(0, |log| log.len())
+    }
+
+    /// Its log, from a byte on.
+    #[must_use]
+    pub fn log_after(&self, from: u64) -> String {
+        let log = fs::read(self.logs.join("log")).unwrap_or_default();
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
+        String::from_utf8_lossy(&log[from..]).into_owned()
     }
 
     /// The end of its log.

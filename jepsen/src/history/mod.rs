@@ -2,18 +2,24 @@
 //!
 //! Must not know how requests reach a cluster, nor what is right.
 
+mod answer;
 mod edn;
 mod event;
+mod fault;
 mod jsonl;
 mod log;
+mod mode;
 mod operation;
 mod relationship;
 mod request;
 
+pub use answer::{Answer, Beside, Failure, Tree};
 pub use edn::to_edn;
 pub use event::{Completion, Event, Invocation, Kind, Process};
+pub use fault::{FaultKind, FaultRecord};
 pub use jsonl::{FileError, read_lines, write_lines};
-pub use log::{ChainSample, FaultKind, FaultRecord, LogEntry, WatchSession};
+pub use log::{ChainSample, LogEntry, WatchSession};
+pub use mode::{Floor, Floors, Mode, Token};
 pub use operation::{Operation, Outcome, PairingError, pair};
 pub use relationship::{Relationship, Subject, SyntaxError};
-pub use request::{Answer, Failure, Mode, Request, Token, Update, Workload, Write};
+pub use request::{Request, Update, Workload, Write};

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Who has a relation to an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Subject {
     /// Type of the object.
     pub kind: String,
@@ -31,10 +32,54 @@ pub struct Relationship {
     pub subject: Subject,
 }
 
-/// A text is not a relationship.
+/// A text is not a relationship, nor a subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not of the form type:id#relation@type:id or type:id#relation@type:id#relation")]
+#[error("{0:?} is not of the form type:id#relation@SUBJECT, nor of that of a subject: type:id or type:id#relation")]
 pub struct SyntaxError(String);
+
+/// Parts of a name that hold nothing, or a sign that separates names.
+fn is_odd(part: &str) -> bool {
+    part.is_empty() || part.contains(['@', '#', ':'])
+}
+
+impl Subject {
+    /// A single user.
+    #[must_use]
+    pub fn user(id: &str) -> Self {
+        Self { kind: "user".to_owned(), id: id.to_owned(), relation: None }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = SyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, SyntaxError> {
+        let wrong = || SyntaxError(text.to_owned());
+        let (object, relation) = match text.split_once('#') {
+            Some((object, relation)) => (object, Some(relation.to_owned())),
+            None => (text, None),
+        };
+        let (kind, id) = object.split_once(':').ok_or_else(wrong)?;
+        if [kind, id, relation.as_deref().unwrap_or("-")].into_iter().any(is_odd) {
+            return Err(wrong());
+        }
+        Ok(Self { kind: kind.to_owned(), id: id.to_owned(), relation })
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = SyntaxError;
+
+    fn try_from(text: String) -> Result<Self, SyntaxError> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
 
 impl Relationship {
     /// The relationship of a text in this program, which is well formed.
@@ -68,21 +113,10 @@ impl FromStr for Relationship {
         let (resource, subject) = text.split_once('@').ok_or_else(wrong)?;
         let (object, relation) = resource.split_once('#').ok_or_else(wrong)?;
         let (kind, id) = object.split_once(':').ok_or_else(wrong)?;
-        let (subject_object, userset) = match subject.split_once('#') {
-            Some((object, relation)) => (object, Some(relation.to_owned())),
-            None => (subject, None),
-        };
-        let (subject_kind, subject_id) = subject_object.split_once(':').ok_or_else(wrong)?;
-        let parts = [kind, id, relation, subject_kind, subject_id, userset.as_deref().unwrap_or("-")];
-        if parts.iter().any(|part| part.is_empty() || part.contains(['@', '#', ':'])) {
+        if [kind, id, relation].into_iter().any(is_odd) {
             return Err(wrong());
         }
-        Ok(Self {
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-            relation: relation.to_owned(),
-            subject: Subject { kind: subject_kind.to_owned(), id: subject_id.to_owned(), relation: userset },
-        })
+        Ok(Self { kind: kind.to_owned(), id: id.to_owned(), relation: relation.to_owned(), subject: subject.parse()? })
     }
 }
 

@@ -1,47 +1,8 @@
-//! What a client can ask, and what it can be told.
+//! What a client can ask.
 
 use serde::{Deserialize, Serialize};
 
-use super::Relationship;
-
-/// A zookie that a client sends, by the index in it, with where the client has it from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
-    /// The index that it names.
-    pub index: u64,
-    /// The operation (the index of its invocation in the history) that answered with it.
-    pub from: u64,
-}
-
-/// The promise that a read asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Linearizable.
-    Full,
-    /// At least as fresh as a zookie.
-    Fresh(Token),
-    /// At exactly the state that a zookie names.
-    Exact(Token),
-    /// No older than so many milliseconds.
-    Stale(u64),
-    /// Whatever the node has, within its configured ceiling.
-    Minimal,
-}
-
-impl Mode {
-    /// Its name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Fresh(_) => "fresh",
-            Self::Exact(_) => "exact",
-            Self::Stale(_) => "stale",
-            Self::Minimal => "minimal",
-        }
-    }
-}
+use super::{Floors, Mode, Relationship};
 
 /// One change of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +42,22 @@ pub enum Request {
         /// The version.
         version: usize,
     },
+    /// Put these floors into force, and no others. There were none before.
+    Floors {
+        /// By type.
+        floors: Floors,
+    },
     /// Decide these questions, all on one state.
     Check {
         /// The promise.
         mode: Mode,
         /// The questions.
         questions: Vec<Relationship>,
+    },
+    /// Decide whether content may be changed. Its zookie is stored with the content.
+    ContentCheck {
+        /// The question.
+        question: Relationship,
     },
     /// List the relationships of a type, or of one object of it.
     List {
@@ -97,97 +68,104 @@ pub enum Request {
         /// One object only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
+        /// In pages of so many, each from another node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<u32>,
+    },
+    /// Find the objects of a type on which a user has a permission.
+    Resources {
+        /// The promise.
+        mode: Mode,
+        /// Type of the objects.
+        kind: String,
+        /// The permission.
+        permission: String,
+        /// Id of the user.
+        user: String,
+        /// In pages of so many, each from another node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<u32>,
+    },
+    /// Find the users who have a permission on an object.
+    Subjects {
+        /// The promise.
+        mode: Mode,
+        /// Type of the object.
+        kind: String,
+        /// Id of the object.
+        id: String,
+        /// The permission.
+        permission: String,
+    },
+    /// Show how a permission on an object comes about.
+    Expand {
+        /// The promise.
+        mode: Mode,
+        /// Type of the object.
+        kind: String,
+        /// Id of the object.
+        id: String,
+        /// The permission.
+        permission: String,
     },
 }
 
 impl Request {
+    /// Lists the relationships of a type, or of one object of it, in one page.
+    #[must_use]
+    pub fn list(mode: Mode, kind: &str, id: Option<&str>) -> Self {
+        Self::List { mode, kind: kind.to_owned(), id: id.map(str::to_owned), page: None }
+    }
+
     /// Its name in a history.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Write(_) => "write",
             Self::Schema { .. } => "schema",
+            Self::Floors { .. } => "floors",
             Self::Check { .. } => "check",
+            Self::ContentCheck { .. } => "content-check",
             Self::List { .. } => "list",
+            Self::Resources { .. } => "resources",
+            Self::Subjects { .. } => "subjects",
+            Self::Expand { .. } => "expand",
         }
+    }
+
+    /// The write, if it is one.
+    #[must_use]
+    pub fn write(&self) -> Option<&Write> {
+        if let Self::Write(write) = self { Some(write) } else { None }
     }
 
     /// The promise that it asks for, if it is a read.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
         match self {
-            Self::Check { mode, .. } | Self::List { mode, .. } => Some(*mode),
-            Self::Write(_) | Self::Schema { .. } => None,
+            Self::Check { mode, .. }
+            | Self::List { mode, .. }
+            | Self::Resources { mode, .. }
+            | Self::Subjects { mode, .. }
+            | Self::Expand { mode, .. } => Some(*mode),
+            Self::ContentCheck { .. } => Some(Mode::Full),
+            Self::Write(_) | Self::Schema { .. } | Self::Floors { .. } => None,
         }
     }
-}
 
-/// What a client was told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Answer {
-    /// A write or a schema is in force.
-    Written {
-        /// Since this index.
-        index: u64,
-    },
-    /// Decisions.
-    Decided {
-        /// On the state of this index.
-        index: u64,
-        /// What the node had applied when the request arrived, as it says.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        applied: Option<u64>,
-        /// In the order of the questions.
-        allowed: Vec<bool>,
-    },
-    /// Relationships.
-    Listed {
-        /// The state of this index. An empty listing does not say.
-        index: Option<u64>,
-        /// What the node had applied when the request arrived, as it says.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        applied: Option<u64>,
-        /// In the order of the answer.
-        relationships: Vec<Relationship>,
-    },
-}
-
-impl Answer {
-    /// The index that it is of.
+    /// The types of the objects that a read is about.
     #[must_use]
-    pub fn index(&self) -> Option<u64> {
+    pub fn kinds(&self) -> Vec<&str> {
         match self {
-            Self::Written { index } | Self::Decided { index, .. } => Some(*index),
-            Self::Listed { index, .. } => *index,
+            Self::Check { questions, .. } => questions.iter().map(|question| question.kind.as_str()).collect(),
+            Self::ContentCheck { question } => vec![&question.kind],
+            Self::List { kind, .. }
+            | Self::Resources { kind, .. }
+            | Self::Subjects { kind, .. }
+            | Self::Expand { kind, .. } => vec![kind],
+            Self::Write(_) | Self::Schema { .. } | Self::Floors { .. } => Vec::new(),
         }
     }
-
-    /// What the answering node had applied when the request arrived.
-    #[must_use]
-    pub fn applied(&self) -> Option<u64> {
-        match self {
-            Self::Written { .. } => None,
-            Self::Decided { applied, .. } | Self::Listed { applied, .. } => *applied,
-        }
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The reason, in one word.
-    pub reason: String,
-    /// What else was said.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-}
-
-impl Failure {
-    /// The reason that the product gives where a precondition did not hold.
-    pub const PRECONDITION: &'static str = "WRITE_OR_DELETE_PRECONDITION_FAILURE";
-    /// The reason where the state at a zookie is no longer kept.
-    pub const EXPIRED: &'static str = "REVISION_EXPIRED";
 }
 
 /// For what a request was made.
@@ -204,8 +182,14 @@ pub enum Workload {
     EnemyB,
     /// Moves that no reader may see half of.
     Swap,
+    /// The same, seen by lookups, expansions and bulk checks.
+    Lookup,
+    /// Chains of writes, one after the other.
+    Order,
     /// Reads no older than a bound.
     Stale,
+    /// Reads that ask for less than the floor of their type.
+    Floor,
     /// One state, asked again and again.
     Exact,
     /// Writes that are tried again under one key.
@@ -226,7 +210,10 @@ impl Workload {
             Self::EnemyA => "enemy-a",
             Self::EnemyB => "enemy-b",
             Self::Swap => "swap",
+            Self::Lookup => "lookup",
+            Self::Order => "order",
             Self::Stale => "stale",
+            Self::Floor => "floor",
             Self::Exact => "exact",
             Self::Retry => "retry",
             Self::Schema => "schema",

@@ -1,5 +1,10 @@
 //! Which faults, in which order, how long, how far apart: all of it from the seed.
+//!
+//! A run is divided into rounds, a round into slots of the same length, one fault each. What a round has to have is a table; the
+//! seed decides the order, not the amount. After each fault the cluster has the rest of its slot to itself, as far as this track
+//! goes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -12,93 +17,192 @@ use crate::history::FaultKind;
 /// One fault to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// How long to wait for it after the one before.
-    pub pause: Duration,
+    /// When, counted from the beginning of the run.
+    pub at: Duration,
     /// What.
     pub kind: FaultKind,
     /// How long it lasts.
     pub lasts: Duration,
+    /// Whether the leader is among those that it hits, where that can be chosen.
+    pub on_leader: bool,
 }
 
-/// Faults of the network, by weight. A node that is cut off from the leader and still serves its clients is the most telling.
-const NETWORK: [FaultKind; 7] = [
-    FaultKind::Lagging,
-    FaultKind::LeaderAlone,
-    FaultKind::Split,
-    FaultKind::OneWay,
-    FaultKind::Lagging,
-    FaultKind::Flapping,
-    FaultKind::Loss,
+/// So many of a kind in a round.
+type Round = &'static [(FaultKind, usize)];
+
+/// Faults of the network. A node that is cut off from the leader and still serves its clients is the most telling.
+const NETWORK: Round = &[
+    (FaultKind::LeaderAlone, 2),
+    (FaultKind::OneWay, 2),
+    (FaultKind::Lagging, 2),
+    (FaultKind::Delay, 2),
+    (FaultKind::Split, 1),
+    (FaultKind::Bridge, 1),
+    (FaultKind::Ring, 1),
+    (FaultKind::Swizzle, 1),
+    (FaultKind::Flapping, 1),
+    (FaultKind::Loss, 1),
 ];
 
-/// Faults of processes and disks, by weight.
-const NODES: [FaultKind; 10] = [
-    FaultKind::Pause,
-    FaultKind::Kill,
-    FaultKind::PowerCut,
-    FaultKind::Pause,
-    FaultKind::Snapshot,
-    FaultKind::Freeze,
-    FaultKind::Kill,
-    FaultKind::Pause,
-    FaultKind::Restart,
-    FaultKind::DiskFull,
+/// Faults of processes and disks. Pauses have the top weight, with kills.
+const NODES: Round = &[
+    (FaultKind::Pause, 5),
+    (FaultKind::Kill, 5),
+    (FaultKind::PowerCut, 3),
+    (FaultKind::Restart, 1),
+    (FaultKind::Freeze, 1),
+    (FaultKind::DiskFull, 1),
+    (FaultKind::BitFlip, 1),
+    (FaultKind::Install, 1),
+    (FaultKind::Rolling, 1),
 ];
 
-/// Whether a fault needs namespaces and disks.
-fn needs_root(kind: FaultKind) -> bool {
+/// What goes on meanwhile and stops nobody.
+const MEANWHILE: Round =
+    &[(FaultKind::Clock, 2), (FaultKind::Transfer, 2), (FaultKind::Membership, 1), (FaultKind::Snapshot, 1)];
+
+const TRACKS: [Round; 3] = [NETWORK, NODES, MEANWHILE];
+
+/// How long a round is to take, about.
+const ROUND: Duration = Duration::from_secs(150);
+/// A shorter slot leaves the cluster no time to recover: rather fewer faults.
+const SHORTEST_SLOT: Duration = Duration::from_secs(6);
+/// With longer slots than this a track would be idle.
+const LEISURELY_SLOT: Duration = Duration::from_millis(7_500);
+/// The part of a run, in percent, in which faults begin: the rest is for those that took longer than their slots.
+const BUSY_PERCENT: u32 = 92;
+
+/// What a fault cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    Namespaces,
+    Queues,
+    Clocks,
+}
+
+fn need(kind: FaultKind) -> Need {
     match kind {
-        FaultKind::Kill | FaultKind::Pause | FaultKind::Restart | FaultKind::Snapshot => false,
+        FaultKind::Kill
+        | FaultKind::Pause
+        | FaultKind::Restart
+        | FaultKind::Rolling
+        | FaultKind::BitFlip
+        | FaultKind::Snapshot
+        | FaultKind::Transfer
+        | FaultKind::Membership
+        | FaultKind::Install => Need::Nothing,
         FaultKind::LeaderAlone
         | FaultKind::Split
         | FaultKind::OneWay
         | FaultKind::Lagging
+        | FaultKind::Bridge
+        | FaultKind::Ring
+        | FaultKind::Swizzle
         | FaultKind::Flapping
         | FaultKind::Loss
         | FaultKind::PowerCut
         | FaultKind::Freeze
-        | FaultKind::DiskFull => true,
+        | FaultKind::DiskFull => Need::Namespaces,
+        FaultKind::Delay => Need::Queues,
+        FaultKind::Clock => Need::Clocks,
     }
 }
 
 /// Whether a fault can be made on this ground.
 #[must_use]
 pub fn possible(kind: FaultKind, ground: &Ground) -> bool {
-    match ground {
-        Ground::Namespaces => true,
-        Ground::Loopback { .. } => !needs_root(kind),
+    match need(kind) {
+        Need::Nothing => true,
+        Need::Namespaces => ground.namespaces.is_ok(),
+        Need::Queues => ground.queues.is_ok(),
+        Need::Clocks => ground.clocks.is_ok(),
     }
 }
 
-/// The tracks of a run: each long enough for `seconds`, every kind before any comes again.
-#[must_use]
-pub fn schedule(seed: u64, seconds: u64, ground: &Ground, wanted: &[FaultKind]) -> Vec<Vec<Step>> {
-    let mut random = StdRng::seed_from_u64(seed);
-    [NETWORK.as_slice(), NODES.as_slice()]
-        .into_iter()
-        .map(|kinds| {
-            let kinds: Vec<FaultKind> =
-                kinds.iter().copied().filter(|kind| possible(*kind, ground) && wanted.contains(kind)).collect();
-            track(&mut random, seconds, &kinds)
-        })
-        .filter(|track| !track.is_empty())
-        .collect()
+/// How many nodes a fault needs: a ring of three is whole, and of two voters none may be missing.
+fn fewest_nodes(kind: FaultKind) -> usize {
+    let four = matches!(kind, FaultKind::Ring | FaultKind::Membership);
+    if four { 4 } else { 1 }
 }
 
-fn track(random: &mut StdRng, seconds: u64, kinds: &[FaultKind]) -> Vec<Step> {
+/// What a round has of each kind that can be made and is wanted, by track.
+fn rounds(nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> Vec<Vec<(FaultKind, usize)>> {
+    let can = |kind: FaultKind| possible(kind, ground) && nodes >= fewest_nodes(kind) && wanted.contains(&kind);
+    TRACKS.iter().map(|round| round.iter().copied().filter(|(kind, _)| can(*kind)).collect()).collect()
+}
+
+fn number_of_rounds(seconds: u64) -> u32 {
+    u32::try_from(seconds / ROUND.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+/// The tracks of a run of so many seconds. Every kind comes as often as a round demands, where there is time for all of it.
+#[must_use]
+pub fn schedule(seed: u64, seconds: u64, nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> Vec<Vec<Step>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let tracks = rounds(nodes, ground, wanted).into_iter().map(|round| track(&mut random, seconds, &round));
+    tracks.filter(|track| !track.is_empty()).collect()
+}
+
+/// What must have come of a run of so many seconds: all that its schedule has if it is a long one, and nothing of a short one.
+/// One in ten may have hit a node that was down, or a cluster without a leader.
+#[must_use]
+pub fn least(seconds: u64, nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> BTreeMap<FaultKind, u64> {
+    let whole = u64::from(number_of_rounds(seconds)) * u64::from(seconds >= ROUND.as_secs());
+    let each = |(kind, count): (FaultKind, usize)| {
+        let planned = count as u64 * whole;
+        (kind, planned - planned / 10 - u64::from(may_miss(kind) && planned > 0))
+    };
+    rounds(nodes, ground, wanted).into_iter().flatten().map(each).collect()
+}
+
+/// Whether one of these may come to nothing in a good run: harm that no node happened to read.
+fn may_miss(kind: FaultKind) -> bool {
+    kind == FaultKind::BitFlip
+}
+
+/// Where a track has time for more, it has more: smaller rounds of the same proportions, and so many of them.
+fn fill(round: &[(FaultKind, usize)], rounds: u32, busy: Duration) -> (Vec<(FaultKind, usize)>, u32) {
+    let common = round.iter().map(|(_, count)| *count).fold(0, divisor).max(1);
+    let smaller: Vec<(FaultKind, usize)> = round.iter().map(|(kind, count)| (*kind, count / common)).collect();
+    let slots: usize = smaller.iter().map(|(_, count)| count).sum();
+    let least = rounds.saturating_mul(u32::try_from(common).unwrap_or(u32::MAX));
+    let fit = busy.as_millis() / (LEISURELY_SLOT.as_millis() * slots as u128);
+    (smaller, least.max(u32::try_from(fit).unwrap_or(u32::MAX)).max(1))
+}
+
+/// The greatest common divisor.
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
+
+fn track(random: &mut StdRng, seconds: u64, round: &[(FaultKind, usize)]) -> Vec<Step> {
+    if round.is_empty() {
+        return Vec::new();
+    }
+    let busy = Duration::from_secs(seconds) * BUSY_PERCENT / 100;
+    let (round, rounds) = fill(round, number_of_rounds(seconds), busy);
+    let length = busy / rounds;
+    let mut turns: BTreeMap<FaultKind, bool> =
+        round.iter().map(|(kind, _)| (*kind, random.random_range(0..2) == 0)).collect();
     let mut steps = Vec::new();
-    let mut time = Duration::ZERO;
-    while time < Duration::from_secs(seconds) && !kinds.is_empty() {
-        let mut round = kinds.to_vec();
-        round.shuffle(random);
-        for kind in round {
-            let pause = Duration::from_millis(random.random_range(1_000..4_000));
-            let lasts = Duration::from_millis(random.random_range(1_500..5_000));
-            time += pause + lasts;
-            if time >= Duration::from_secs(seconds) {
-                break;
-            }
-            steps.push(Step { pause, kind, lasts });
+    for number in 0..rounds {
+        let mut kinds: Vec<FaultKind> = round.iter().flat_map(|(kind, count)| vec![*kind; *count]).collect();
+        kinds.shuffle(random);
+        let fit = (length.as_millis() / SHORTEST_SLOT.as_millis()).max(1);
+        kinds.truncate(usize::try_from(fit).unwrap_or(usize::MAX));
+        let Ok(slots) = u32::try_from(kinds.len()) else { continue };
+        for (slot, kind) in (0..).zip(kinds) {
+            let slot_length = length / slots;
+            let begins = length * number + slot_length * slot;
+            // At most a quarter of a slot late, and not longer than half a slot.
+            let late = slot_length * random.random_range(0..25) / 100;
+            let longest = (slot_length / 2).min(Duration::from_secs(5)).as_millis();
+            let longest = u64::try_from(longest).unwrap_or(u64::MAX).max(1_600);
+            let lasts = Duration::from_millis(random.random_range(1_500..longest));
+            let turn = turns.entry(kind).or_default();
+            *turn = !*turn;
+            steps.push(Step { at: begins + late, kind, lasts, on_leader: *turn });
         }
     }
     steps
@@ -108,18 +212,92 @@ fn track(random: &mut StdRng, seconds: u64, kinds: &[FaultKind]) -> Vec<Step> {
 mod tests {
     use super::*;
 
+    const HOUR: u64 = 3_600;
+    const QUICK: u64 = 170;
+
+    fn of(seed: u64, seconds: u64) -> Vec<Step> {
+        schedule(seed, seconds, 5, &Ground::firm(), &FaultKind::ALL).concat()
+    }
+
+    fn count(steps: &[Step], which: impl Fn(&Step) -> bool) -> usize {
+        steps.iter().filter(|step| which(step)).count()
+    }
+
     #[test]
-    fn a_schedule_follows_from_its_seed_and_leaves_nothing_out() {
-        let all = FaultKind::ALL;
-        let first = schedule(7, 120, &Ground::Namespaces, &all);
-        assert_eq!(first, schedule(7, 120, &Ground::Namespaces, &all));
-        assert_ne!(first, schedule(8, 120, &Ground::Namespaces, &all));
-        for kind in all {
-            assert!(first.iter().flatten().any(|step| step.kind == kind), "{kind:?} is in no track of {first:?}");
+    fn a_schedule_follows_from_its_seed() {
+        assert_eq!(of(7, QUICK), of(7, QUICK));
+        assert_ne!(of(7, QUICK), of(8, QUICK));
+        assert!(schedule(7, QUICK, 5, &Ground::firm(), &[]).is_empty());
+    }
+
+    #[test]
+    fn whatever_the_seed_a_quick_run_has_what_it_must_have() {
+        for seed in 0..200 {
+            let steps = of(seed, QUICK);
+            for (kind, least) in [
+                (FaultKind::LeaderAlone, 2),
+                (FaultKind::OneWay, 2),
+                (FaultKind::Lagging, 1),
+                (FaultKind::Pause, 5),
+                (FaultKind::Kill, 5),
+                (FaultKind::PowerCut, 3),
+                (FaultKind::Delay, 2),
+                (FaultKind::Install, 1),
+                (FaultKind::Transfer, 2),
+                (FaultKind::Membership, 1),
+            ] {
+                assert!(count(&steps, |step| step.kind == kind) >= least, "{kind:?} with seed {seed}");
+            }
+            assert!(count(&steps, |step| step.kind.is_partition()) >= 6);
+            assert!(steps.len() >= 24);
+            for kind in FaultKind::ALL {
+                assert!(steps.iter().any(|step| step.kind == kind), "{kind:?} with seed {seed}");
+            }
+            for kind in [FaultKind::OneWay, FaultKind::Pause, FaultKind::Kill] {
+                assert!(count(&steps, |step| step.kind == kind && step.on_leader) >= 1, "{kind:?} with seed {seed}");
+            }
         }
-        let ground = Ground::Loopback { because: String::new() };
-        let plain = schedule(7, 120, &ground, &all);
-        assert!(plain.iter().flatten().all(|step| !needs_root(step.kind)) && !plain.is_empty());
-        assert!(schedule(7, 120, &Ground::Namespaces, &[]).is_empty());
+    }
+
+    #[test]
+    fn an_hour_has_hundreds_and_faults_leave_time_to_recover() {
+        let steps = of(3, HOUR);
+        assert!(steps.len() >= 400, "{}", steps.len());
+        for track in schedule(3, HOUR, 5, &Ground::firm(), &FaultKind::ALL) {
+            for pair in track.windows(2) {
+                let free = pair[1].at.checked_sub(pair[0].at + pair[0].lasts).expect("they follow each other");
+                assert!(free >= Duration::from_millis(1_500), "{pair:?}");
+            }
+            assert!(track.last().expect("there is one").at < Duration::from_secs(HOUR));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_left_out() {
+        let plain = schedule(7, QUICK, 5, &Ground::bare(), &FaultKind::ALL).concat();
+        assert!(plain.iter().all(|step| need(step.kind) == Need::Nothing) && !plain.is_empty());
+        assert!(least(QUICK, 5, &Ground::bare(), &FaultKind::ALL).keys().all(|kind| need(*kind) == Need::Nothing));
+        let three = schedule(7, QUICK, 3, &Ground::firm(), &FaultKind::ALL).concat();
+        assert!(three.iter().all(|step| step.kind != FaultKind::Ring));
+    }
+
+    #[test]
+    fn what_is_demanded_is_planned() {
+        for seconds in [QUICK, 2 * QUICK, HOUR] {
+            let steps = of(1, seconds);
+            let demanded = least(seconds, 5, &Ground::firm(), &FaultKind::ALL);
+            for (kind, least) in &demanded {
+                assert!(count(&steps, |step| step.kind == *kind) as u64 >= *least, "{kind:?}");
+            }
+            assert!(demanded.values().sum::<u64>() >= 24 * seconds / QUICK);
+        }
+        assert!(least(60, 5, &Ground::firm(), &FaultKind::ALL).values().all(|least| *least == 0));
+    }
+
+    #[test]
+    fn a_short_run_with_few_kinds_is_full_of_them() {
+        for kind in FaultKind::ALL {
+            assert!(schedule(1, 20, 5, &Ground::firm(), &[kind]).concat().len() >= 2, "{kind:?}");
+        }
     }
 }

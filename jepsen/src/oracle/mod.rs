@@ -3,9 +3,11 @@
 //! Naive on purpose: sets, recursion, no plan and no cache. Must not know histories' outcomes, nor anything of the product.
 
 mod evaluate;
+mod lookup;
 mod schema;
 mod state;
 
 pub use evaluate::is_allowed;
+pub use lookup::{members, resources, users, wrong_leaves};
 pub use schema::{Definition, Rule, Rules, VERSIONS};
 pub use state::State;

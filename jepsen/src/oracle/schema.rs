@@ -75,6 +75,11 @@ impl Rules {
             ("seat", define(&[("holds", "item")], vec![])),
             ("memo", define(&[("reader", "user"), ("writer", "user")], vec![("see", see)])),
             ("marker", define(&[("holder", "user")], vec![])),
+            ("chain", define(&[("link", "item")], vec![])),
+            ("team", define(&[("member", "user")], vec![])),
+            ("desk", define(&[("team", "team")], vec![("use", Through("team", "member"))])),
+            ("vault", define(&[("viewer", "user")], vec![("view", Of("viewer"))])),
+            ("ledger", define(&[("viewer", "user")], vec![("view", Of("viewer"))])),
         ]);
         Self { definitions }
     }

@@ -111,15 +111,21 @@ pub(super) fn registers(record: &Record) -> BTreeMap<String, String> {
                 }
             }
             Request::List { kind, id: Some(id), .. } if kind == "register" => {
-                let value = match answered {
-                    Some(Answer::Listed { relationships, .. }) => {
-                        json!(relationships.first().map(|found| &found.subject.id))
-                    }
-                    Some(Answer::Written { .. } | Answer::Decided { .. }) | None => json!(null),
+                let value = if let Some(Answer::Listed { relationships, .. }) = answered {
+                    json!(relationships.first().map(|found| &found.subject.id))
+                } else {
+                    json!(null)
                 };
                 add(id, "read", json!(null), value);
             }
-            Request::List { .. } | Request::Check { .. } | Request::Schema { .. } => {}
+            Request::List { .. }
+            | Request::Check { .. }
+            | Request::ContentCheck { .. }
+            | Request::Resources { .. }
+            | Request::Subjects { .. }
+            | Request::Expand { .. }
+            | Request::Schema { .. }
+            | Request::Floors { .. } => {}
         }
     }
     // Those that were only set up say nothing.

@@ -1,8 +1,13 @@
 //! What a run shows, for people: plots, one page, and the results as data.
 
 mod figures;
+mod mutants;
 mod page;
 mod plots;
+#[cfg(test)]
+mod tests;
+
+pub use mutants::{ControlRow, MUTANTS, MutantRow, MutantRun, MutantTable};
 
 use std::path::{Path, PathBuf};
 
@@ -46,5 +51,5 @@ pub fn write(folder: &Path, record: &Record, events: &[Event], judgement: &Judge
     file("results.edn", &(to_edn(&results) + "\n"))?;
     file("results.json", &format!("{results:#}\n"))?;
     let plots = plots::draw(folder, record)?;
-    file("report.html", &page::page(record, judgement, &plots))
+    file("report.html", &page::page(record, judgement, &plots, MutantTable::newest_beside(folder).as_ref()))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::MutantTable;
 use super::figures::{Summary, summary};
 use super::plots::Plot;
 use crate::check::{Judgement, Record, Validity};
@@ -15,7 +16,7 @@ vertical-align:top}td.n{text-align:right;font-variant-numeric:tabular-nums}th{ba
 .valid{color:#0a7d32}.invalid{color:#b3001b}.unknown{color:#a15c00}pre{background:#f6f6f6;padding:.6rem;overflow:auto;\
 white-space:pre-wrap}";
 
-pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> String {
+pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot], mutants: Option<&MutantTable>) -> String {
     let mut out = String::new();
     let settings = &record.settings;
     let (class, word) = match judgement.valid {
@@ -33,7 +34,7 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
     let mut facts = vec![
         ("command".to_owned(), settings.command.clone()),
         ("seed".to_owned(), settings.seed.to_string()),
-        ("nodes".to_owned(), settings.nodes.to_string()),
+        ("topology".to_owned(), format!("{} voters, {} learners", settings.voters, settings.learners)),
         ("seconds under load".to_owned(), settings.seconds.to_string()),
         ("built-in bug".to_owned(), settings.mutant.clone().unwrap_or_else(|| "none".to_owned())),
     ];
@@ -45,12 +46,13 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
     properties(&mut out, judgement);
     shortfalls(&mut out, judgement);
     let figures = summary(record);
-    faults(&mut out, &figures);
+    faults(&mut out, &figures, judgement);
     for plot in plots {
         let data = STANDARD.encode(&plot.png);
         let _ = write!(out, "<h2>{}</h2><img alt=\"{}\" src=\"data:image/png;base64,{data}\">", plot.title, plot.title);
     }
     operations(&mut out, &figures);
+    bugs_on_purpose(&mut out, mutants);
     out.push_str("<h2>Not tested here</h2><ul>");
     for line in &settings.not_tested {
         let _ = write!(out, "<li>{}</li>", escape(line));
@@ -61,19 +63,25 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot]) -> St
 
 fn properties(out: &mut String, judgement: &Judgement) {
     out.push_str(
-        "<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this.</p>",
+        "<h2>Properties</h2><p>The bound: with 95 % confidence, violations are no more frequent than this. What trusts \
+         indexes takes the cluster's word for which state an answer is of; what does not, sees only requests, answers and \
+         times.</p>",
     );
     let rows = judgement.verdicts.iter().map(|verdict| {
         let bound = verdict.upper_bound().map_or("-".to_owned(), |bound| format!("{bound:.1e}"));
+        let (property, trusts) = (verdict.property, if verdict.property.trusts_indexes() { "yes" } else { "no" });
         vec![
-            Cell::text(verdict.property.statement()),
+            Cell::text(property.name()),
+            Cell::text(property.statement()),
+            Cell::text(trusts),
             Cell::number(verdict.opportunities),
             Cell::number(verdict.violations),
             Cell::text(bound),
             Cell::number(verdict.undecided),
         ]
     });
-    table(out, &["property", "opportunities", "violations", "bound", "undecided"], rows);
+    let heads = ["property", "what it says", "trusts indexes", "opportunities", "violations", "bound", "undecided"];
+    table(out, &heads, rows);
     for verdict in judgement.verdicts.iter().filter(|verdict| !verdict.examples.is_empty()) {
         let _ = write!(out, "<h3 class=\"invalid\">{}</h3><pre>", escape(verdict.property.statement()));
         for anomaly in &verdict.examples {
@@ -96,10 +104,12 @@ fn shortfalls(out: &mut String, judgement: &Judgement) {
     table(out, &["", "", ""], rows.chain(unseen));
 }
 
-fn faults(out: &mut String, figures: &Summary) {
+fn faults(out: &mut String, figures: &Summary, judgement: &Judgement) {
+    let waits = judgement.counts.get("waits").copied().unwrap_or_default();
     let _ = write!(
         out,
-        "<h2>Faults</h2><p>{} leaderships, {} snapshots, {} times a log was purged, {} changes in the log.</p>",
+        "<h2>Faults</h2><p>{} leaderships; {} snapshots written or installed, {} times a log was purged; {} changes in the \
+         log; {waits} reads came to a node that had not applied their index yet.</p>",
         figures.leaderships, figures.snapshots, figures.purges, figures.log_entries
     );
     let rows = figures.faults.iter().map(|(kind, faults)| {
@@ -130,6 +140,28 @@ fn operations(out: &mut String, figures: &Summary) {
     table(out, &["operation", "ok", "failed", "unknown"], rows);
     let reasons = figures.reasons.iter().map(|(reason, count)| vec![Cell::text(reason.clone()), Cell::number(*count)]);
     table(out, &["reason", ""], reasons);
+}
+
+fn bugs_on_purpose(out: &mut String, mutants: Option<&MutantTable>) {
+    out.push_str("<h2>Bugs on purpose</h2>");
+    let Some(mutants) = mutants else {
+        out.push_str(
+            "<p class=\"unknown\">No table was found in the store: <code>make chaos-mutants</code> makes one.</p>",
+        );
+        return;
+    };
+    let (class, word) =
+        if mutants.is_in_order() { ("valid", "each was caught") } else { ("invalid", "NOT ALL IN ORDER") };
+    let _ = write!(
+        out,
+        "<p><span class=\"{class}\">{word}</span>: {}, commit {}, <code>{}</code></p>",
+        escape(&mutants.time),
+        escape(&mutants.commit),
+        escape(&mutants.command)
+    );
+    for (heads, rows) in mutants.parts() {
+        table(out, &heads, rows.into_iter().map(|row| row.into_iter().map(Cell::text).collect()));
+    }
 }
 
 struct Cell {

@@ -144,8 +144,11 @@ fn chart(path: &Path, title: &str, unit: &str, logarithmic: bool, series: &[Seri
         let style = colour_of(fault.kind).mix(0.3).filled();
         // Two halves, since two faults may go on at the same time.
         let height = scale(top) - bottom;
-        let (low, high) =
-            if fault.kind.is_partition() || fault.kind == FaultKind::Loss { (0.5, 1.0) } else { (0.0, 0.5) };
+        let (low, high) = if fault.kind.is_partition() || matches!(fault.kind, FaultKind::Loss | FaultKind::Delay) {
+            (0.5, 1.0)
+        } else {
+            (0.0, 0.5)
+        };
         let corners = [(from, bottom + low * height), (until, bottom + high * height)];
         let band = chart.draw_series([Rectangle::new(corners, style)])?;
         if !named.contains(&fault.kind) {

@@ -58,7 +58,7 @@ pub(super) async fn run_b(mut hand: Hand) {
             continue;
         }
         let checker = hand.other_node(node);
-        let Some(content) = hand.check(checker, Mode::Full, std::slice::from_ref(&question)).await else { continue };
+        let Some(content) = hand.content_check(checker, &question).await else { continue };
         let mut reader = checker;
         for _ in 0..READERS {
             reader = hand.other_node(reader);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Recorder;
 use crate::cluster::{Client, Cluster};
-use crate::history::{Invocation, Outcome, Request, Token, Update, Workload, Write};
+use crate::history::{Invocation, Mode, Outcome, Request, Token, Update, Workload, Write};
 use crate::history::{Relationship, WatchSession};
 
 /// Zookies that are kept for readers of exact snapshots.
@@ -31,8 +31,6 @@ pub struct Stage {
     pub curtain: CancellationToken,
     /// From which all randomness follows.
     pub seed: u64,
-    /// Whether the cluster knows idempotency keys.
-    pub idempotency: bool,
     /// How many registers were set up.
     pub registers: u64,
     /// How long a client waits between two requests.
@@ -90,7 +88,7 @@ impl Hand {
         let f = request.name();
         let invocation = Invocation { workload: self.workload, node, request };
         let index = self.stage.recorder.invoke(self.process, &invocation);
-        let outcome = self.clients[node - 1].perform(&invocation.request).await;
+        let outcome = self.clients[node - 1].perform(&invocation.request, &self.clients).await;
         self.stage.recorder.complete(self.process, f, &outcome);
         match &outcome {
             Outcome::Ok(answer) => {
@@ -127,6 +125,18 @@ impl Hand {
         (!tokens.is_empty()).then(|| tokens[self.random.random_range(0..tokens.len())])
     }
 
+    /// A promise, at random.
+    pub(super) fn any_mode(&mut self) -> Mode {
+        match (self.random.random_range(0..6), self.any_token()) {
+            (0, Some(token)) => Mode::Fresh(token),
+            (1, Some(token)) => Mode::Exact(token),
+            (2, _) => Mode::Full,
+            (3, _) => Mode::Stale(self.random.random_range(0..500)),
+            (4, _) => Mode::Lag(self.random.random_range(0..50)),
+            (_, _) => Mode::Minimal,
+        }
+    }
+
     /// Writes; the zookie of it, if it was acknowledged.
     pub(super) async fn write(&mut self, node: usize, updates: Vec<Update>) -> Option<Token> {
         let write = Write { op: self.name(), only_if: vec![], updates, idempotency_key: None };
@@ -135,13 +145,14 @@ impl Hand {
     }
 
     /// Checks; the zookie of it, if it was answered.
-    pub(super) async fn check(
-        &mut self,
-        node: usize,
-        mode: crate::history::Mode,
-        questions: &[Relationship],
-    ) -> Option<Token> {
+    pub(super) async fn check(&mut self, node: usize, mode: Mode, questions: &[Relationship]) -> Option<Token> {
         let (from, outcome) = self.ask(node, Request::Check { mode, questions: questions.to_vec() }).await;
+        token_of(from, &outcome)
+    }
+
+    /// Asks whether content may be changed; the zookie to store with it, if that was answered.
+    pub(super) async fn content_check(&mut self, node: usize, question: &Relationship) -> Option<Token> {
+        let (from, outcome) = self.ask(node, Request::ContentCheck { question: question.clone() }).await;
         token_of(from, &outcome)
     }
 }

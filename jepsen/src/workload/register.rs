@@ -16,7 +16,7 @@ pub(super) async fn run(mut hand: Hand) {
             return;
         }
         let register = format!("r{}", round / OPERATIONS);
-        let read = Request::List { mode: Mode::Full, kind: "register".to_owned(), id: Some(register.clone()) };
+        let read = Request::list(Mode::Full, "register", Some(&register));
         let node = hand.any_node();
         let (_, outcome) = hand.ask(node, read).await;
         let Outcome::Ok(Answer::Listed { relationships, .. }) = outcome else { continue };

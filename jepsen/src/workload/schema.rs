@@ -25,7 +25,7 @@ pub(super) async fn run_writer(mut hand: Hand) {
 }
 
 pub(super) async fn run_reader(mut hand: Hand) {
-    let questions = ["memo:m#see@user:r", "memo:m#see@user:w", "memo:m#see@user:both"].map(Relationship::of);
+    let questions = ["memo:m0#see@user:r", "memo:m0#see@user:w", "memo:m0#see@user:both"].map(Relationship::of);
     while !hand.is_over() {
         let mode = match (hand.random.random_range(0..3), hand.any_token()) {
             (0, Some(token)) => Mode::Fresh(token),

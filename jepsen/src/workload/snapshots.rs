@@ -14,9 +14,9 @@ pub(super) async fn run_exact(mut hand: Hand) {
         let questions = [
             "seat:a#holds@item:w",
             "seat:b#holds@item:w",
-            "memo:m#see@user:r",
-            "memo:m#see@user:w",
-            "memo:m#see@user:both",
+            "memo:m0#see@user:r",
+            "memo:m0#see@user:w",
+            "memo:m0#see@user:both",
         ]
         .map(Relationship::of);
         for _ in 0..2 {
@@ -25,13 +25,13 @@ pub(super) async fn run_exact(mut hand: Hand) {
         }
         if hand.random.random_bool(0.2) {
             let node = hand.any_node();
-            let request = Request::List { mode: Mode::Exact(token), kind: "seat".to_owned(), id: None };
+            let request = Request::list(Mode::Exact(token), "seat", None);
             hand.ask(node, request).await;
         }
     }
 }
 
-/// Lets somebody in, shuts them out, and asks from then on with bounds of many sizes.
+/// Lets somebody in, shuts them out, and asks from then on with bounds of many sizes, in time and in entries.
 pub(super) async fn run_stale(mut hand: Hand) {
     while !hand.is_over() {
         let name = hand.name();
@@ -43,9 +43,10 @@ pub(super) async fn run_stale(mut hand: Hand) {
         {
             continue;
         }
-        for bound_ms in [0, 20, 100, 300, 300, 1000] {
+        let in_time = [0, 20, 100, 300, 1000].map(Mode::Stale);
+        for mode in in_time.into_iter().chain([0, 3, 30].map(Mode::Lag)) {
             let node = hand.other_node(node);
-            hand.check(node, Mode::Stale(bound_ms), std::slice::from_ref(&question)).await;
+            hand.check(node, mode, std::slice::from_ref(&question)).await;
         }
     }
 }

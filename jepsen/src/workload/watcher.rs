@@ -62,7 +62,7 @@ fn note(session: &mut WatchSession, told: WatchTold) {
 
 /// All changes up to `through`, as one node tells them.
 pub async fn tell_whole_log(stage: &Stage, node: usize, through: u64) -> Result<Vec<LogEntry>, String> {
-    let watcher = format!("node {node} at the end");
+    let watcher = format!("the log as node {node} tells it, up to {through}");
     let mut session = WatchSession { watcher, after: 0, through: 0, resumed: 0, entries: vec![] };
     let told = async {
         let mut stream: Watching = stage.cluster.client(node).watch(0).await.map_err(|e| e.to_string())?;

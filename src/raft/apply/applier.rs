@@ -12,6 +12,7 @@ use openraft::EntryPayload;
 use super::state::AppliedState;
 use super::{FloorTable, counters, floors, judge, requests};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
+use crate::mutants::Mutant;
 use crate::raft::repeat;
 use crate::raft::types::{Entry, StoredMembership};
 use crate::raft::{Applied, Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
@@ -129,7 +130,7 @@ impl<S: StateStore> Applier<S> {
         let stamp = Stamp { at, now: self.state.cluster_time, op_id: command.op_id };
         let applied = match command.body.keyed() {
             None => Applied::first(at, self.body(store, batch, stamp, &command.body)?),
-            Some((id, request)) => match batch.request(id, &request.key)? {
+            Some((id, request)) => match batch.request(id, &request.key)?.filter(|_| !Mutant::DedupeInMemory.is_on()) {
                 Some(record) => repeat::recall(&record, request, at)?,
                 None => {
                     let outcome = self.body(store, batch, stamp, &command.body)?;

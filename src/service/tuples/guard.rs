@@ -117,6 +117,25 @@ pub(super) fn already_exists(key: &TupleKey) -> Error {
         .with("subject_relation", key.subject.relation.as_ref().map_or("", |relation| relation.as_str()))
 }
 
+/// Refuses by what `view` shows, whatever the log makes of it later: for a bug on purpose.
+#[cfg(feature = "mutants")]
+pub(super) fn judge_preconditions(
+    view: &dyn crate::store::ReadView,
+    preconditions: &[Precondition],
+) -> Result<(), Error> {
+    for (position, precondition) in (0..).zip(preconditions) {
+        let mut is_matched = false;
+        view.scan(&precondition.filter, None, &mut |_| {
+            is_matched = true;
+            std::ops::ControlFlow::Break(())
+        })?;
+        if is_matched != (precondition.kind == PreconditionKind::MustMatch) {
+            return Err(precondition_failed(position, preconditions));
+        }
+    }
+    Ok(())
+}
+
 fn precondition_failed(position: u32, preconditions: &[Precondition]) -> Error {
     let found = usize::try_from(position).ok().and_then(|position| preconditions.get(position));
     let Some(Precondition { kind, filter }) = found else {

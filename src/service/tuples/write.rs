@@ -11,6 +11,7 @@ use crate::consistency::Requirement;
 use crate::model::{
     Error, ErrorCode, IdempotencyKey, Precondition, Revision, TupleKey, TupleUpdate, UpdateKind, limits,
 };
+use crate::mutants::Mutant;
 use crate::raft::{self, CommandBody, Outcome, Refusal};
 use crate::schema::Schema;
 use crate::service::keyed::keyed;
@@ -53,10 +54,11 @@ impl Services {
         for _ in 0..ATTEMPTS {
             let applied = match self.judge(call, requirement, &request).await? {
                 Ok(schema_revision) => {
+                    let was_judged = Mutant::JudgedAtPropose.is_on();
                     let body = CommandBody::WriteTuples(raft::WriteTuples {
                         store: call.store,
                         schema_revision,
-                        preconditions: request.preconditions.clone(),
+                        preconditions: if was_judged { Vec::new() } else { request.preconditions.clone() },
                         updates: request.updates.clone(),
                         metadata_json: request.metadata_json.clone(),
                         request: keyed.clone(),
@@ -112,6 +114,12 @@ impl Services {
                     const MESSAGE: &str = "no schema was written yet; write one first";
                     return Ok(Err(Error::new(ErrorCode::UnknownDefinition, MESSAGE)));
                 };
+                #[cfg(feature = "mutants")]
+                if Mutant::JudgedAtPropose.is_on()
+                    && let Err(refused) = guard::judge_preconditions(view.as_ref(), &request.preconditions)
+                {
+                    return Ok(Err(refused));
+                }
                 Ok(check_names(ready.schema(), &request).map(|()| revision))
             })
             .await

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rocksdb::WriteBatch;
 
 use crate::model::{Counter, IdempotencyKey, Qualifiers, Revision, StoreId, Tuple, TupleKey};
+use crate::mutants::Mutant;
 
 use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
@@ -173,7 +174,11 @@ impl StateBatch for RocksBatch<'_> {
     }
 
     fn put_meta(&mut self, key: MetaKey, value: &[u8]) -> Result<(), StoreError> {
-        self.batch.put_cf(self.generation.handle(Family::Meta), meta_record(key).key(), value);
+        let (family, record) = (self.generation.handle(Family::Meta), meta_record(key).key());
+        if Mutant::IndexBeforeData.is_on() {
+            return self.generation.db().put_cf(family, record, value).map_err(engine);
+        }
+        self.batch.put_cf(family, record, value);
         Ok(())
     }
 
@@ -184,7 +189,11 @@ impl StateBatch for RocksBatch<'_> {
         if retained.oldest != self.generation.retained().oldest {
             self.batch.put_cf(meta, MetaRecord::OldestRevision.key(), record::encode_revision(retained.oldest));
         }
-        self.generation.db().write(self.batch).map_err(engine)?;
+        if Mutant::IndexBeforeData.is_on() {
+            self.generation.db().write_without_wal(self.batch).map_err(engine)?;
+        } else {
+            self.generation.db().write(self.batch).map_err(engine)?;
+        }
         self.generation.publish(retained);
         Ok(())
     }

@@ -1,0 +1,190 @@
+//! A disk that gives back other bytes than were written: some flipped, or the end of a file gone. The harm can be undone.
+//!
+//! The end of the newest log of writes is left alone: to a database it looks like a write that a crash cut short, and no
+//! checksum tells the two apart.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+/// What RocksDB reads of a log of writes at once: in the last of these blocks a wrong length looks like the end.
+const BLOCK: u64 = 32 << 10;
+/// Where a table has its index and its footer, which are read when it is opened.
+const FOOT: u64 = 2 << 10;
+const FLIPS: usize = 16;
+
+/// What was done to one file.
+#[derive(Debug)]
+pub struct Rot {
+    path: PathBuf,
+    /// Kept open: tables are shared with snapshots by hard links, and outlive the name that they were found by.
+    file: File,
+    harm: Harm,
+}
+
+#[derive(Debug)]
+enum Harm {
+    /// Where, and what was there.
+    Flipped(Vec<(u64, u8)>),
+    /// From where on, and what was there.
+    Truncated(u64, Vec<u8>),
+}
+
+/// What a file is for, as far as its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Purpose {
+    Table,
+    WriteAhead,
+    Manifest,
+    Other,
+}
+
+impl Rot {
+    /// Harms one file below `data`, whose process must not run: each kind of file is as likely as any other. `None` if there is
+    /// none to harm.
+    pub fn strike(data: &Path, random: &mut StdRng) -> io::Result<Option<Self>> {
+        let mut files = Vec::new();
+        collect(data, &mut files)?;
+        let mut kinds: Vec<Purpose> = files.iter().map(|(purpose, ..)| *purpose).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.is_empty() {
+            return Ok(None);
+        }
+        let kind = kinds[random.random_range(0..kinds.len())];
+        files.retain(|(purpose, ..)| *purpose == kind);
+        files.sort();
+        let (_, path, length) = files.swap_remove(random.random_range(0..files.len()));
+        let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let harm = if kind != Purpose::WriteAhead && random.random_range(0..3) == 0 {
+            truncate(&mut file, random.random_range(0..length))?
+        } else {
+            let end = if kind == Purpose::WriteAhead { length - BLOCK } else { length };
+            // Half of the flips where a table cannot be opened without noticing, half anywhere.
+            let begin = if random.random_range(0..2) == 0 { end.saturating_sub(FOOT) } else { 0 };
+            let places = (0..FLIPS).map(|_| random.random_range(begin..end)).collect();
+            flip(&mut file, places, random)?
+        };
+        Ok(Some(Self { path, file, harm }))
+    }
+
+    /// Undoes it. Whether the file was as it was left, as far as that matters: one that was written on after its end was taken
+    /// cannot be put together again.
+    pub fn undo(&mut self) -> io::Result<bool> {
+        match &self.harm {
+            Harm::Flipped(places) => {
+                for (place, byte) in places {
+                    self.file.seek(SeekFrom::Start(*place))?;
+                    self.file.write_all(&[*byte])?;
+                }
+            }
+            Harm::Truncated(from, tail) => {
+                if self.file.metadata()?.len() != *from {
+                    return Ok(false);
+                }
+                self.file.seek(SeekFrom::Start(*from))?;
+                self.file.write_all(tail)?;
+            }
+        }
+        self.file.sync_all()?;
+        Ok(true)
+    }
+
+    /// In words, with the file as seen from `data`.
+    #[must_use]
+    pub fn describe(&self, data: &Path) -> String {
+        let file = self.path.strip_prefix(data).unwrap_or(&self.path).display();
+        match &self.harm {
+            Harm::Flipped(places) => format!("{file}: {} bytes flipped", places.len()),
+            Harm::Truncated(from, tail) => format!("{file}: {} bytes missing after byte {from}", tail.len()),
+        }
+    }
+}
+
+/// All files that can be harmed, with their lengths.
+fn collect(folder: &Path, files: &mut Vec<(Purpose, PathBuf, u64)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), files)?;
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let length = entry.metadata()?.len();
+        // Locks and what is written for people are not read back.
+        let told = name == "LOCK" || name == "IDENTITY" || name.starts_with("LOG") || name.starts_with("OPTIONS");
+        let purpose = match Path::new(&name).extension().and_then(|extension| extension.to_str()) {
+            Some("sst") => Purpose::Table,
+            Some("log") => Purpose::WriteAhead,
+            _ if name.starts_with("MANIFEST") => Purpose::Manifest,
+            _ => Purpose::Other,
+        };
+        if !told && length > 0 && (purpose != Purpose::WriteAhead || length > 2 * BLOCK) {
+            files.push((purpose, entry.path(), length));
+        }
+    }
+    Ok(())
+}
+
+fn flip(file: &mut File, mut places: Vec<u64>, random: &mut StdRng) -> io::Result<Harm> {
+    places.sort_unstable();
+    places.dedup();
+    let mut flipped = Vec::new();
+    for place in places {
+        let mut byte = [0_u8];
+        file.seek(SeekFrom::Start(place))?;
+        file.read_exact(&mut byte)?;
+        flipped.push((place, byte[0]));
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&[byte[0] ^ (1 << random.random_range(0..8))])?;
+    }
+    file.sync_all()?;
+    Ok(Harm::Flipped(flipped))
+}
+
+fn truncate(file: &mut File, from: u64) -> io::Result<Harm> {
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_end(&mut tail)?;
+    file.set_len(from)?;
+    file.sync_all()?;
+    Ok(Harm::Truncated(from, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        collect(folder, &mut files).expect("it can be read");
+        files.into_iter().map(|(_, path, _)| (path.clone(), fs::read(path).expect("it can be read"))).collect()
+    }
+
+    #[test]
+    fn harm_is_done_and_undone() {
+        let folder = std::env::temp_dir().join(format!("quorate-jepsen-rot-{}", std::process::id()));
+        fs::create_dir_all(folder.join("log")).expect("a folder");
+        for (name, length) in [("log/000004.sst", 9_000), ("log/000005.log", 100_000), ("log/MANIFEST-1", 300)] {
+            fs::write(folder.join(name), vec![7_u8; length]).expect("a file");
+        }
+        fs::write(folder.join("log/LOCK"), "x").expect("a file");
+        let whole = contents(&folder);
+        for seed in 0..50 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut rot = Rot::strike(&folder, &mut random).expect("it works").expect("there are files");
+            let harmed = contents(&folder);
+            assert_ne!(harmed, whole, "{}", rot.describe(&folder));
+            let log = fs::read(folder.join("log/000005.log")).expect("it is there");
+            assert!(log[100_000 - 32_768..].iter().all(|byte| *byte == 7), "{}", rot.describe(&folder));
+            assert!(rot.undo().expect("it works"));
+            assert_eq!(contents(&folder), whole);
+        }
+        fs::remove_dir_all(&folder).expect("it was made above");
+    }
+}

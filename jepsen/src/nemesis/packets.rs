@@ -1,0 +1,177 @@
+//! Faults of the network. What is cut off here is healed here.
+
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use serde_json::json;
+
+use super::inflict::{Bite, hold};
+use crate::cluster::{Network, SystemError};
+use crate::workload::Stage;
+
+/// All nodes, in an order that follows from `luck`.
+pub(super) fn shuffled(size: usize, luck: u64) -> Vec<usize> {
+    let mut nodes: Vec<usize> = (1..=size).collect();
+    nodes.shuffle(&mut StdRng::seed_from_u64(luck));
+    nodes
+}
+
+/// Nothing passes between the ones and the others.
+pub(super) fn both_ways(some: &[usize], others: &[usize]) -> Vec<(usize, usize)> {
+    let pairs = |from: &[usize], to: &[usize]| -> Vec<(usize, usize)> {
+        from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to))).collect()
+    };
+    [pairs(some, others), pairs(others, some)].concat()
+}
+
+/// Two halves that do not hear each other; the first node hears both.
+pub(super) fn bridge(nodes: &[usize]) -> Vec<(usize, usize)> {
+    let (one, other) = nodes[1..].split_at((nodes.len() - 1) / 2);
+    both_ways(one, other)
+}
+
+/// Each node hears the one before and the one after it, and nobody else.
+pub(super) fn ring(nodes: &[usize]) -> Vec<(usize, usize)> {
+    let size = nodes.len();
+    let apart = |a: usize, b: usize| a != b && (a + 1) % size != b && (b + 1) % size != a;
+    let places = (0..size).flat_map(|a| (0..size).map(move |b| (a, b)));
+    places.filter(|(a, b)| apart(*a, *b)).map(|(a, b)| (nodes[a], nodes[b])).collect()
+}
+
+fn dropped(network: &Network, size: usize) -> u64 {
+    (1..=size).map(|node| network.dropped(node)).sum()
+}
+
+/// What went wrong, in words.
+fn complaints(results: impl IntoIterator<Item = Result<(), SystemError>>) -> Vec<String> {
+    results.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+}
+
+fn cut(network: &Network, cuts: &[(usize, usize)]) -> Vec<String> {
+    complaints(cuts.iter().map(|(from, to)| network.cut(*from, *to)))
+}
+
+fn heal(network: &Network, size: usize) -> Vec<String> {
+    complaints((1..=size).map(|node| network.heal(node)))
+}
+
+pub(super) async fn partition(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, nodes: Vec<usize>) -> Bite {
+    let size = stage.cluster.size();
+    let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
+    let before = dropped(network, size);
+    let cut = cut(network, cuts);
+    hold(stage, lasts).await;
+    let healed = heal(network, size);
+    let packets = dropped(network, size) - before;
+    let detail = json!({ "cuts": cuts, "packets dropped": packets, "complaints": ([cut, healed].concat()) });
+    Bite { nodes, effective: Some(packets > 0), detail }
+}
+
+pub(super) async fn flapping(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, victim: usize) -> Bite {
+    let size = stage.cluster.size();
+    let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
+    let before = dropped(network, size);
+    let mut complaints = Vec::new();
+    for _ in 0..4 {
+        complaints.extend(cut(network, cuts));
+        hold(stage, lasts / 8).await;
+        complaints.extend(heal(network, size));
+        hold(stage, lasts / 8).await;
+    }
+    let packets = dropped(network, size) - before;
+    let detail = json!({ "packets dropped": packets, "complaints": complaints });
+    Bite { nodes: vec![victim], effective: Some(packets > 0), detail }
+}
+
+/// Cuts nodes off from all others, one by one, and lets them back in another order.
+pub(super) async fn swizzle(stage: &Stage, shuffled: &[usize], lasts: Duration, luck: u64) -> Bite {
+    let size = stage.cluster.size();
+    let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
+    let before = dropped(network, size);
+    let mut clogged = shuffled[..size.div_ceil(2)].to_vec();
+    let between = lasts / u32::try_from(2 * clogged.len()).unwrap_or(1);
+    let mut complaints = Vec::new();
+    for node in &clogged {
+        complaints.extend(cut(network, &around(*node, size)));
+        hold(stage, between).await;
+    }
+    clogged.shuffle(&mut StdRng::seed_from_u64(luck.wrapping_add(1)));
+    for position in 0..clogged.len() {
+        let still = &clogged[position + 1..];
+        let free = around(clogged[position], size);
+        let free = free.iter().filter(|(from, to)| !still.contains(from) && !still.contains(to));
+        for (from, to) in free {
+            complaints.extend(network.mend(*from, *to).err().map(|error| error.to_string()));
+        }
+        hold(stage, between).await;
+    }
+    complaints.extend(heal(network, size));
+    let packets = dropped(network, size) - before;
+    let detail = json!({ "packets dropped": packets, "complaints": complaints });
+    Bite { nodes: clogged, effective: Some(packets > 0), detail }
+}
+
+/// Everything that a node sends to others or is sent by them.
+fn around(node: usize, size: usize) -> Vec<(usize, usize)> {
+    let others: Vec<usize> = (1..=size).filter(|other| *other != node).collect();
+    both_ways(&[node], &others)
+}
+
+pub(super) async fn loss(stage: &Stage, all: &[usize], lasts: Duration) -> Bite {
+    let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
+    let before = dropped(network, all.len());
+    let pairs = all.iter().flat_map(|from| all.iter().map(move |to| (*from, *to))).filter(|(from, to)| from != to);
+    let lost = complaints(pairs.map(|(from, to)| network.lose(from, to)));
+    hold(stage, lasts).await;
+    let healed = heal(network, all.len());
+    let packets = dropped(network, all.len()) - before;
+    let detail = json!({ "packets dropped": packets, "complaints": ([lost, healed].concat()) });
+    Bite { nodes: all.to_vec(), effective: Some(packets > 0), detail }
+}
+
+pub(super) async fn delay(stage: &Stage, nodes: Vec<usize>, lasts: Duration) -> Bite {
+    let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
+    let delay = match network.delay() {
+        Ok(delay) => delay,
+        Err(error) => return Bite::none(&error.to_string()),
+    };
+    hold(stage, lasts).await;
+    let seen = delay.so_far();
+    drop(delay);
+    let detail = json!({ "packets delayed": seen.late, "packets overtaken": seen.overtaken });
+    Bite { nodes, effective: Some(seen.late > 0 && seen.overtaken > 0), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hears(cuts: &[(usize, usize)], size: usize, node: usize) -> Vec<usize> {
+        (1..=size).filter(|other| *other != node && !cuts.contains(&(*other, node))).collect()
+    }
+
+    #[test]
+    fn a_bridge_is_heard_by_all_and_halves_hear_themselves() {
+        let cuts = bridge(&[3, 1, 2, 4, 5]);
+        assert_eq!(hears(&cuts, 5, 3), [1, 2, 4, 5]);
+        assert_eq!(hears(&cuts, 5, 1), [2, 3]);
+        assert_eq!(hears(&cuts, 5, 5), [3, 4]);
+    }
+
+    #[test]
+    fn in_a_ring_everybody_hears_two() {
+        let cuts = ring(&[1, 2, 3, 4, 5]);
+        for (node, neighbours) in [(1, [2, 5]), (2, [1, 3]), (5, [1, 4])] {
+            assert_eq!(hears(&cuts, 5, node), neighbours);
+        }
+        assert!(ring(&[1, 2, 3]).is_empty(), "a ring of three is whole");
+    }
+
+    #[test]
+    fn luck_decides_the_order() {
+        assert_eq!(shuffled(5, 7), shuffled(5, 7));
+        assert!((0..20).any(|luck| shuffled(5, luck) != shuffled(5, 20)));
+    }
+}
