@@ -18,6 +18,7 @@ use nix::sched::{CloneFlags, setns};
 use rand::RngExt as _;
 
 use super::command::{SystemError, run_with};
+use super::network::inside;
 
 /// How late a packet is. The span is what lets one overtake another.
 const LATE_MS: std::ops::Range<u64> = 40..60;
@@ -48,7 +49,7 @@ pub(super) fn prepare(namespace: &str, subnet: &str) -> Result<(), SystemError> 
         "*filter\n-A INPUT -s {subnet}.254 -j ACCEPT\n-A INPUT -s {subnet}.0/24 -j NFQUEUE --queue-num {QUEUE} \
          --queue-bypass\nCOMMIT\n"
     );
-    run_with(&format!("ip netns exec {namespace} iptables-restore --noflush"), &rules).map(drop)
+    run_with(&format!("{} iptables-restore --noflush", inside(namespace)), &rules).map(drop)
 }
 
 /// Delay in some namespaces. Dropping it ends it.
