@@ -100,7 +100,7 @@ impl Wrong {
         // Each jump is followed by one in the other direction, when it is over.
         let jumps = [90.0, -90.0, 3_600.0, -3_600.0, 86_400.0, -400.0];
         match luck / 64 % 3 {
-            0 => Self::Drift(if luck / 256 % 2 == 0 { 1.0 } else { -0.5 }),
+            0 => Self::Drift(if (luck / 256).is_multiple_of(2) { 1.0 } else { -0.5 }),
             _ => Self::Jump(jumps[usize::try_from(luck / 256 % jumps.len() as u64).unwrap_or_default()]),
         }
     }
