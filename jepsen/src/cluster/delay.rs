@@ -142,8 +142,16 @@ impl Ord for Held {
     }
 }
 
-/// Lets each packet go when it is due, until it is over; then all of them at once.
+/// Delays until it is over, and has the kernel give up the queue. To close it is not enough: a node that was started meanwhile
+/// has inherited the socket, and packets would wait for somebody to read it.
 fn hold_back(mut queue: Queue, shared: &Shared) {
+    let_go(&mut queue, shared);
+    // The answer may be lost among packets; what was asked for is done all the same.
+    let _ = queue.unbind(QUEUE);
+}
+
+/// Lets each packet go when it is due, until it is over; then all of them at once.
+fn let_go(queue: &mut Queue, shared: &Shared) {
     let mut random = rand::rng();
     let mut held: BinaryHeap<Reverse<Held>> = BinaryHeap::new();
     let (mut number, mut furthest) = (0_u64, 0_u64);
