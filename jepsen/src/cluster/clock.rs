@@ -2,6 +2,7 @@
 //! only offsets are ever set, never rates, which would stretch sleeps as well.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::SystemTime;
@@ -41,9 +42,11 @@ impl Clock {
     /// By how many seconds the node's clock is ahead of this program's, as far as what it logged just now after `from` bytes says.
     #[must_use]
     pub fn ahead(&self, from: u64) -> Option<f64> {
-        let log = fs::read(&self.log).ok()?;
-        let new = log.get(usize::try_from(from).ok()?..)?;
-        seconds_ahead(&String::from_utf8_lossy(new), SystemTime::now())
+        let mut log = fs::File::open(&self.log).ok()?;
+        log.seek(SeekFrom::Start(from)).ok()?;
+        let mut new = Vec::new();
+        log.read_to_end(&mut new).ok()?;
+        seconds_ahead(&String::from_utf8_lossy(&new), SystemTime::now())
     }
 
     /// What a process must find in its environment to go by this clock.

@@ -21,8 +21,12 @@ pub(super) fn run(line: &str) -> Result<String, SystemError> {
     run_with(line, "")
 }
 
-/// As [`run`], with something on its standard input.
+/// As [`run`], with something on its standard input. What else goes on in this program does not wait for it.
 pub(super) fn run_with(line: &str, input: &str) -> Result<String, SystemError> {
+    tokio::task::block_in_place(|| perform(line, input))
+}
+
+fn perform(line: &str, input: &str) -> Result<String, SystemError> {
     let failed = |complaint: String| SystemError { command: line.to_owned(), complaint };
     let mut words = line.split_whitespace();
     let program = words.next().ok_or_else(|| failed("it names no program".to_owned()))?;

@@ -18,6 +18,7 @@ use nix::sched::{CloneFlags, setns};
 use rand::RngExt as _;
 
 use super::command::{SystemError, run_with};
+use super::network::inside;
 
 /// How late a packet is. The span is what lets one overtake another.
 const LATE_MS: std::ops::Range<u64> = 40..60;
@@ -48,7 +49,7 @@ pub(super) fn prepare(namespace: &str, subnet: &str) -> Result<(), SystemError> 
         "*filter\n-A INPUT -s {subnet}.254 -j ACCEPT\n-A INPUT -s {subnet}.0/24 -j NFQUEUE --queue-num {QUEUE} \
          --queue-bypass\nCOMMIT\n"
     );
-    run_with(&format!("ip netns exec {namespace} iptables-restore --noflush"), &rules).map(drop)
+    run_with(&format!("{} iptables-restore --noflush", inside(namespace)), &rules).map(drop)
 }
 
 /// Delay in some namespaces. Dropping it ends it.
@@ -141,8 +142,16 @@ impl Ord for Held {
     }
 }
 
-/// Lets each packet go when it is due, until it is over; then all of them at once.
+/// Delays until it is over, and has the kernel give up the queue. To close it is not enough: a node that was started meanwhile
+/// has inherited the socket, and packets would wait for somebody to read it.
 fn hold_back(mut queue: Queue, shared: &Shared) {
+    let_go(&mut queue, shared);
+    // The answer may be lost among packets; what was asked for is done all the same.
+    let _ = queue.unbind(QUEUE);
+}
+
+/// Lets each packet go when it is due, until it is over; then all of them at once.
+fn let_go(queue: &mut Queue, shared: &Shared) {
     let mut random = rand::rng();
     let mut held: BinaryHeap<Reverse<Held>> = BinaryHeap::new();
     let (mut number, mut furthest) = (0_u64, 0_u64);

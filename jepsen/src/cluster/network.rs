@@ -42,7 +42,7 @@ impl Network {
             run(&format!("ip -n {space} addr add {}/24 dev eth0", network.address(node)))?;
             run(&format!("ip -n {space} link set eth0 up"))?;
             run(&format!("ip -n {space} link set lo up"))?;
-            run_with(&format!("ip netns exec {space} nft -f -"), RULES)?;
+            run_with(&format!("{} nft -f -", inside(&space)), RULES)?;
             if delays {
                 delay::prepare(&space, &subnet)?;
             }
@@ -62,14 +62,14 @@ impl Network {
         self.names.namespace(node)
     }
 
-    /// From now on nothing that `from` sends arrives at `to`.
-    pub fn cut(&self, from: usize, to: usize) -> Result<(), SystemError> {
-        self.change(to, &format!("add element inet chaos cut {{ {} }}", self.address(from)))
+    /// From now on nothing that any of `from` sends arrives at `to`.
+    pub fn cut(&self, from: &[usize], to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("add element inet chaos cut {{ {} }}", self.addresses(from))).map(drop)
     }
 
-    /// What `from` sends arrives at `to` again, if nothing else keeps it.
-    pub fn mend(&self, from: usize, to: usize) -> Result<(), SystemError> {
-        self.change(to, &format!("delete element inet chaos cut {{ {} }}", self.address(from)))
+    /// What any of `from` sends arrives at `to` again, if nothing else keeps it.
+    pub fn mend(&self, from: &[usize], to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("delete element inet chaos cut {{ {} }}", self.addresses(from))).map(drop)
     }
 
     /// From now on all packets between nodes are late, until what is returned is dropped.
@@ -77,28 +77,32 @@ impl Network {
         Delay::begin((1..=self.nodes).map(|node| self.namespace(node)))
     }
 
-    /// From now on a quarter of what `from` sends does not arrive at `to`.
-    pub fn lose(&self, from: usize, to: usize) -> Result<(), SystemError> {
-        self.change(to, &format!("add element inet chaos lossy {{ {} }}", self.address(from)))
+    /// From now on a quarter of what any of `from` sends does not arrive at `to`.
+    pub fn lose(&self, from: &[usize], to: usize) -> Result<(), SystemError> {
+        self.change(to, &format!("add element inet chaos lossy {{ {} }}", self.addresses(from))).map(drop)
     }
 
-    /// Everything arrives again at `to`, whoever sent it.
-    pub fn heal(&self, to: usize) -> Result<(), SystemError> {
-        self.change(to, "flush set inet chaos cut; flush set inet chaos lossy")
+    /// Everything arrives again at `to`, whoever sent it. How many packets were kept from it since it was healed last.
+    pub fn heal(&self, to: usize) -> Result<u64, SystemError> {
+        let told =
+            self.change(to, "flush set inet chaos cut; flush set inet chaos lossy; reset counter inet chaos dropped")?;
+        let mut words = told.split_whitespace().skip_while(|word| *word != "packets").skip(1);
+        Ok(words.next().and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
-    /// How many packets were kept from `node` so far.
-    #[must_use]
-    pub fn dropped(&self, node: usize) -> u64 {
-        let list = format!("ip netns exec {} nft list counter inet chaos dropped", self.namespace(node));
-        let text = run(&list).unwrap_or_default();
-        let mut words = text.split_whitespace().skip_while(|word| *word != "packets").skip(1);
-        words.next().and_then(|count| count.parse().ok()).unwrap_or_default()
+    fn addresses(&self, nodes: &[usize]) -> String {
+        nodes.iter().map(|node| self.address(*node)).collect::<Vec<_>>().join(", ")
     }
 
-    fn change(&self, node: usize, rules: &str) -> Result<(), SystemError> {
-        run_with(&format!("ip netns exec {} nft -f -", self.namespace(node)), &format!("{rules}\n")).map(drop)
+    fn change(&self, node: usize, rules: &str) -> Result<String, SystemError> {
+        run_with(&format!("{} nft -f -", inside(&self.namespace(node))), &format!("{rules}\n"))
     }
+}
+
+/// What goes before a command that is run in a namespace. `ip netns exec` would give it a view of mounts of its own as well, which
+/// costs more than the command.
+pub(super) fn inside(namespace: &str) -> String {
+    format!("nsenter --net=/run/netns/{namespace}")
 }
 
 impl Drop for Network {

@@ -1,5 +1,6 @@
 //! Faults of the network. What is cut off here is healed here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::SeedableRng as _;
@@ -40,47 +41,59 @@ pub(super) fn ring(nodes: &[usize]) -> Vec<(usize, usize)> {
     places.filter(|(a, b)| apart(*a, *b)).map(|(a, b)| (nodes[a], nodes[b])).collect()
 }
 
-fn dropped(network: &Network, size: usize) -> u64 {
-    (1..=size).map(|node| network.dropped(node)).sum()
+/// Who is not heard, by who does not hear.
+fn by_receiver(cuts: &[(usize, usize)]) -> BTreeMap<usize, Vec<usize>> {
+    let mut receivers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (from, to) in cuts {
+        receivers.entry(*to).or_default().push(*from);
+    }
+    receivers
 }
 
-/// What went wrong, in words.
-fn complaints(results: impl IntoIterator<Item = Result<(), SystemError>>) -> Vec<String> {
-    results.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+/// Does one thing to every receiver. What went wrong, in words.
+fn each(cuts: &[(usize, usize)], make: impl Fn(&[usize], usize) -> Result<(), SystemError>) -> Vec<String> {
+    let results = by_receiver(cuts).into_iter().map(|(to, from)| make(&from, to));
+    results.filter_map(Result::err).map(|error| error.to_string()).collect()
 }
 
 fn cut(network: &Network, cuts: &[(usize, usize)]) -> Vec<String> {
-    complaints(cuts.iter().map(|(from, to)| network.cut(*from, *to)))
+    each(cuts, |from, to| network.cut(from, to))
 }
 
-fn heal(network: &Network, size: usize) -> Vec<String> {
-    complaints((1..=size).map(|node| network.heal(node)))
+/// How many packets were dropped, and what went wrong.
+fn heal(network: &Network, size: usize) -> (u64, Vec<String>) {
+    let (mut packets, mut complaints) = (0, Vec::new());
+    for node in 1..=size {
+        // Once more if it fails: what stays cut is cut for all that follows.
+        match network.heal(node).or_else(|_| network.heal(node)) {
+            Ok(dropped) => packets += dropped,
+            Err(error) => complaints.push(error.to_string()),
+        }
+    }
+    (packets, complaints)
 }
 
 pub(super) async fn partition(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, nodes: Vec<usize>) -> Bite {
-    let size = stage.cluster.size();
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
-    let before = dropped(network, size);
-    let cut = cut(network, cuts);
+    let mut complaints = cut(network, cuts);
     hold(stage, lasts).await;
-    let healed = heal(network, size);
-    let packets = dropped(network, size) - before;
-    let detail = json!({ "cuts": cuts, "packets dropped": packets, "complaints": ([cut, healed].concat()) });
+    let (packets, unhealed) = heal(network, stage.cluster.size());
+    complaints.extend(unhealed);
+    let detail = json!({ "cuts": cuts, "packets dropped": packets, "complaints": complaints });
     Bite { nodes, effective: Some(packets > 0), detail }
 }
 
 pub(super) async fn flapping(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, victim: usize) -> Bite {
-    let size = stage.cluster.size();
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
-    let before = dropped(network, size);
-    let mut complaints = Vec::new();
+    let (mut packets, mut complaints) = (0, Vec::new());
     for _ in 0..4 {
         complaints.extend(cut(network, cuts));
         hold(stage, lasts / 8).await;
-        complaints.extend(heal(network, size));
+        let (dropped, unhealed) = heal(network, stage.cluster.size());
+        packets += dropped;
+        complaints.extend(unhealed);
         hold(stage, lasts / 8).await;
     }
-    let packets = dropped(network, size) - before;
     let detail = json!({ "packets dropped": packets, "complaints": complaints });
     Bite { nodes: vec![victim], effective: Some(packets > 0), detail }
 }
@@ -89,7 +102,6 @@ pub(super) async fn flapping(stage: &Stage, cuts: &[(usize, usize)], lasts: Dura
 pub(super) async fn swizzle(stage: &Stage, shuffled: &[usize], lasts: Duration, luck: u64) -> Bite {
     let size = stage.cluster.size();
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
-    let before = dropped(network, size);
     let mut clogged = shuffled[..size.div_ceil(2)].to_vec();
     let between = lasts / u32::try_from(2 * clogged.len()).unwrap_or(1);
     let mut complaints = Vec::new();
@@ -100,15 +112,13 @@ pub(super) async fn swizzle(stage: &Stage, shuffled: &[usize], lasts: Duration, 
     clogged.shuffle(&mut StdRng::seed_from_u64(luck.wrapping_add(1)));
     for position in 0..clogged.len() {
         let still = &clogged[position + 1..];
-        let free = around(clogged[position], size);
-        let free = free.iter().filter(|(from, to)| !still.contains(from) && !still.contains(to));
-        for (from, to) in free {
-            complaints.extend(network.mend(*from, *to).err().map(|error| error.to_string()));
-        }
+        let mut free = around(clogged[position], size);
+        free.retain(|(from, to)| !still.contains(from) && !still.contains(to));
+        complaints.extend(each(&free, |from, to| network.mend(from, to)));
         hold(stage, between).await;
     }
-    complaints.extend(heal(network, size));
-    let packets = dropped(network, size) - before;
+    let (packets, unhealed) = heal(network, size);
+    complaints.extend(unhealed);
     let detail = json!({ "packets dropped": packets, "complaints": complaints });
     Bite { nodes: clogged, effective: Some(packets > 0), detail }
 }
@@ -121,13 +131,13 @@ fn around(node: usize, size: usize) -> Vec<(usize, usize)> {
 
 pub(super) async fn loss(stage: &Stage, all: &[usize], lasts: Duration) -> Bite {
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
-    let before = dropped(network, all.len());
-    let pairs = all.iter().flat_map(|from| all.iter().map(move |to| (*from, *to))).filter(|(from, to)| from != to);
-    let lost = complaints(pairs.map(|(from, to)| network.lose(from, to)));
+    let pairs = all.iter().flat_map(|to| all.iter().map(move |from| (*from, *to)));
+    let pairs: Vec<(usize, usize)> = pairs.filter(|(from, to)| from != to).collect();
+    let mut complaints = each(&pairs, |from, to| network.lose(from, to));
     hold(stage, lasts).await;
-    let healed = heal(network, all.len());
-    let packets = dropped(network, all.len()) - before;
-    let detail = json!({ "packets dropped": packets, "complaints": ([lost, healed].concat()) });
+    let (packets, unhealed) = heal(network, all.len());
+    complaints.extend(unhealed);
+    let detail = json!({ "packets dropped": packets, "complaints": complaints });
     Bite { nodes: all.to_vec(), effective: Some(packets > 0), detail }
 }
 
