@@ -184,8 +184,8 @@ async fn a_node_that_was_removed_answers_nothing_and_comes_back_as_another() {
     let mut cluster = Cluster::form(3).await;
     let mut load = Load::start(&cluster.clients()[..2], 3);
     load.progress(20).await;
-    let check = "document:plan#view@user:tom";
-    let zookie = cluster.client(0).write([touch("document:plan#viewer@user:tom")]).await.unwrap();
+    let check = "group:plan#member@user:tom";
+    let zookie = cluster.client(0).write([touch(check)]).await.unwrap();
     // The first time it runs and may lead, the second time it is down, the third time it is a learner.
     for round in 0..3 {
         let id = cluster.status(2).await.node_id;

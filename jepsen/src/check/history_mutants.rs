@@ -169,7 +169,7 @@ fn of_answer(mutants: &mut Vec<HistoryMutant>, record: &Record, (at, operation):
                 mutants.push(HistoryMutant::Denied { at });
             }
             let is_first = |other: &&Operation| matches!(other.answer(), Some(Answer::Written { replayed: false, .. }));
-            if *replayed && others.iter().any(|other| is_first(other)) {
+            if *replayed && others.iter().any(is_first) {
                 mutants.push(HistoryMutant::First { at });
             }
         }
