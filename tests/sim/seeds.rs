@@ -1,6 +1,6 @@
 //! Which seeds are run: a process for each, two at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -36,7 +36,9 @@ pub fn child(dir: &Path) -> ExitCode {
     }));
     let outcome = run::run(seed, dir, tracing);
     println!("seed {seed}: trace {}; {}", outcome.trace.as_deref().unwrap_or("not kept"), outcome.report);
-    for violation in outcome.violations.iter().take(5) {
+    // The first of each: one bug breaks the same invariant again and again, and others that say more about it.
+    let mut said = BTreeSet::new();
+    for violation in outcome.violations.iter().filter(|violation| said.insert(violation.invariant)) {
         println!("seed {seed}: {} is broken: {}", violation.invariant, violation.what);
     }
     ExitCode::from(u8::from(!outcome.violations.is_empty()))
