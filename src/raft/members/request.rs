@@ -43,7 +43,9 @@ impl Replica {
                     }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                settled => return settled,
+                // What was begun for this request may have been finished by the next leader.
+                Ok(done) => return Ok(Changed { changed: done.changed || begun, ..done }),
+                Err(error) => return Err(error),
             }
         }
     }
