@@ -9,6 +9,8 @@ mod deadline;
 mod errors;
 mod gateway;
 mod idempotency;
+mod metering;
+mod operator;
 mod raised;
 mod request_id;
 mod response_meta;

@@ -1,9 +1,9 @@
-//! Which scope of a key each call needs.
+//! The calls that are served, and which scope of a key each needs.
 
 use crate::security::Scope;
 
 /// Calls by their path. What is not named here needs [`Scope::Admin`].
-const TABLE: [(&str, &[&str], Scope); 11] = [
+const TABLE: [(&str, &[&str], Scope); 13] = [
     (
         "authzed.api.v1.PermissionsService",
         &[
@@ -50,16 +50,31 @@ const TABLE: [(&str, &[&str], Scope); 11] = [
     ),
     ("quorate.v1.ConsistencyService", &["ContentChangeCheck", "GetFloors"], Scope::Read),
     ("quorate.v1.SchemaPlanService", &["PlanSchema"], Scope::Schema),
+    ("quorate.v1.ConsistencyService", &["SetFloors"], Scope::Admin),
     ("quorate.v1.ClusterService", &["Status"], Scope::Read),
+    (
+        "quorate.v1.ClusterService",
+        &["Init", "Join", "TransferLeader", "Promote", "Demote", "Remove", "Snapshot"],
+        Scope::Admin,
+    ),
 ];
 
 /// What a key must be good for to make the call at `path`.
 pub(super) fn needed(path: &str) -> Scope {
-    let call = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-    let names = |(of, methods, _): &&(&str, &[&str], Scope)| {
-        call.is_some_and(|(service, method)| *of == service && methods.contains(&method))
-    };
-    TABLE.iter().find(names).map_or(Scope::Admin, |(_, _, scope)| *scope)
+    find(path).map_or(Scope::Admin, |(_, scope)| scope)
+}
+
+/// The name of the method at `path`, where it is one of the table.
+pub(super) fn method(path: &str) -> Option<&'static str> {
+    find(path).map(|(name, _)| name)
+}
+
+fn find(path: &str) -> Option<(&'static str, Scope)> {
+    let (service, called) = path.strip_prefix('/')?.split_once('/')?;
+    let of_service = TABLE.iter().filter(|(of, _, _)| *of == service);
+    of_service
+        .flat_map(|(_, methods, scope)| methods.iter().map(|name| (*name, *scope)))
+        .find(|(name, _)| *name == called)
 }
 
 #[cfg(test)]
@@ -71,38 +86,24 @@ mod tests {
     use super::*;
     use crate::wire;
 
-    /// Whoever adds a call decides whom it is for: by the table, or here.
+    /// Whoever adds a call decides whom it is for.
     #[test]
     fn every_call_has_a_place() {
         let pool = DescriptorPool::decode(wire::FILE_DESCRIPTOR_SET).expect("the descriptors are usable");
-        let mut unnamed = BTreeSet::new();
-        let mut named = BTreeSet::new();
+        let mut served = BTreeSet::new();
         for service in pool.services() {
-            let package = service.package_name().to_owned();
-            for method in service.methods().filter(|_| ["authzed.api.v1", "quorate.v1"].contains(&package.as_str())) {
-                let path = format!("/{}/{}", service.full_name(), method.name());
-                let in_table =
-                    TABLE.iter().any(|(of, methods, _)| *of == service.full_name() && methods.contains(&method.name()));
-                if in_table {
-                    named.insert(path)
-                } else {
-                    unnamed.insert(path)
-                };
+            if ["authzed.api.v1", "quorate.v1"].contains(&service.package_name()) {
+                served
+                    .extend(service.methods().map(|method| (service.full_name().to_owned(), method.name().to_owned())));
             }
         }
-        let admin = [
-            "/quorate.v1.ClusterService/Demote",
-            "/quorate.v1.ClusterService/Init",
-            "/quorate.v1.ClusterService/Join",
-            "/quorate.v1.ClusterService/Promote",
-            "/quorate.v1.ClusterService/Remove",
-            "/quorate.v1.ClusterService/Snapshot",
-            "/quorate.v1.ClusterService/TransferLeader",
-            "/quorate.v1.ConsistencyService/SetFloors",
-        ];
-        assert_eq!(unnamed.iter().map(String::as_str).collect::<Vec<_>>(), admin);
-        assert_eq!(named.len(), TABLE.iter().map(|(_, methods, _)| methods.len()).sum::<usize>(), "{named:?}");
-        assert!(unnamed.iter().all(|path| needed(path) == Scope::Admin));
+        let all = TABLE.iter().flat_map(|(of, methods, _)| methods.iter().map(|name| (*of).to_owned() + "/" + name));
+        let named: Vec<String> = all.collect();
+        let served: BTreeSet<String> = served.into_iter().map(|(service, method)| service + "/" + &method).collect();
+        assert_eq!(named.iter().cloned().collect::<BTreeSet<_>>(), served);
+        assert_eq!(named.len(), served.len(), "one is named twice: {named:?}");
+        assert_eq!(method("/quorate.v1.ClusterService/Remove"), Some("Remove"));
+        assert_eq!(needed("/quorate.v1.ClusterService/Remove"), Scope::Admin);
         assert_eq!(needed("/authzed.api.v1.SchemaService/WriteSchema"), Scope::Schema);
         for odd in ["", "/", "no/such", "/authzed.api.v1.SchemaService/", "/authzed.api.v1.SchemaService/ReadSchema/x"]
         {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ use super::admin::{Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::gateway;
+use super::metering::MeteringLayer;
+use super::operator;
 use super::request_id::RequestIdLayer;
 use super::response_meta::ResponseMetaLayer;
 use crate::model::limits;
@@ -70,6 +72,9 @@ pub enum ServeError {
     /// The listener of the gateway failed.
     #[error("the JSON gateway stopped: {0}")]
     Gateway(std::io::Error),
+    /// The listener of the metrics failed.
+    #[error("the listener of the metrics stopped: {0}")]
+    Metrics(std::io::Error),
 }
 
 /// Where clients come in.
@@ -78,6 +83,8 @@ pub struct Listeners {
     pub grpc: Listener,
     /// For JSON over HTTP.
     pub gateway: Option<Listener>,
+    /// For metrics and the like.
+    pub metrics: Option<TcpListener>,
 }
 
 /// Serves `api` on `listeners` until `shutdown`, then lets running requests end within ten seconds.
@@ -91,6 +98,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let reporter = HealthReporter::new();
+    let (observed, readiness) = (Arc::clone(&api.cluster), api.services.readiness());
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
     let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
     let key = RequireKey::new(keyring);
@@ -101,10 +109,20 @@ pub async fn serve(
             None => Ok(()),
         }
     };
+    let operator = async {
+        match listeners.metrics {
+            Some(listener) => {
+                let served = operator::serve(listener, observed, readiness, shutdown.clone()).await;
+                served.map_err(ServeError::Metrics)
+            }
+            None => Ok(()),
+        }
+    };
     let router = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(MeteringLayer)
         .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
@@ -118,7 +136,7 @@ pub async fn serve(
             Listener::Secure(listener) => Ok(router.serve_with_incoming_shutdown(listener.into_stream(), stop).await?),
         }
     };
-    let serving = async { tokio::try_join!(grpc, gateway).map(|((), ())| ()) };
+    let serving = async { tokio::try_join!(grpc, gateway, operator).map(|((), (), ())| ()) };
     let overdue = async {
         tokio::join!(reporting, shutdown.cancelled());
         tokio::time::sleep(GRACE).await;

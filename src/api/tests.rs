@@ -28,8 +28,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, NodePosition,
-    NodeState, Services, SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage, MemberChange,
+    NodePosition, NodeState, Services, SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -80,6 +80,8 @@ impl ClusterAdmin for TestAdmin {
             members: Vec::new(),
             log_entries_appended: 0,
             log_fsyncs: 0,
+            state_age: None,
+            store: Footprint::default(),
         };
         async { Ok(status) }.boxed()
     }
@@ -127,7 +129,7 @@ impl Server {
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
-            Listeners { grpc: Listener::Plain(listener), gateway: None },
+            Listeners { grpc: Listener::Plain(listener), gateway: None, metrics: None },
             api,
             keyring,
             shutdown.clone(),
@@ -427,7 +429,7 @@ async fn a_node_that_waits_says_so_and_serves_once_it_is_a_member() {
 
     let node = Arc::new(TestNode::default());
     services.attach(node.clone(), node.clone(), node);
-    services.mark_ready();
+    services.set_ready(true);
     server.schema().write_schema(wire::WriteSchemaRequest { schema: SCHEMA.to_owned() }).await.expect("a member");
     for _ in 0..100 {
         if server.health(ready).await == ServingStatus::Serving {

@@ -10,6 +10,7 @@ use super::gateway::{GatewayOverrides, GatewaySection};
 use super::history::{HistoryOverrides, HistorySection};
 use super::limits::{LimitsOverrides, LimitsSection};
 use super::log::{LogOverrides, LogSection};
+use super::metrics::{MetricsOverrides, MetricsSection};
 use super::peer::{PeerOverrides, PeerSection};
 use super::raft::{RaftOverrides, RaftSection};
 use super::reads::{ReadsOverrides, ReadsSection};
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub limits: LimitsSection,
     /// Logging.
     pub log: LogSection,
+    /// Metrics.
+    pub metrics: MetricsSection,
 }
 
 /// The keys that one source sets: a file, or the flags with the environment.
@@ -68,6 +71,8 @@ pub struct NodeOverrides {
     limits: LimitsOverrides,
     #[command(flatten)]
     log: LogOverrides,
+    #[command(flatten)]
+    metrics: MetricsOverrides,
 }
 
 impl NodeOverrides {
@@ -101,6 +106,7 @@ impl NodeOverrides {
             history: self.history.over(lower.history),
             limits: self.limits.over(lower.limits),
             log: self.log.over(lower.log),
+            metrics: self.metrics.over(lower.metrics),
         }
     }
 
@@ -125,6 +131,7 @@ impl NodeOverrides {
             history: self.history.resolve(),
             limits: self.limits.resolve(),
             log: self.log.resolve(),
+            metrics: self.metrics.resolve(),
         }
     }
 }
@@ -144,6 +151,7 @@ impl NodeConfig {
             ("client.listen", Some(self.client.listen)),
             ("peer.listen", Some(self.peer.listen)),
             ("gateway.listen", self.gateway.listen.address()),
+            ("metrics.listen", self.metrics.listen.address()),
         ];
         for (index, (key, address)) in listeners.into_iter().enumerate() {
             let Some(address) = address.filter(|address| address.port() != 0) else { continue };

@@ -81,7 +81,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 32);
+    assert_eq!(seen, 33);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
 use crate::mutants::Mutant;
 use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, WallClock, monotonic};
 use crate::store::{ReadView, StateStore};
+use crate::telemetry::{METRICS, seconds};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -76,6 +77,18 @@ impl ReplicaViews {
                 Err(error) => tracing::info!(%error, "not caught up with the cluster yet"),
             }
         }
+    }
+
+    /// How old this node's state may be at most; `None` while that is not certain.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.freshness.age()
+    }
+
+    /// Whether a read without any demand is answered from this node's own state.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        !*self.removed.borrow() && self.freshness.is_within(self.ceiling)
     }
 
     /// Asks for confirmation again and again, so that reads within a bound find it already there. Ends with the replica.
@@ -185,7 +198,10 @@ impl ViewSource for ReplicaViews {
     ) -> BoxFuture<'_, Result<Arc<dyn ReadView>, Error>> {
         async move {
             self.is_member()?;
-            let revision = match (requirement, self.revision(requirement, deadline).await?) {
+            let begin = Instant::now();
+            let found = self.revision(requirement, deadline).await;
+            METRICS.freshness_wait.observe(seconds(begin.elapsed()));
+            let revision = match (requirement, found?) {
                 (Requirement::AtExactSnapshot(_), revision) => revision,
                 // Any later state will do, and a process that was paused just now may need one.
                 (

@@ -19,6 +19,7 @@ use crate::service::{
     Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
     NodePosition, NodeState, SnapshotTaken,
 };
+use crate::store::Footprint;
 
 /// How long a new cluster's first node may take to elect itself.
 const FORMING: Duration = Duration::from_secs(30);
@@ -83,7 +84,8 @@ impl ClusterAdmin for Admin {
     }
 
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
-        let status = self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status()));
+        let status =
+            self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status(), self.node.state_age()));
         async move { Ok(status) }.boxed()
     }
 
@@ -242,10 +244,12 @@ fn waiting() -> ClusterStatus {
         members: Vec::new(),
         log_entries_appended: 0,
         log_fsyncs: 0,
+        state_age: None,
+        store: Footprint::default(),
     }
 }
 
-fn cluster_status(status: ReplicaStatus) -> ClusterStatus {
+fn cluster_status(status: ReplicaStatus, state_age: Option<Duration>) -> ClusterStatus {
     let members = status.members.into_iter().map(|member| MemberStatus {
         node_id: member.node_id,
         client_address: member.address.client,
@@ -276,5 +280,7 @@ fn cluster_status(status: ReplicaStatus) -> ClusterStatus {
         members: members.collect(),
         log_entries_appended: status.log_entries_appended,
         log_fsyncs: status.log_fsyncs,
+        state_age,
+        store: status.store,
     }
 }

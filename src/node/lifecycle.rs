@@ -1,6 +1,6 @@
 //! The life of a node: it waits, becomes a member once, and stays one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -32,6 +32,7 @@ pub(super) struct Node {
     peers: PeerServer,
     connections: Arc<Connections>,
     replica: OnceCell<Arc<Replica>>,
+    views: OnceCell<Arc<ReplicaViews>>,
     /// Held by whoever changes what the node is.
     transition: Mutex<()>,
 }
@@ -53,6 +54,7 @@ impl Node {
             peers,
             connections,
             replica: OnceCell::new(),
+            views: OnceCell::new(),
             transition: Mutex::new(()),
         }
     }
@@ -70,6 +72,11 @@ impl Node {
     /// The replica, once the node is a member.
     pub(super) fn replica(&self) -> Option<&Arc<Replica>> {
         self.replica.get()
+    }
+
+    /// How old the node's state may be at most; `None` while that is not certain.
+    pub(super) fn state_age(&self) -> Option<Duration> {
+        self.views.get()?.age()
     }
 
     /// Waits until the node has caught up with its cluster.
@@ -139,19 +146,14 @@ impl Node {
         let views = Arc::new(ReplicaViews::new(&replica, freshness));
         let changes = Arc::new(ReplicaChanges::new(&replica));
         self.services.attach(Arc::clone(&views) as _, log, changes);
-        let (services, mut removed) = (Arc::clone(&self.services), replica.removed());
+        let fresh = Arc::clone(&views);
         tokio::spawn(async move {
-            // An error means that the replica has stopped.
-            if removed.wait_for(|removed| *removed).await.is_ok() {
-                services.mark_removed();
-            }
+            fresh.catch_up().await;
+            fresh.keep_fresh().await;
         });
-        let services = Arc::clone(&self.services);
-        tokio::spawn(async move {
-            views.catch_up().await;
-            services.mark_ready();
-            views.keep_fresh().await;
-        });
+        tokio::spawn(tell_readiness(Arc::clone(&self.services), Arc::downgrade(&views)));
+        // Nobody else sets it: transitions are serialized.
+        let _ = self.views.set(views);
         let first = self.replica.set(replica).is_ok();
         assert!(first, "transitions are serialized and a member never becomes one again");
         Ok(())
@@ -165,5 +167,18 @@ impl Node {
             write_buffer_bytes: bytes(store.write_buffer_mib),
             ..StoreOptions::default()
         }
+    }
+}
+
+/// Between two looks at whether the node's state is fresh enough to be asked.
+const READINESS: Duration = Duration::from_millis(250);
+
+/// Says whether requests are welcome, for as long as there are views: a node that is cut off sends its clients elsewhere by
+/// itself, and so does one that was removed.
+async fn tell_readiness(services: Arc<Services>, views: Weak<ReplicaViews>) {
+    let mut ticks = tokio::time::interval(READINESS);
+    while let Some(ready) = views.upgrade().map(|views| views.is_fresh()) {
+        services.set_ready(ready);
+        ticks.tick().await;
     }
 }

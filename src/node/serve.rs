@@ -65,6 +65,11 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         Some(address) => Some(listen(address, "the JSON gateway").await?),
         None => None,
     };
+    let metrics_listener = match config.metrics.listen.address() {
+        Some(address) => Some(listen(address, "metrics").await?),
+        None => None,
+    };
+    let metrics = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let gateway = gateway_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let address = NodeAddress {
         client: advertised(&config.client.advertise, &client_listener),
@@ -90,10 +95,11 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let api = ApiServices { services, cluster: admin };
     let listeners = Listeners {
         grpc: secured(client_listener, &secrets.grpc)?,
+        metrics: metrics_listener,
         gateway: gateway_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
     };
     let api_server = tokio::spawn(api::serve(listeners, api, Arc::clone(&secrets.keyring), stop_api.clone()));
-    announce(&address, gateway, node.replica().is_some());
+    announce(&address, gateway, metrics, node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
@@ -139,11 +145,12 @@ fn advertised(configured: &str, listener: &TcpListener) -> String {
 }
 
 /// The one line on standard output: scripts wait for it. Where nobody does, the node serves all the same.
-fn announce(address: &NodeAddress, gateway: Option<SocketAddr>, member: bool) {
+fn announce(address: &NodeAddress, gateway: Option<SocketAddr>, metrics: Option<SocketAddr>, member: bool) {
     let state = if member { "member" } else { "waiting" };
     let gateway = gateway.map(|at| format!(" gateway={at}")).unwrap_or_default();
+    let metrics = metrics.map(|at| format!(" metrics={at}")).unwrap_or_default();
     let NodeAddress { client, peer } = address;
-    let _ = writeln!(std::io::stdout(), "ready client={client} peer={peer}{gateway} state={state}");
+    let _ = writeln!(std::io::stdout(), "ready client={client} peer={peer}{gateway}{metrics} state={state}");
 }
 
 /// Waits for the replica's fault; for ever while there is no replica or no fault.

@@ -10,6 +10,7 @@ use openraft::metrics::RaftServerMetrics;
 use super::NodeAddress;
 use super::network::Peers;
 use super::types::TypeConfig;
+use crate::telemetry::METRICS;
 
 /// Follows the leader. The answer may be out of date by the time it is used; whoever is asked says so.
 #[derive(Clone)]
@@ -59,6 +60,7 @@ impl LeaderWatch {
                 (metrics.current_leader, metrics.vote.leader_id.term)
             };
             if logged != Some(leader) {
+                METRICS.leader_changes.inc();
                 match leader {
                     Some(leader) if leader == node_id => tracing::info!(node_id, term, "this node leads"),
                     Some(leader) => tracing::info!(node_id, leader, term, "this node follows"),

@@ -283,9 +283,9 @@ impl Replica {
         let metrics = self.metrics();
         let entries = self.counters.entries.load(Ordering::Relaxed);
         let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
-        let oldest = self.store.oldest();
+        let state = (self.store.oldest(), *self.applied.borrow(), self.store.footprint());
         let removed = *self.peers.removed().borrow();
-        ReplicaStatus::new(self.lineage(), removed, &metrics, (oldest, *self.applied.borrow()), entries, fsyncs)
+        ReplicaStatus::new(self.lineage(), removed, &metrics, state, entries, fsyncs)
     }
 
     /// Makes a snapshot of what is applied now, and purges the log that it covers.

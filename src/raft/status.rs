@@ -7,6 +7,7 @@ use super::NodeAddress;
 use super::state_machine::AppliedMark;
 use super::types::TypeConfig;
 use crate::model::Revision;
+use crate::store::Footprint;
 
 /// The part that a node plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct ReplicaStatus {
     pub log_entries_appended: u64,
     /// Fsyncs of its log since it started.
     pub log_fsyncs: u64,
+    /// Bytes of its store.
+    pub store: Footprint,
 }
 
 impl ReplicaStatus {
@@ -76,7 +79,7 @@ impl ReplicaStatus {
         lineage: u64,
         removed: bool,
         metrics: &RaftMetrics<TypeConfig>,
-        (oldest, applied): (Revision, AppliedMark),
+        (oldest, applied, store): (Revision, AppliedMark, Footprint),
         log_entries_appended: u64,
         log_fsyncs: u64,
     ) -> Self {
@@ -112,6 +115,7 @@ impl ReplicaStatus {
             members: members.collect(),
             log_entries_appended,
             log_fsyncs,
+            store,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Administration as a use case: what a node must be able to do for its operator. The node implements it; the fronts convert
 //! to and from these types.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::{Changed, MemberChange};
+use super::{Changed, Footprint, MemberChange};
 use crate::model::{Error, Revision};
 
 /// A cluster was formed.
@@ -120,6 +120,10 @@ pub struct ClusterStatus {
     pub log_entries_appended: u64,
     /// Fsyncs done for them.
     pub log_fsyncs: u64,
+    /// How old this node's state may be at most; `None` where that was never made certain.
+    pub state_age: Option<Duration>,
+    /// Bytes of its store.
+    pub store: Footprint,
 }
 
 /// A snapshot was written.

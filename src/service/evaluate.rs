@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
 use crate::raft::monotonic;
+use crate::telemetry::METRICS;
 
 /// For each evaluation that runs, so many may wait.
 const WAITING_FOR_EACH_RUNNING: usize = 64;
@@ -72,7 +73,10 @@ impl EvaluationPool {
     {
         const BUSY: &str = "this node has more evaluations waiting than it can serve; slow down and try again";
         let place = Arc::clone(&self.admitted).try_acquire_owned();
-        let place = place.map_err(|_| Error::new(ErrorCode::ResourceExhausted, BUSY))?;
+        let place = place.map_err(|_| {
+            METRICS.evaluations_refused.inc();
+            Error::new(ErrorCode::ResourceExhausted, BUSY)
+        })?;
         self.answer(place, deadline, work).await
     }
 
@@ -96,6 +100,7 @@ impl EvaluationPool {
         // Where one thread does everything, nobody leaves meanwhile; and its time may be a simulated one, of which the waiter's
         // clock knows nothing.
         let Some(queue) = &self.queue else { return work(&Waiter::default()) };
+        let counted = Counted::new();
         let waiting = Waiting(Waiter::until(deadline));
         let waiter = waiting.0.clone();
         let (answer, answered) = oneshot::channel();
@@ -107,7 +112,7 @@ impl EvaluationPool {
                     let _ = answer.send(result); // The caller may have gone.
                 }
             }
-            drop(place);
+            drop((place, counted));
         });
         queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
         match timeout_at(deadline.into(), answered).await {
@@ -125,6 +130,22 @@ struct Waiting(Waiter);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+/// An evaluation that runs or waits, for the metrics.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        METRICS.evaluations.inc();
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        METRICS.evaluations.dec();
     }
 }
 

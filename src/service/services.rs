@@ -18,6 +18,7 @@ use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Z
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
+use crate::telemetry::note_consistency;
 
 /// A reader of a stream that takes nothing for so long is given up.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
@@ -66,6 +67,19 @@ struct Member {
     changes: Arc<dyn ChangeSource>,
 }
 
+/// The name of what a request demands: where there are several steps, of the one that costs most.
+fn strictest(steps: &[Requirement]) -> &'static str {
+    let name = |step: &Requirement| match step {
+        Requirement::FullyConsistent => (5, "full"),
+        Requirement::MaxLag(_) => (4, "max_lag"),
+        Requirement::AtExactSnapshot(_) => (3, "exact"),
+        Requirement::AtLeastAsFresh(_) => (2, "fresh"),
+        Requirement::MaxStaleness { .. } => (1, "max_staleness"),
+        Requirement::MinimizeLatency => (0, "minimize"),
+    };
+    steps.iter().map(name).max().map_or("none", |(_, name)| name)
+}
+
 impl Services {
     /// The use cases of a node that is not a member yet.
     #[must_use]
@@ -89,14 +103,9 @@ impl Services {
         let _ = self.member.set(Member { views, log, changes });
     }
 
-    /// Says that requests are welcome from now on: the node has caught up with its cluster.
-    pub fn mark_ready(&self) {
-        self.ready.send_replace(true);
-    }
-
-    /// Says that requests are welcome no more: the node was removed from its cluster.
-    pub fn mark_removed(&self) {
-        self.ready.send_replace(false);
+    /// Says whether requests are welcome from now on.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.send_if_modified(|known| std::mem::replace(known, ready) != ready);
     }
 
     /// Whether requests are welcome, now and from now on.
@@ -135,6 +144,7 @@ impl Services {
     /// A view that satisfies all of `demand`.
     pub(super) async fn view_by_steps(&self, call: Call, demand: &Demand) -> Result<Arc<dyn ReadView>, Error> {
         let views = self.views()?;
+        note_consistency(strictest(&demand.steps));
         let mut view = None;
         for step in &demand.steps {
             view = Some(views.view(call.store, *step, call.deadline).await?);

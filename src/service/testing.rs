@@ -72,7 +72,7 @@ impl TestNode {
         let node = Arc::new(Self::default());
         let services = Arc::new(services);
         services.attach(node.clone(), node.clone(), node.clone());
-        services.mark_ready();
+        services.set_ready(true);
         (node, services)
     }
 

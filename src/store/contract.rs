@@ -235,10 +235,26 @@ pub trait StateStore: Send + Sync + 'static {
     /// Whether anything was changed, in any store, at a revision in `(after, through]` that the changelog still names.
     fn changed_within(&self, after: Revision, through: Revision) -> Result<bool, StoreError>;
 
+    /// What it takes, in bytes.
+    fn footprint(&self) -> Footprint;
+
     /// A new batch. There is one writer, so at most one batch at a time.
     fn batch(&self) -> Self::Batch<'_>
     where
         Self: Sized;
+}
+
+/// What a store takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Footprint {
+    /// Writes that are in memory only, beside the log.
+    pub memtables: u64,
+    /// Blocks kept in memory.
+    pub block_cache: u64,
+    /// Files with tuples, history and all else.
+    pub files: u64,
+    /// What compaction has yet to rewrite.
+    pub pending_compaction: u64,
 }
 
 /// A store whose whole state travels as files.

@@ -17,8 +17,8 @@ use crate::model::{
 use super::bounds::{Retained, WriteOrder};
 use super::writer::{WriterPermit, WriterSlot};
 use super::{
-    ChangeRecord, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError, StoredSchema,
-    SubjectRow, TupleRow,
+    ChangeRecord, Footprint, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore, StoreError,
+    StoredSchema, SubjectRow, TupleRow,
 };
 
 /// A store that lives and dies with the process. What has expired is refused, and kept all the same.
@@ -116,6 +116,10 @@ impl StateStore for MemoryStore {
 
     fn oldest(&self) -> Revision {
         read(&self.state()).oldest
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::default()
     }
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {

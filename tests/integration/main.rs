@@ -24,6 +24,7 @@ mod import;
 mod keys;
 mod main_job;
 mod members;
+mod metrics;
 mod one_index;
 mod power_cut;
 mod retries;

@@ -361,7 +361,7 @@ impl Boot {
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             views.catch_up().await;
-            services.mark_ready();
+            services.set_ready(true);
             views.keep_fresh().await;
         });
         let (net, id, failing) = (self.net.clone(), self.id, Arc::clone(&replica));

@@ -167,6 +167,7 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
 mod tests {
     use super::*;
     use crate::model::Revision;
+    use crate::service::Footprint;
 
     #[test]
     fn every_field_of_a_status_has_its_place() {
@@ -193,6 +194,8 @@ mod tests {
             members: vec![member],
             log_entries_appended: 10,
             log_fsyncs: 11,
+            state_age: None,
+            store: Footprint::default(),
         };
         let found = from_status(status);
         assert_eq!(found.state(), wire::status_response::State::Leader);

@@ -22,6 +22,7 @@ use super::memory::Memory;
 use super::routes::Method;
 use super::{body, json};
 use crate::api::auth::RequireKey;
+use crate::api::metering::Metered;
 use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId, choose as choose_id};
 
 /// Headers of a request that the services see under the same name.
@@ -37,14 +38,14 @@ type Questions = BoxStream<'static, Result<Question, Status>>;
 /// Passes requests on to these services.
 #[derive(Clone)]
 pub(super) struct Gateway {
-    services: WithRequestId<Routes>,
+    services: WithRequestId<Metered<Routes>>,
     key: RequireKey,
     memory: Memory,
 }
 
 impl Gateway {
     /// The services ask for a key themselves; nothing is read for whoever has none.
-    pub(super) fn new(services: WithRequestId<Routes>, key: RequireKey) -> Self {
+    pub(super) fn new(services: WithRequestId<Metered<Routes>>, key: RequireKey) -> Self {
         Self { services, key, memory: Memory::default() }
     }
 

@@ -14,6 +14,7 @@ use tower::Layer as _;
 use super::pass::{Gateway, refuse, respond};
 use super::{openapi, routes};
 use crate::api::auth::RequireKey;
+use crate::api::metering::MeteringLayer;
 use crate::api::request_id::RequestIdLayer;
 
 /// The gateway to `services`, which are everything that the gRPC front serves, with its keys; `key` asks for the same ones.
@@ -21,7 +22,7 @@ pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
     let methods = routes::methods();
     let description = openapi::describe(&methods).to_string();
     let health = HealthClient::new(services.clone());
-    let gateway = Gateway::new(RequestIdLayer.layer(services), key);
+    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(services)), key);
 
     let mut router = Router::new();
     for method in methods {

@@ -8,12 +8,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use rocksdb::DB;
 
 use super::device::Completion;
 use crate::mutants::Mutant;
+use crate::telemetry::{METRICS, seconds};
 
 /// What the log has done since it was opened.
 #[derive(Debug, Default)]
@@ -47,7 +49,9 @@ impl Flusher {
     /// Starts the thread that syncs `db`.
     pub(super) fn start(db: Arc<DB>, counters: Arc<LogCounters>) -> io::Result<Self> {
         let sync = move || {
+            let begin = Instant::now();
             let outcome = db.flush_wal(!Mutant::AckBeforeFsync.is_on()).map_err(|e| e.to_string());
+            METRICS.log_sync.observe(seconds(begin.elapsed()));
             counters.fsyncs.fetch_add(1, Ordering::Relaxed);
             outcome
         };

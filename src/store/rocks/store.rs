@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use rocksdb::{Cache, ReadOptions};
+use rocksdb::{Cache, ReadOptions, properties};
 
 use crate::model::{Revision, StoreId};
 
 use super::super::writer::WriterSlot;
-use super::super::{ChangeRecord, CheckpointStore, MetaKey, ReadView, StateStore, StoreError, codec};
+use super::super::{ChangeRecord, CheckpointStore, Footprint, MetaKey, ReadView, StateStore, StoreError, codec};
 use super::batch::{RocksBatch, meta_record};
 use super::checkpoint::{self, CheckpointInfo};
 use super::collect;
@@ -88,6 +88,23 @@ impl StateStore for RocksStore {
 
     fn oldest(&self) -> Revision {
         self.generation().retained().oldest
+    }
+
+    fn footprint(&self) -> Footprint {
+        let generation = self.generation();
+        let of = |family, name: &properties::PropName| {
+            // What the engine does not know counts for nothing: these are figures to look at.
+            let value = generation.db().property_int_value_cf(generation.handle(family), name);
+            value.ok().flatten().unwrap_or(0)
+        };
+        let all = |name| Family::ALL.map(|family| of(family, name)).iter().sum();
+        Footprint {
+            memtables: all(properties::CUR_SIZE_ALL_MEM_TABLES),
+            // One cache for all families.
+            block_cache: of(Family::TuplesByResource, properties::BLOCK_CACHE_USAGE),
+            files: all(properties::TOTAL_SST_FILES_SIZE),
+            pending_compaction: all(properties::ESTIMATE_PENDING_COMPACTION_BYTES),
+        }
     }
 
     fn view(&self, store: StoreId, revision: Revision) -> Result<Arc<dyn ReadView>, StoreError> {

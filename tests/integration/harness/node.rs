@@ -138,6 +138,13 @@ impl Node {
         address.expect("a node with a gateway says where it is").to_owned()
     }
 
+    /// Where the metrics of the running process are.
+    pub(crate) fn metrics_address(&self) -> String {
+        let out = fs::read_to_string(self.out_path()).unwrap_or_default();
+        let address = out.split_whitespace().find_map(|word| word.strip_prefix("metrics="));
+        address.expect("a node with metrics says where they are").to_owned()
+    }
+
     /// Whether a process was started and not taken away since.
     pub(crate) fn runs(&self) -> bool {
         self.process.is_some()

@@ -1,0 +1,263 @@
+//! Metrics: every name, what it counts and in which unit, in this one place. `docs/metrics.md` shows them, and a test holds the
+//! two together.
+//!
+//! What happens is counted where it happens; what *is* (indexes, lag, sizes) is set when somebody looks. There is one set a
+//! process, since there is one node in it.
+
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process;
+
+/// A call, by its method and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    /// The method's name, without its service.
+    pub method: &'static str,
+    /// The code, as gRPC writes it.
+    pub code: &'static str,
+}
+
+/// A call, by its method and what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LatencyLabels {
+    /// The method's name, without its service.
+    pub method: &'static str,
+    /// The consistency that was in effect; `none` for a call that reads no state.
+    pub consistency: &'static str,
+}
+
+/// The part that a node plays.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RoleLabels {
+    /// waiting, learner, follower, candidate, leader, faulted or removed.
+    pub role: &'static str,
+}
+
+/// Another member.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MemberLabels {
+    /// Its id.
+    pub member: u64,
+}
+
+/// A position in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PositionLabels {
+    /// log, committed, applied, snapshot, purged or oldest.
+    pub position: &'static str,
+}
+
+/// A part of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PartLabels {
+    /// memtables, block_cache, files or pending_compaction.
+    pub part: &'static str,
+}
+
+/// The version of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    /// Calls that ended.
+    pub calls: Family<CallLabels, Counter>,
+    /// Time until the answer, or the first message of a stream.
+    pub call_duration: Family<LatencyLabels, Histogram, fn() -> Histogram>,
+    /// Time for which reads waited for a state that is fresh enough.
+    pub freshness_wait: Histogram,
+    /// Evaluations that were refused because too many waited.
+    pub evaluations_refused: Counter,
+    /// Evaluations that run or wait.
+    pub evaluations: Gauge,
+    /// Time of an fsync of the log.
+    pub log_sync: Histogram,
+    /// Time in which a batch of entries was applied.
+    pub apply: Histogram,
+    /// Entries applied.
+    pub entries_applied: Counter,
+    /// Times that the leader, as this node sees it, changed or was lost.
+    pub leader_changes: Counter,
+    /// 1 for the part that the node plays.
+    pub role: Family<RoleLabels, Gauge>,
+    /// 1 while requests are welcome.
+    pub ready: Gauge,
+    /// The Raft term.
+    pub term: Gauge,
+    /// 1 while a leader is known.
+    pub leader_known: Gauge,
+    /// Positions in the log.
+    pub position: Family<PositionLabels, Gauge>,
+    /// Entries that a member lacks, on the leader.
+    pub member_lag: Family<MemberLabels, Gauge>,
+    /// How old the node's state may be at most.
+    pub state_age: Seconds,
+    /// Bytes of the store's parts.
+    pub store_bytes: Family<PartLabels, Gauge>,
+    process_memory: Gauge,
+    process_files: Gauge,
+    process_time: Seconds,
+}
+
+/// The metrics of this process.
+pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// From 100 µs to some 13 s.
+fn latency() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 18))
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("quorate"),
+            calls: Family::default(),
+            call_duration: Family::new_with_constructor(latency),
+            freshness_wait: latency(),
+            evaluations_refused: Counter::default(),
+            evaluations: Gauge::default(),
+            log_sync: latency(),
+            apply: latency(),
+            entries_applied: Counter::default(),
+            leader_changes: Counter::default(),
+            role: Family::default(),
+            ready: Gauge::default(),
+            term: Gauge::default(),
+            leader_known: Gauge::default(),
+            position: Family::default(),
+            member_lag: Family::default(),
+            state_age: Seconds::default(),
+            store_bytes: Family::default(),
+            process_memory: Gauge::default(),
+            process_files: Gauge::default(),
+            process_time: Seconds::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("calls", "Calls that ended, by method and code", self.calls.clone());
+        let duration = "Time until the answer, or the first message of a stream, by method and consistency";
+        r.register_with_unit("call_duration", duration, Unit::Seconds, self.call_duration.clone());
+        let wait = "Time for which a read waited until the node's state was fresh enough for it";
+        r.register_with_unit("freshness_wait", wait, Unit::Seconds, self.freshness_wait.clone());
+        let refused = "Evaluations refused with RESOURCE_EXHAUSTED, because too many waited";
+        r.register("evaluations_refused", refused, self.evaluations_refused.clone());
+        r.register("evaluations", "Evaluations that run or wait", self.evaluations.clone());
+        r.register_with_unit("log_sync", "Time of an fsync of the log", Unit::Seconds, self.log_sync.clone());
+        let apply = "Time in which a batch of log entries was applied";
+        r.register_with_unit("apply", apply, Unit::Seconds, self.apply.clone());
+        r.register("entries_applied", "Log entries applied since the start", self.entries_applied.clone());
+        let changes = "Times that the leader, as this node sees it, changed or was lost";
+        r.register("leader_changes", changes, self.leader_changes.clone());
+        r.register("role", "1 for the part that the node plays", self.role.clone());
+        r.register("ready", "1 while requests are welcome: what /readyz says", self.ready.clone());
+        r.register("term", "The Raft term", self.term.clone());
+        r.register("leader_known", "1 while a leader is known", self.leader_known.clone());
+        r.register("log_position", "Positions in the log, as indexes", self.position.clone());
+        let lag = "Entries of the leader's log that a member is not known to have; only the leader says so";
+        r.register("member_lag_entries", lag, self.member_lag.clone());
+        let age = "How old the node's state may be at most, by its own clock";
+        r.register_with_unit("state_age", age, Unit::Seconds, self.state_age.clone());
+        r.register_with_unit("store", "Sizes of the store's parts", Unit::Bytes, self.store_bytes.clone());
+        let memory = "Memory that the process holds";
+        r.register_with_unit("process_resident_memory", memory, Unit::Bytes, self.process_memory.clone());
+        r.register("process_open_files", "File descriptors that are open", self.process_files.clone());
+        let time = "Processor time of the process, user and system";
+        r.register_with_unit("process_cpu", time, Unit::Seconds, self.process_time.clone());
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        r.register("build_info", "1, with the version of the program", build);
+        self
+    }
+
+    /// All of it as text (OpenMetrics 1.0). What is set when somebody looks must have been set.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let process = process::observe();
+        self.process_memory.set(process.resident_bytes);
+        self.process_files.set(process.open_files);
+        self.process_time.set(process.time.as_secs_f64());
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("writing to a string");
+        text
+    }
+}
+
+/// Seconds of a duration, as histograms take them.
+pub fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// `# TYPE quorate_calls counter` names one.
+    fn names() -> BTreeSet<String> {
+        // A family without a member is not shown.
+        METRICS.calls.get_or_create(&CallLabels { method: "other", code: "OK" });
+        METRICS.call_duration.get_or_create(&LatencyLabels { method: "other", consistency: "none" });
+        METRICS.role.get_or_create(&RoleLabels { role: "leader" });
+        METRICS.position.get_or_create(&PositionLabels { position: "log" });
+        METRICS.member_lag.get_or_create(&MemberLabels { member: 1 });
+        METRICS.store_bytes.get_or_create(&PartLabels { part: "files" });
+        let text = METRICS.render();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
+    }
+
+    #[test]
+    fn the_documentation_names_all_metrics_and_no_other() {
+        let page = include_str!("../../docs/metrics.md");
+        let documented: BTreeSet<String> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `quorate_"))
+            .map(|rest| format!("quorate_{}", &rest[..rest.find(['`', '{']).expect("a name ends")]))
+            .map(|name| name.strip_suffix("_total").map_or(name.clone(), str::to_owned))
+            .collect();
+        assert_eq!(documented, names());
+    }
+
+    #[test]
+    fn alerts_and_dashboards_speak_of_metrics_that_exist() {
+        let known = names();
+        for file in
+            [include_str!("../../deploy/prometheus/alerts.yml"), include_str!("../../deploy/grafana/quorate.json")]
+        {
+            let mut found = 0;
+            for (at, _) in file.match_indices("quorate_") {
+                let name: String = file[at..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                let base = ["_total", "_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+                assert!(known.contains(base.unwrap_or(&name)), "{name} is no metric");
+                found += 1;
+            }
+            assert!(found >= 8, "a file without metrics");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        METRICS.calls.get_or_create(&CallLabels { method: "CheckPermission", code: "OK" }).inc();
+        let text = METRICS.render();
+        assert!(text.contains("quorate_calls_total{method=\"CheckPermission\",code=\"OK\"} "), "{text}");
+        assert!(text.contains("quorate_process_resident_memory_bytes ") && text.ends_with("# EOF\n"), "{text}");
+    }
+}
