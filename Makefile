@@ -41,7 +41,7 @@ CHAOS ?=
 ALL ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-import cost differential sim fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
 .PHONY: chaos chaos-mutants chaos-release packages-chaos
 
 ## run: build, then start three nodes on this machine and show what to do with them
@@ -52,8 +52,8 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, and the official clients against a live cluster
-test: packages-test test-rust test-clients
+## test: formatting, lints, all tests, the official clients against a live cluster, and what deploy/ ships
+test: packages-test test-rust test-clients test-deploy
 
 test-rust: packages-test
 	cargo fmt --all --check
@@ -63,6 +63,11 @@ test-rust: packages-test
 test-clients: packages-test
 	cargo build --locked
 	tests/clients/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other
+test-deploy: packages-test
+	cargo build --locked
+	tests/deploy/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
 test-import: packages
