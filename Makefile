@@ -52,8 +52,8 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, the official clients against a live cluster, and what deploy/ ships
-test: packages-test test-rust test-clients test-deploy
+## test: formatting, lints, all tests, the official clients against a live cluster, what deploy/ ships, and a short chaos run
+test: packages-test test-rust test-clients test-deploy chaos
 
 test-rust: packages-test
 	cargo fmt --all --check
