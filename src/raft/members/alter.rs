@@ -20,12 +20,14 @@ use crate::raft::NodeAddress;
 use crate::raft::clock::monotonic;
 use crate::raft::leader::LeaderWatch;
 use crate::raft::replica::Replica;
-use crate::raft::types::TypeConfig;
+use crate::raft::types::{LogId, TypeConfig};
 
 /// How long a change may wait for a majority before its outcome is called unknown.
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a learner that is to get a vote may take to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(15);
+/// How long a leader may take to apply the change to the members that came before.
+const APPLY_LIMIT: Duration = Duration::from_secs(5);
 
 type Members = ChangeMembers<u64, NodeAddress>;
 
@@ -112,18 +114,35 @@ impl Replica {
         Ok(())
     }
 
-    /// The members, when this node leads and no half-made change is left over from a leader before it.
+    /// The members, when this node leads, no half-made change is left over from a leader before it, and it knows who was removed.
     pub(super) async fn settled_roster(&self) -> Result<Roster, ChangeError> {
         let roster = self.roster();
         if !roster.leads {
             return Err(self.not_leader());
         }
-        if !roster.joint {
-            return Ok(roster);
+        if roster.joint {
+            // Towards the later of the two sets of voters; whoever has no vote any more stays a learner.
+            self.commit(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
         }
-        // Towards the later of the two sets of voters; whoever has no vote any more stays a learner.
-        self.commit(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
+        self.members_applied().await?;
         Ok(self.roster())
+    }
+
+    /// Waits until the members that this leader goes by are applied: until then it may not know of everybody who was removed.
+    async fn members_applied(&self) -> Result<(), ChangeError> {
+        let at = self.members_since();
+        let mut applied = self.applied();
+        let reached = applied.wait_for(|mark| mark.revision.index() >= at.map_or(0, |id| id.index));
+        match tokio::time::timeout(APPLY_LIMIT, reached).await {
+            Ok(Ok(_)) if self.roster().leads => Ok(()),
+            Ok(_) => Err(self.not_leader()),
+            Err(_) => Err(ChangeError::Busy),
+        }
+    }
+
+    /// The log entry that made the members what they are, committed or not.
+    fn members_since(&self) -> Option<LogId> {
+        *self.metrics().membership_config.log_id()
     }
 
     /// Finishes what a leader before this one left half done, as soon as this node leads. For as long as the replica lives.
@@ -158,7 +177,7 @@ impl Replica {
     }
 
     /// Whether `node_id` is a member now; one that was and will never be again is an error.
-    fn is_member(&self, roster: &Roster, node_id: u64) -> Result<bool, ChangeError> {
+    pub(super) fn is_member(&self, roster: &Roster, node_id: u64) -> Result<bool, ChangeError> {
         if roster.standings.contains_key(&node_id) {
             return Ok(true);
         }

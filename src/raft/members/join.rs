@@ -104,7 +104,9 @@ impl Replica {
     ) -> Result<(), Rejection> {
         {
             let _turn = self.changing().lock().await;
-            self.settled_roster().await.map_err(rejection)?;
+            let roster = self.settled_roster().await.map_err(rejection)?;
+            // It may have been removed while this waited for its turn, and openraft would take it back.
+            self.is_member(&roster, node_id).map_err(rejection)?;
             let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
             let here = BTreeMap::from([(node_id, address.clone())]);
             match known {
