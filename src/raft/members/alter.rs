@@ -26,6 +26,8 @@ use crate::raft::types::{LogId, TypeConfig};
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a learner that is to get a vote may take to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(15);
+/// Between two attempts to finish what was left half done.
+const SETTLE_EVERY: Duration = Duration::from_millis(100);
 /// How long a leader may take to apply the change to the members that came before.
 const APPLY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -146,15 +148,30 @@ impl Replica {
     }
 
     /// Finishes what a leader before this one left half done, as soon as this node leads. For as long as the replica lives.
+    ///
+    /// It tries until it is done: who leads since a moment ago may have no lease yet, and no change would tell of it later.
     pub(in crate::raft) async fn keep_settled(replica: Weak<Self>, mut leader: LeaderWatch) {
-        while leader.changed().await {
-            let Some(replica) = replica.upgrade() else { return };
-            let roster = replica.roster();
-            if roster.leads && roster.joint {
-                let _turn = replica.changing().lock().await;
-                if let Err(error) = replica.settled_roster().await {
-                    tracing::info!(%error, "a change to the members that was left half done is not finished yet");
+        let mut told = None;
+        loop {
+            if !leader.leads_half_changed() {
+                told = None;
+                if !leader.changed().await {
+                    return;
                 }
+                continue;
+            }
+            let Some(replica) = replica.upgrade() else { return };
+            // Whoever has the turn settles it.
+            if let Ok(_turn) = replica.changing().try_lock()
+                && let Err(error) = replica.settled_roster().await
+                && told.as_ref() != Some(&error)
+            {
+                tracing::info!(%error, "a change to the members that was left half done is not finished yet");
+                told = Some(error);
+            }
+            drop(replica);
+            if tokio::time::timeout(SETTLE_EVERY, leader.changed()).await == Ok(false) {
+                return;
             }
         }
     }
