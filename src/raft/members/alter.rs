@@ -83,13 +83,12 @@ impl Replica {
             Err(error) => return Err(error),
         }
         let voted = roster.voters.contains(&node_id);
-        if voted {
+        // A leader may lead without a vote for a while; it hands over all the same.
+        if voted || node_id == roster.me {
             self.take_vote(&roster, node_id).await?;
         }
-        match self.commit(ChangeMembers::RemoveNodes(BTreeSet::from([node_id]))).await {
-            Err(ChangeError::NotLeader { .. }) if voted => return Err(ChangeError::Interrupted),
-            committed => committed?,
-        };
+        let removed = self.commit(ChangeMembers::RemoveNodes(BTreeSet::from([node_id]))).await;
+        removed.map_err(|error| if voted { error.once_begun() } else { error })?;
         Ok(Changed { changed: true, ..unchanged(&roster) })
     }
 
@@ -201,14 +200,21 @@ impl Replica {
         if self.retired().contains(&node_id) { Err(ChangeError::Removed { node_id }) } else { Ok(false) }
     }
 
-    /// Commits a change to the membership; the index of its last entry.
+    /// Commits a change to the membership, so that this node knows of it; the index of its last entry.
     pub(super) async fn commit(&self, change: Members) -> Result<u64, ChangeError> {
+        let before = self.members_since();
         let committed = tokio::time::timeout(COMMIT_LIMIT, self.raft().change_membership(change, true)).await;
         let unknown = |_| ChangeError::Unknown(format!("no majority confirmed it within {COMMIT_LIMIT:?}"));
         match committed.map_err(unknown)?.map_err(failed) {
-            Ok(last) => Ok(last.log_id.index),
-            // The first of two entries is there.
-            Err(ChangeError::NotLeader { .. }) if self.roster().joint => Err(ChangeError::Interrupted),
+            Ok(last) => {
+                // What is known of the members is told a moment later, and the next change must not be judged by less.
+                let at = Some(last.log_id);
+                let told = move |metrics: &RaftMetrics<TypeConfig>| *metrics.membership_config.log_id() >= at;
+                let _ = self.raft().wait(Some(self.election_timeout())).metrics(told, "a change to the members").await;
+                Ok(last.log_id.index)
+            }
+            // An entry is in the log, and the next leader may have it.
+            Err(error) if self.members_since() != before => Err(error.once_begun()),
             Err(error) => Err(error),
         }
     }

@@ -142,6 +142,28 @@ pub enum ChangeError {
     Unknown(String),
 }
 
+impl ChangeError {
+    /// What to say where the change was begun before: not that nothing was changed.
+    #[must_use]
+    pub(super) fn once_begun(self) -> Self {
+        match self {
+            Self::NotLeader { .. }
+            | Self::Busy
+            | Self::UnknownNode { .. }
+            | Self::NotVoter { .. }
+            | Self::NoOtherVoter
+            | Self::NotAnswering { .. }
+            | Self::Behind { .. }
+            | Self::NotDrained { .. }
+            | Self::QuorumAtRisk { .. }
+            | Self::LastVoter
+            | Self::Removed { .. }
+            | Self::Interrupted => Self::Interrupted,
+            known @ (Self::AnotherLeads { .. } | Self::Unknown(_)) => known,
+        }
+    }
+}
+
 impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let code = match &error {
