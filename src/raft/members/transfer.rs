@@ -33,7 +33,11 @@ impl Replica {
         let _pause = pause.ok_or(ChangeError::NotDrained { waited: patience })?;
         self.has_all(node_id, roster.term, patience).await?;
         self.raft().trigger().transfer_leader(node_id).await.map_err(|e| ChangeError::Unknown(e.to_string()))?;
-        self.led_anew(node_id, roster.term, patience * ELECTIONS).await
+        match self.led_anew(node_id, roster.term, patience * ELECTIONS).await? {
+            // Where nobody in particular was asked for, anybody else will do.
+            done if done.leader == node_id || (to.is_none() && done.leader != roster.me) => Ok(done),
+            Changed { leader, .. } => Err(ChangeError::AnotherLeads { node_id, leader }),
+        }
     }
 
     /// What `judge` says of the members, on the leader. Who leads since a moment ago has not heard of anybody yet, so somebody's
@@ -90,19 +94,15 @@ impl Replica {
         }
     }
 
-    /// Waits until a later leader is known, and says whether it is `node_id`.
+    /// Waits until a later leader is known, and says who it is.
     async fn led_anew(&self, node_id: u64, term: u64, patience: Duration) -> Result<Changed, ChangeError> {
         let led =
             move |metrics: &RaftMetrics<TypeConfig>| metrics.current_term > term && metrics.current_leader.is_some();
         match self.raft().wait(Some(patience)).metrics(led, "another leader").await {
-            Ok(RaftMetrics { current_leader: Some(leader), current_term: term, .. }) if leader == node_id => {
+            Ok(RaftMetrics { current_leader: Some(leader), current_term: term, .. }) => {
                 Ok(Changed { leader, term, changed: true })
             }
-            Ok(metrics) => {
-                let leader = metrics.current_leader.unwrap_or_default();
-                Err(ChangeError::AnotherLeads { node_id, leader })
-            }
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 Err(ChangeError::Unknown(format!("no leader is known {patience:?} after node {node_id} was chosen")))
             }
         }
