@@ -43,19 +43,29 @@ impl Replica {
         if roster.voters.contains(&node_id) {
             return Ok(unchanged(&roster));
         }
-        self.judged(|roster| judge::answers(roster, node_id)).await?;
+        self.judged(|roster, _| judge::answers(roster, node_id)).await?;
         self.caught_up(node_id, monotonic() + CATCH_UP_LIMIT).await?;
-        self.give_vote(node_id).await
+        let asked = self.may_vote(node_id).await?;
+        self.give_vote(node_id, asked).await
     }
 
-    /// Gives a member that has caught up a vote, where that leaves a majority that answers.
-    pub(super) async fn give_vote(&self, node_id: u64) -> Result<Changed, ChangeError> {
+    /// Waits until a member may get a vote; since when those that are needed for it have answered.
+    pub(super) async fn may_vote(&self, node_id: u64) -> Result<Instant, ChangeError> {
+        let (_, asked) = self.judged(|roster, asked| judge::may_vote(roster, node_id, asked).map(|()| asked)).await?;
+        Ok(asked)
+    }
+
+    /// Gives a member that has caught up a vote, where that leaves a majority that answers: looked at since `asked`, and once more
+    /// now that nobody else changes the members.
+    pub(super) async fn give_vote(&self, node_id: u64, asked: Instant) -> Result<Changed, ChangeError> {
         let roster = self.settled_roster().await?;
-        let mut next = roster.voters.clone();
-        if !next.insert(node_id) {
+        if !self.is_member(&roster, node_id)? {
+            return Err(ChangeError::UnknownNode { node_id });
+        }
+        if roster.voters.contains(&node_id) {
             return Ok(unchanged(&roster));
         }
-        self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
+        judge::may_vote(&roster, node_id, asked)?;
         self.commit(ChangeMembers::AddVoterIds(BTreeSet::from([node_id]))).await?;
         Ok(Changed { changed: true, ..unchanged(&roster) })
     }
@@ -96,7 +106,7 @@ impl Replica {
     async fn take_vote(&self, roster: &Roster, node_id: u64) -> Result<(), ChangeError> {
         let mut next = roster.voters.clone();
         next.remove(&node_id);
-        let (roster, ()) = self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
+        let (roster, ()) = self.judged(|roster, asked| judge::keeps_quorum(roster, &next, asked)).await?;
         if node_id == roster.me {
             return match self.transfer_here(None).await {
                 Ok(_) | Err(ChangeError::AnotherLeads { .. }) => Err(self.not_leader()),

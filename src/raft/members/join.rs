@@ -119,8 +119,9 @@ impl Replica {
         // Others may change the members while this one catches up, which may take long.
         self.caught_up(node_id, monotonic() + CATCH_UP).await.map_err(rejection)?;
         if voter {
+            let asked = self.may_vote(node_id).await.map_err(rejection)?;
             let _turn = self.changing().lock().await;
-            self.give_vote(node_id).await.map_err(rejection)?;
+            self.give_vote(node_id, asked).await.map_err(rejection)?;
         }
         Ok(())
     }
