@@ -7,8 +7,9 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Written first in every record. Append-only: a new layout gets a new number and old ones stay readable.
-const VERSION: u8 = 1;
+/// Written first in every record. Append-only: a new layout gets a new number and, from the first release on, old ones stay
+/// readable. Version 1, which did not record who was removed, was before that.
+const VERSION: u8 = 2;
 
 /// Largest record, in bytes. A log entry must fit into one message between nodes.
 pub(super) const RECORD_BYTES: usize = 24 << 20;
@@ -19,8 +20,10 @@ pub enum CodecError {
     /// No bytes at all.
     #[error("an empty record")]
     Empty,
-    /// Made by a newer version of the product.
-    #[error("record version {0} is not known to this version, which reads up to {VERSION}: upgrade this node")]
+    /// Made by another version of the product.
+    #[error(
+        "record version {0} is not known to this version, which reads version {VERSION}: run the one that wrote it"
+    )]
     Version(u8),
     /// Damaged.
     #[error("damaged record: {0}")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use openraft::ServerState;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
@@ -26,6 +27,13 @@ impl LeaderWatch {
     /// Waits for the next change of the leader, the term or the members; `false` when there will be none.
     pub(super) async fn changed(&mut self) -> bool {
         self.metrics.changed().await.is_ok()
+    }
+
+    /// Whether this node leads, and one set of voters is being replaced by another.
+    pub(super) fn leads_half_changed(&self) -> bool {
+        let metrics = self.metrics.borrow_watched();
+        let joint = metrics.membership_config.membership().get_joint_config().len() > 1;
+        metrics.state == ServerState::Leader && joint
     }
 
     /// Keeps `peers` informed of where the members are, for as long as the replica lives.

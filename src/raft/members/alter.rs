@@ -20,12 +20,16 @@ use crate::raft::NodeAddress;
 use crate::raft::clock::monotonic;
 use crate::raft::leader::LeaderWatch;
 use crate::raft::replica::Replica;
-use crate::raft::types::TypeConfig;
+use crate::raft::types::{LogId, TypeConfig};
 
 /// How long a change may wait for a majority before its outcome is called unknown.
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a learner that is to get a vote may take to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(15);
+/// Between two attempts to finish what was left half done.
+const SETTLE_EVERY: Duration = Duration::from_millis(100);
+/// How long a leader may take to apply the change to the members that came before.
+const APPLY_LIMIT: Duration = Duration::from_secs(5);
 
 type Members = ChangeMembers<u64, NodeAddress>;
 
@@ -39,19 +43,29 @@ impl Replica {
         if roster.voters.contains(&node_id) {
             return Ok(unchanged(&roster));
         }
-        self.judged(|roster| judge::answers(roster, node_id)).await?;
+        self.judged(|roster, _| judge::answers(roster, node_id)).await?;
         self.caught_up(node_id, monotonic() + CATCH_UP_LIMIT).await?;
-        self.give_vote(node_id).await
+        let asked = self.may_vote(node_id).await?;
+        self.give_vote(node_id, asked).await
     }
 
-    /// Gives a member that has caught up a vote, where that leaves a majority that answers.
-    pub(super) async fn give_vote(&self, node_id: u64) -> Result<Changed, ChangeError> {
+    /// Waits until a member may get a vote; since when those that are needed for it have answered.
+    pub(super) async fn may_vote(&self, node_id: u64) -> Result<Instant, ChangeError> {
+        let (_, asked) = self.judged(|roster, asked| judge::may_vote(roster, node_id, asked).map(|()| asked)).await?;
+        Ok(asked)
+    }
+
+    /// Gives a member that has caught up a vote, where that leaves a majority that answers: looked at since `asked`, and once more
+    /// now that nobody else changes the members.
+    pub(super) async fn give_vote(&self, node_id: u64, asked: Instant) -> Result<Changed, ChangeError> {
         let roster = self.settled_roster().await?;
-        let mut next = roster.voters.clone();
-        if !next.insert(node_id) {
+        if !self.is_member(&roster, node_id)? {
+            return Err(ChangeError::UnknownNode { node_id });
+        }
+        if roster.voters.contains(&node_id) {
             return Ok(unchanged(&roster));
         }
-        self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
+        judge::may_vote(&roster, node_id, asked)?;
         self.commit(ChangeMembers::AddVoterIds(BTreeSet::from([node_id]))).await?;
         Ok(Changed { changed: true, ..unchanged(&roster) })
     }
@@ -79,13 +93,12 @@ impl Replica {
             Err(error) => return Err(error),
         }
         let voted = roster.voters.contains(&node_id);
-        if voted {
+        // A leader may lead without a vote for a while; it hands over all the same.
+        if voted || node_id == roster.me {
             self.take_vote(&roster, node_id).await?;
         }
-        match self.commit(ChangeMembers::RemoveNodes(BTreeSet::from([node_id]))).await {
-            Err(ChangeError::NotLeader { .. }) if voted => return Err(ChangeError::Interrupted),
-            committed => committed?,
-        };
+        let removed = self.commit(ChangeMembers::RemoveNodes(BTreeSet::from([node_id]))).await;
+        removed.map_err(|error| if voted { error.once_begun() } else { error })?;
         Ok(Changed { changed: true, ..unchanged(&roster) })
     }
 
@@ -93,7 +106,7 @@ impl Replica {
     async fn take_vote(&self, roster: &Roster, node_id: u64) -> Result<(), ChangeError> {
         let mut next = roster.voters.clone();
         next.remove(&node_id);
-        let (roster, ()) = self.judged(|roster| judge::keeps_quorum(roster, &next)).await?;
+        let (roster, ()) = self.judged(|roster, asked| judge::keeps_quorum(roster, &next, asked)).await?;
         if node_id == roster.me {
             return match self.transfer_here(None).await {
                 Ok(_) | Err(ChangeError::AnotherLeads { .. }) => Err(self.not_leader()),
@@ -112,30 +125,62 @@ impl Replica {
         Ok(())
     }
 
-    /// The members, when this node leads and no half-made change is left over from a leader before it.
+    /// The members, when this node leads, no half-made change is left over from a leader before it, and it knows who was removed.
     pub(super) async fn settled_roster(&self) -> Result<Roster, ChangeError> {
         let roster = self.roster();
         if !roster.leads {
             return Err(self.not_leader());
         }
-        if !roster.joint {
-            return Ok(roster);
+        if roster.joint {
+            // Towards the later of the two sets of voters; whoever has no vote any more stays a learner.
+            self.commit(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
         }
-        // Towards the later of the two sets of voters; whoever has no vote any more stays a learner.
-        self.commit(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
+        self.members_applied().await?;
         Ok(self.roster())
     }
 
+    /// Waits until the members that this leader goes by are applied: until then it may not know of everybody who was removed.
+    async fn members_applied(&self) -> Result<(), ChangeError> {
+        let at = self.members_since();
+        let mut applied = self.applied();
+        let reached = applied.wait_for(|mark| mark.revision.index() >= at.map_or(0, |id| id.index));
+        match tokio::time::timeout(APPLY_LIMIT, reached).await {
+            Ok(Ok(_)) if self.roster().leads => Ok(()),
+            Ok(_) => Err(self.not_leader()),
+            Err(_) => Err(ChangeError::Busy),
+        }
+    }
+
+    /// The log entry that made the members what they are, committed or not.
+    fn members_since(&self) -> Option<LogId> {
+        *self.metrics().membership_config.log_id()
+    }
+
     /// Finishes what a leader before this one left half done, as soon as this node leads. For as long as the replica lives.
+    ///
+    /// It tries until it is done: who leads since a moment ago may have no lease yet, and no change would tell of it later.
     pub(in crate::raft) async fn keep_settled(replica: Weak<Self>, mut leader: LeaderWatch) {
-        while leader.changed().await {
-            let Some(replica) = replica.upgrade() else { return };
-            let roster = replica.roster();
-            if roster.leads && roster.joint {
-                let _turn = replica.changing().lock().await;
-                if let Err(error) = replica.settled_roster().await {
-                    tracing::info!(%error, "a change to the members that was left half done is not finished yet");
+        let mut told = None;
+        loop {
+            if !leader.leads_half_changed() {
+                told = None;
+                if !leader.changed().await {
+                    return;
                 }
+                continue;
+            }
+            let Some(replica) = replica.upgrade() else { return };
+            // Whoever has the turn settles it.
+            if let Ok(_turn) = replica.changing().try_lock()
+                && let Err(error) = replica.settled_roster().await
+                && told.as_ref() != Some(&error)
+            {
+                tracing::info!(%error, "a change to the members that was left half done is not finished yet");
+                told = Some(error);
+            }
+            drop(replica);
+            if tokio::time::timeout(SETTLE_EVERY, leader.changed()).await == Ok(false) {
+                return;
             }
         }
     }
@@ -158,21 +203,28 @@ impl Replica {
     }
 
     /// Whether `node_id` is a member now; one that was and will never be again is an error.
-    fn is_member(&self, roster: &Roster, node_id: u64) -> Result<bool, ChangeError> {
+    pub(super) fn is_member(&self, roster: &Roster, node_id: u64) -> Result<bool, ChangeError> {
         if roster.standings.contains_key(&node_id) {
             return Ok(true);
         }
         if self.retired().contains(&node_id) { Err(ChangeError::Removed { node_id }) } else { Ok(false) }
     }
 
-    /// Commits a change to the membership; the index of its last entry.
+    /// Commits a change to the membership, so that this node knows of it; the index of its last entry.
     pub(super) async fn commit(&self, change: Members) -> Result<u64, ChangeError> {
+        let before = self.members_since();
         let committed = tokio::time::timeout(COMMIT_LIMIT, self.raft().change_membership(change, true)).await;
         let unknown = |_| ChangeError::Unknown(format!("no majority confirmed it within {COMMIT_LIMIT:?}"));
         match committed.map_err(unknown)?.map_err(failed) {
-            Ok(last) => Ok(last.log_id.index),
-            // The first of two entries is there.
-            Err(ChangeError::NotLeader { .. }) if self.roster().joint => Err(ChangeError::Interrupted),
+            Ok(last) => {
+                // What is known of the members is told a moment later, and the next change must not be judged by less.
+                let at = Some(last.log_id);
+                let told = move |metrics: &RaftMetrics<TypeConfig>| *metrics.membership_config.log_id() >= at;
+                let _ = self.raft().wait(Some(self.election_timeout())).metrics(told, "a change to the members").await;
+                Ok(last.log_id.index)
+            }
+            // An entry is in the log, and the next leader may have it.
+            Err(error) if self.members_since() != before => Err(error.once_begun()),
             Err(error) => Err(error),
         }
     }

@@ -142,6 +142,48 @@ pub enum ChangeError {
     Unknown(String),
 }
 
+impl ChangeError {
+    /// Whether the same change is to be asked for again soon. One that was `begun` is not left half done because the next leader
+    /// is busy finishing it.
+    pub(super) fn passes(&self, begun: bool) -> bool {
+        match self {
+            Self::NotLeader { .. } | Self::Interrupted => true,
+            Self::Busy => begun,
+            Self::UnknownNode { .. }
+            | Self::NotVoter { .. }
+            | Self::NoOtherVoter
+            | Self::NotAnswering { .. }
+            | Self::Behind { .. }
+            | Self::NotDrained { .. }
+            | Self::AnotherLeads { .. }
+            | Self::QuorumAtRisk { .. }
+            | Self::LastVoter
+            | Self::Removed { .. }
+            | Self::Unknown(_) => false,
+        }
+    }
+
+    /// What to say where the change was begun before: not that nothing was changed.
+    #[must_use]
+    pub(super) fn once_begun(self) -> Self {
+        match self {
+            Self::NotLeader { .. }
+            | Self::Busy
+            | Self::UnknownNode { .. }
+            | Self::NotVoter { .. }
+            | Self::NoOtherVoter
+            | Self::NotAnswering { .. }
+            | Self::Behind { .. }
+            | Self::NotDrained { .. }
+            | Self::QuorumAtRisk { .. }
+            | Self::LastVoter
+            | Self::Removed { .. }
+            | Self::Interrupted => Self::Interrupted,
+            known @ (Self::AnotherLeads { .. } | Self::Unknown(_)) => known,
+        }
+    }
+}
+
 impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let code = match &error {
@@ -157,5 +199,39 @@ impl From<ChangeError> for Error {
             ChangeError::Interrupted | ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_is_neither_given_up_nor_called_unchanged() {
+        let (node_id, voters) = (2, BTreeSet::from([1, 2]));
+        let unknown = ChangeError::Unknown("no answer".into());
+        // An error, whether the change is asked for again: at first, and once it was begun.
+        let cases = [
+            (ChangeError::NotLeader { leader: None }, true, true),
+            (ChangeError::Interrupted, true, true),
+            (ChangeError::Busy, false, true),
+            (ChangeError::UnknownNode { node_id }, false, false),
+            (ChangeError::NotVoter { node_id }, false, false),
+            (ChangeError::NoOtherVoter, false, false),
+            (ChangeError::NotAnswering { node_id }, false, false),
+            (ChangeError::Behind { node_id, entries: 7 }, false, false),
+            (ChangeError::NotDrained { waited: Duration::ZERO }, false, false),
+            (ChangeError::AnotherLeads { node_id, leader: 3 }, false, false),
+            (ChangeError::QuorumAtRisk { answering: voters.clone(), voters }, false, false),
+            (ChangeError::LastVoter, false, false),
+            (ChangeError::Removed { node_id }, false, false),
+            (unknown, false, false),
+        ];
+        for (error, at_first, once_begun) in cases {
+            assert_eq!((error.passes(false), error.passes(true)), (at_first, once_begun), "{error}");
+            let unchanged = error.to_string().starts_with("nothing was changed");
+            let expected = if unchanged { ChangeError::Interrupted } else { error.clone() };
+            assert_eq!(error.once_begun(), expected);
+        }
     }
 }

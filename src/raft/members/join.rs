@@ -104,7 +104,9 @@ impl Replica {
     ) -> Result<(), Rejection> {
         {
             let _turn = self.changing().lock().await;
-            self.settled_roster().await.map_err(rejection)?;
+            let roster = self.settled_roster().await.map_err(rejection)?;
+            // It may have been removed while this waited for its turn, and openraft would take it back.
+            self.is_member(&roster, node_id).map_err(rejection)?;
             let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
             let here = BTreeMap::from([(node_id, address.clone())]);
             match known {
@@ -117,8 +119,9 @@ impl Replica {
         // Others may change the members while this one catches up, which may take long.
         self.caught_up(node_id, monotonic() + CATCH_UP).await.map_err(rejection)?;
         if voter {
+            let asked = self.may_vote(node_id).await.map_err(rejection)?;
             let _turn = self.changing().lock().await;
-            self.give_vote(node_id).await.map_err(rejection)?;
+            self.give_vote(node_id, asked).await.map_err(rejection)?;
         }
         Ok(())
     }
@@ -128,5 +131,50 @@ fn rejection(error: ChangeError) -> Rejection {
     match error {
         ChangeError::NotLeader { leader } => Rejection::NotLeader { leader },
         other => Rejection::NotConfirmed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::{Connections, HistoryOptions, ReplicaOptions};
+    use crate::store::StoreOptions;
+
+    fn address(port: u16) -> NodeAddress {
+        NodeAddress { client: format!("127.0.0.1:{port}"), peer: format!("127.0.0.1:{port}") }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_promotion_that_waited_for_a_removal_brings_nobody_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ReplicaOptions {
+            dir: dir.path().to_owned(),
+            membership: Membership { lineage: 0xabc, node_id: Membership::FIRST_NODE_ID },
+            heartbeat: Duration::from_millis(50),
+            election_timeout: (Duration::from_millis(200), Duration::from_millis(400)),
+            snapshot_after_entries: 1000,
+            keep_entries: 0,
+            waiting_writes: 16,
+            history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
+            store: StoreOptions::default(),
+        };
+        Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
+        let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
+        replica.bootstrap(address(1)).await.unwrap();
+        replica.leader().wait(monotonic() + Duration::from_secs(10)).await.expect("a cluster of one has a leader");
+        // The log is so short that a node without any of it has caught up.
+        replica.promote_here(2, address(2), false).await.unwrap();
+
+        let turn = replica.changing().lock().await;
+        let waiting = {
+            let replica = Arc::clone(&replica);
+            tokio::spawn(async move { replica.promote_here(2, address(2), false).await })
+        };
+        assert!(replica.remove_member(2).await.unwrap().changed);
+        drop(turn);
+        let refused = waiting.await.unwrap().expect_err("it was removed");
+        assert_eq!(refused, rejection(ChangeError::Removed { node_id: 2 }));
+        assert!(replica.status().members.iter().all(|member| member.node_id != 2));
+        replica.shutdown().await;
     }
 }

@@ -1,6 +1,7 @@
 //! What may be done to the members: of plain values, so that every case can be written down.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::change::ChangeError;
 use super::roster::Roster;
@@ -55,13 +56,14 @@ pub(super) fn caught_up(roster: &Roster, node_id: u64) -> Result<(), ChangeError
     }
 }
 
-/// Whether a majority answers, of the voters now and of those that are to be: a change between them needs both.
-pub(super) fn keeps_quorum(roster: &Roster, next: &BTreeSet<u64>) -> Result<(), ChangeError> {
+/// Whether a majority answers, of the voters now and of those that are to be: a change between them needs both. An answer counts
+/// to a message sent at `since` or later: whoever died a moment ago has answered lately.
+pub(super) fn keeps_quorum(roster: &Roster, next: &BTreeSet<u64>, since: Instant) -> Result<(), ChangeError> {
     if next.is_empty() {
         return Err(ChangeError::LastVoter);
     }
     for voters in [&roster.voters, next] {
-        let answering: BTreeSet<u64> = voters.iter().copied().filter(|id| answers(roster, *id).is_ok()).collect();
+        let answering: BTreeSet<u64> = voters.iter().copied().filter(|id| answers_since(roster, *id, since)).collect();
         if answering.len() * 2 <= voters.len() {
             return Err(ChangeError::QuorumAtRisk { voters: voters.clone(), answering });
         }
@@ -69,15 +71,34 @@ pub(super) fn keeps_quorum(roster: &Roster, next: &BTreeSet<u64>) -> Result<(), 
     Ok(())
 }
 
+/// Whether the member may get a vote; one that has it keeps it.
+pub(super) fn may_vote(roster: &Roster, node_id: u64, since: Instant) -> Result<(), ChangeError> {
+    let mut next = roster.voters.clone();
+    if !next.insert(node_id) {
+        return Ok(());
+    }
+    if !answers_since(roster, node_id, since) {
+        return Err(ChangeError::NotAnswering { node_id });
+    }
+    keeps_quorum(roster, &next, since)
+}
+
+fn answers_since(roster: &Roster, node_id: u64, since: Instant) -> bool {
+    let heard = roster.standings.get(&node_id).and_then(|standing| standing.heard);
+    node_id == roster.me || (answers(roster, node_id).is_ok() && heard.is_some_and(|heard| heard >= since))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::raft::members::roster::Standing;
 
     const END: u64 = 10_000;
 
-    /// Node 1 leads. `(id, votes, matched, answers)` for the others.
-    fn roster(others: &[(u64, bool, u64, bool)]) -> Roster {
+    /// Node 1 leads. `(id, votes, matched, answers)` for the others, whose last answers were to messages sent at `heard`.
+    fn roster_at(heard: Instant, others: &[(u64, bool, u64, bool)]) -> Roster {
         let leader = (1, true, END, true);
         let all = || others.iter().chain([&leader]);
         Roster {
@@ -88,9 +109,15 @@ mod tests {
             joint: false,
             voters: all().filter(|(_, votes, ..)| *votes).map(|(id, ..)| *id).collect(),
             standings: all()
-                .map(|(id, _, matched, answers)| (*id, Standing { matched: *matched, answers: *answers }))
+                .map(|&(id, _, matched, answers)| {
+                    (id, Standing { matched, answers, heard: (id != 1).then_some(heard) })
+                })
                 .collect(),
         }
+    }
+
+    fn roster(others: &[(u64, bool, u64, bool)]) -> Roster {
+        roster_at(Instant::now(), others)
     }
 
     #[test]
@@ -146,10 +173,38 @@ mod tests {
         ];
         for (silent, voters, next, allowed) in cases {
             let others: Vec<_> = (2..=5).map(|id| (id, voters.contains(&id), END, !silent.contains(&id))).collect();
-            let judged = keeps_quorum(&roster(&others), &next.iter().copied().collect());
+            let asked = Instant::now();
+            let judged = keeps_quorum(&roster_at(asked, &others), &next.iter().copied().collect(), asked);
             assert_eq!(judged.is_ok(), allowed, "silent {silent:?}, {voters:?} to {next:?}: {judged:?}");
         }
-        assert_eq!(keeps_quorum(&roster(&[]), &BTreeSet::new()), Err(ChangeError::LastVoter));
+        assert_eq!(keeps_quorum(&roster(&[]), &BTreeSet::new(), Instant::now()), Err(ChangeError::LastVoter));
+    }
+
+    #[test]
+    fn only_answers_since_the_question_count_towards_a_quorum() {
+        let heard = Instant::now();
+        let asked = heard + Duration::from_millis(1);
+        let members = [(2, true, END, true), (3, true, END, true)];
+        let next = BTreeSet::from([1, 2]);
+        assert_eq!(keeps_quorum(&roster_at(asked, &members), &next, asked), Ok(()));
+        let (voters, answering) = (BTreeSet::from([1, 2, 3]), BTreeSet::from([1]));
+        let refused = Err(ChangeError::QuorumAtRisk { voters, answering });
+        assert_eq!(keeps_quorum(&roster_at(heard, &members), &next, asked), refused);
+        assert_eq!(keeps_quorum(&roster_at(heard, &[]), &BTreeSet::from([1]), asked), Ok(()), "it hears itself");
+    }
+
+    #[test]
+    fn a_vote_is_given_to_who_answers_and_taken_from_nobody() {
+        let heard = Instant::now();
+        let later = heard + Duration::from_millis(1);
+        let with = |answers| roster_at(heard, &[(2, true, END, true), (3, true, END, true), (4, false, END, answers)]);
+        assert_eq!(may_vote(&with(true), 4, heard), Ok(()));
+        let silent = Err(ChangeError::NotAnswering { node_id: 4 });
+        assert_eq!(may_vote(&with(false), 4, heard), silent);
+        assert_eq!(may_vote(&with(true), 4, later), silent, "it has answered nothing since");
+        assert_eq!(may_vote(&with(true), 3, later), Ok(()), "it votes already");
+        let no_quorum = roster_at(heard, &[(2, true, END, false), (3, true, END, false), (4, false, END, true)]);
+        assert!(matches!(may_vote(&no_quorum, 4, heard), Err(ChangeError::QuorumAtRisk { .. })));
     }
 
     #[test]

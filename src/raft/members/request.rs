@@ -23,29 +23,38 @@ impl Replica {
         deadline: Instant,
     ) -> Result<Changed, ChangeError> {
         let mut begun = false;
+        let mut led = None;
         loop {
             if *self.removed().borrow() {
-                return Err(ChangeError::Removed { node_id: self.node_id() });
+                return Err(told(ChangeError::Removed { node_id: self.node_id() }, begun));
             }
             let Some((leader, address)) = self.leader().wait(deadline).await else {
-                return Err(if begun { ChangeError::Interrupted } else { ChangeError::NotLeader { leader: None } });
+                return Err(told(ChangeError::NotLeader { leader: None }, begun));
             };
+            if change == (MemberChange::TransferLeader { to: None }) && *led.get_or_insert(leader) != leader {
+                // Whoever led when it was asked for leads no more, and nobody in particular was to.
+                return Ok(Changed { leader, term: self.metrics().current_term, changed: true });
+            }
             let asked = if leader == self.node_id() {
-                self.change_members_here(change).await
+                // Past the deadline the task goes on.
+                let changing = tokio::time::timeout_at(deadline.into(), self.change_members_here(change));
+                changing
+                    .await
+                    .unwrap_or_else(|_| Err(ChangeError::Unknown("it takes longer than was waited for".into())))
             } else {
                 self.ask_leader(leader, &address.peer, change, deadline).await
             };
             match asked {
-                Err(error @ (ChangeError::NotLeader { .. } | ChangeError::Interrupted)) => {
+                // What was begun for this request may have been finished by the next leader.
+                Ok(done) => return Ok(Changed { changed: done.changed || begun, ..done }),
+                Err(error) if error.passes(begun) => {
                     begun |= error == ChangeError::Interrupted;
                     if monotonic() + RETRY_PAUSE >= deadline {
-                        return Err(if begun { ChangeError::Interrupted } else { error });
+                        return Err(told(error, begun));
                     }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                // What was begun for this request may have been finished by the next leader.
-                Ok(done) => return Ok(Changed { changed: done.changed || begun, ..done }),
-                Err(error) => return Err(error),
+                Err(error) => return Err(told(error, begun)),
             }
         }
     }
@@ -86,4 +95,9 @@ impl Replica {
             Err(CallError::NotSent { .. } | CallError::Refused { .. }) => Err(ChangeError::NotLeader { leader: None }),
         }
     }
+}
+
+/// What the operator is told of an error: after a change was begun, not that nothing was changed.
+fn told(error: ChangeError, begun: bool) -> ChangeError {
+    if begun { error.once_begun() } else { error }
 }

@@ -1,11 +1,12 @@
 //! What the leader knows of the members at one moment, in plain values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant as _, ServerState};
 
+use crate::raft::clock::monotonic;
 use crate::raft::types::TypeConfig;
 
 /// The members, as one node sees them.
@@ -33,6 +34,8 @@ pub(super) struct Standing {
     pub matched: u64,
     /// Whether it has answered lately.
     pub answers: bool,
+    /// When the last message was sent that it has answered; not known of the node whose view it is.
+    pub heard: Option<Instant>,
 }
 
 impl Roster {
@@ -40,15 +43,18 @@ impl Roster {
     pub(super) fn new(metrics: &RaftMetrics<TypeConfig>, patience: Duration) -> Self {
         let membership = metrics.membership_config.membership();
         let (me, last_log) = (metrics.id, metrics.last_log_index.unwrap_or(0));
+        let now = monotonic();
         let standing = |id: u64| {
             if id == me {
-                return Standing { matched: last_log, answers: true };
+                return Standing { matched: last_log, answers: true, heard: None };
             }
             let matched = metrics.replication.as_ref().and_then(|all| all.get(&id).copied().flatten());
             let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(&id).copied().flatten());
+            let age = heard.map(|heard| heard.elapsed());
             Standing {
                 matched: matched.map_or(0, |id| id.index),
-                answers: heard.is_some_and(|heard| heard.elapsed() <= patience),
+                answers: age.is_some_and(|age| age <= patience),
+                heard: age.and_then(|age| now.checked_sub(age)),
             }
         };
         Self {

@@ -5,7 +5,7 @@
 //! next leader has the whole log, before openraft is told. What was held back is proposed to whoever leads then. Should the
 //! chosen node fail in that moment, the leader is silent by then and the others elect one: nothing is left to undo.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::metrics::RaftMetrics;
 
@@ -24,7 +24,7 @@ const ELECTIONS: u32 = 4;
 impl Replica {
     /// On the leader: makes `to` lead, or the voter that has most of the log.
     pub(super) async fn transfer_here(&self, to: Option<u64>) -> Result<Changed, ChangeError> {
-        let (roster, node_id) = self.judged(|roster| judge::successor(roster, to)).await?;
+        let (roster, node_id) = self.judged(|roster, _| judge::successor(roster, to)).await?;
         let Some(node_id) = node_id else {
             return Ok(Changed { leader: roster.me, term: roster.term, changed: false });
         };
@@ -33,22 +33,27 @@ impl Replica {
         let _pause = pause.ok_or(ChangeError::NotDrained { waited: patience })?;
         self.has_all(node_id, roster.term, patience).await?;
         self.raft().trigger().transfer_leader(node_id).await.map_err(|e| ChangeError::Unknown(e.to_string()))?;
-        self.led_anew(node_id, roster.term, patience * ELECTIONS).await
+        match self.led_anew(node_id, roster.term, patience * ELECTIONS).await? {
+            // Where nobody in particular was asked for, anybody else will do.
+            done if done.leader == node_id || (to.is_none() && done.leader != roster.me) => Ok(done),
+            Changed { leader, .. } => Err(ChangeError::AnotherLeads { node_id, leader }),
+        }
     }
 
     /// What `judge` says of the members, on the leader. Who leads since a moment ago has not heard of anybody yet, so somebody's
-    /// silence counts only when it lasts.
+    /// silence counts only when it lasts. `judge` is told when the question was asked.
     pub(super) async fn judged<T>(
         &self,
-        judge: impl Fn(&Roster) -> Result<T, ChangeError>,
+        judge: impl Fn(&Roster, Instant) -> Result<T, ChangeError>,
     ) -> Result<(Roster, T), ChangeError> {
-        let deadline = monotonic() + self.election_timeout();
+        let asked = monotonic();
+        let deadline = asked + self.election_timeout();
         loop {
             let roster = self.roster();
             if !roster.leads {
                 return Err(self.not_leader());
             }
-            match judge(&roster) {
+            match judge(&roster, asked) {
                 Ok(judgement) => return Ok((roster, judgement)),
                 Err(ChangeError::NotAnswering { .. } | ChangeError::QuorumAtRisk { .. }) if monotonic() < deadline => {
                     tokio::time::sleep(LOOK_EVERY).await;
@@ -90,19 +95,15 @@ impl Replica {
         }
     }
 
-    /// Waits until a later leader is known, and says whether it is `node_id`.
+    /// Waits until a later leader is known, and says who it is.
     async fn led_anew(&self, node_id: u64, term: u64, patience: Duration) -> Result<Changed, ChangeError> {
         let led =
             move |metrics: &RaftMetrics<TypeConfig>| metrics.current_term > term && metrics.current_leader.is_some();
         match self.raft().wait(Some(patience)).metrics(led, "another leader").await {
-            Ok(RaftMetrics { current_leader: Some(leader), current_term: term, .. }) if leader == node_id => {
+            Ok(RaftMetrics { current_leader: Some(leader), current_term: term, .. }) => {
                 Ok(Changed { leader, term, changed: true })
             }
-            Ok(metrics) => {
-                let leader = metrics.current_leader.unwrap_or_default();
-                Err(ChangeError::AnotherLeads { node_id, leader })
-            }
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 Err(ChangeError::Unknown(format!("no leader is known {patience:?} after node {node_id} was chosen")))
             }
         }
