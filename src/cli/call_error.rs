@@ -4,6 +4,7 @@
 //! The rule is decided here, once: a read may be sent again, and a write that has a key; any other write only when it surely
 //! did not take effect.
 
+use rustls::AlertDescription;
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
@@ -31,6 +32,25 @@ enum Delivery {
     Lost,
 }
 
+/// What a server says that does not take the certificate of a client, or wants one. In TLS 1.3 it comes after what is the end of
+/// the handshake for the client; a server that says it has looked at nothing that came with it.
+const REFUSALS: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::DecryptError,
+];
+
+/// The refusal in `error`. HTTP/2 hands on the text of an error of the connection, and not the error.
+fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let said = error.to_string();
+    REFUSALS.into_iter().map(|alert| rustls::Error::AlertReceived(alert).to_string()).find(|alert| said.contains(alert))
+}
+
 /// A status that a server sent has no source; one made on this side has what went wrong as its source.
 fn delivery(status: &Status) -> Delivery {
     let mut source = std::error::Error::source(status);
@@ -38,7 +58,7 @@ fn delivery(status: &Status) -> Delivery {
         return Delivery::Answered;
     }
     while let Some(error) = source {
-        if error.is::<ConnectError>() {
+        if error.is::<ConnectError>() || refusal(error).is_some() {
             return Delivery::NotSent;
         }
         source = error.source();
@@ -54,6 +74,9 @@ fn tls_problem(status: &Status) -> Option<String> {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Some(problem.to_string());
+        }
+        if let Some(problem) = refusal(error) {
+            return Some(problem);
         }
         source = error.source();
     }
@@ -233,8 +256,11 @@ const UNKNOWN_HINT: &str = "the write may still take effect: read with --consist
 fn hint(code: Code, reason: Option<&str>) -> Option<&'static str> {
     match (code, reason) {
         (Code::Unauthenticated, _) => Some("pass the cluster's key with --key or QUORATE_KEY"),
+        (Code::PermissionDenied, Some("SCOPE_MISSING")) => {
+            Some("use a key that has this scope; `quorate key create` makes one")
+        }
         (Code::PermissionDenied, _) => {
-            Some("this key is not one of the node's: see [client] keys in its configuration")
+            Some("this key is not one of the node's: see [client] keys and key_file in its configuration")
         }
         (_, Some("UNKNOWN_DEFINITION" | "UNKNOWN_RELATION_OR_PERMISSION" | "INVALID_SUBJECT_TYPE")) => {
             Some("`quorate schema read` shows what the schema allows")
@@ -299,6 +325,8 @@ mod tests {
         for (error, elsewhere) in [
             (local(Effect::Write, refused()), true),
             (local(Effect::Read, refused()), true),
+            (local(Effect::Write, std::io::Error::other("received fatal alert: CertificateRequired")), true),
+            (local(Effect::Write, std::io::Error::other("received fatal alert: InternalError")), false),
             (local(Effect::Write, broken()), false),
             (local(Effect::Read, broken()), true),
             (local(Effect::KeyedWrite, broken()), true),
@@ -350,6 +378,14 @@ mod tests {
         ] {
             let text = format!("{error:?}");
             assert_eq!(Failure::from(error).exit(), exit, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_has_the_wrong_key_and_who_has_too_small_a_key_hear_different_things() {
+        for (reason, words) in [(None, "not one of the node's"), (Some("SCOPE_MISSING"), "a key that has this scope")] {
+            let hint = hint(Code::PermissionDenied, reason);
+            assert!(hint.is_some_and(|hint| hint.contains(words)), "{hint:?}");
         }
     }
 
