@@ -51,36 +51,34 @@ fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     REFUSALS.into_iter().map(|alert| rustls::Error::AlertReceived(alert).to_string()).find(|alert| said.contains(alert))
 }
 
-/// A status that a server sent has no source; one made on this side has what went wrong as its source.
+/// What led to `status`, outermost first. A status that a server sent has no causes; one made on this side has what went wrong.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(status), |error| error.source())
+}
+
+/// Whether the connection ended while the call still waited to be put on it.
+fn closed_before(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+}
+
 fn delivery(status: &Status) -> Delivery {
-    let mut source = std::error::Error::source(status);
-    if source.is_none() {
+    if causes(status).next().is_none() {
         return Delivery::Answered;
     }
-    while let Some(error) = source {
-        if error.is::<ConnectError>() || refusal(error).is_some() {
-            return Delivery::NotSent;
-        }
-        source = error.source();
-    }
-    Delivery::Lost
+    let is_unsent = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<ConnectError>() || closed_before(error) || refusal(error).is_some()
+    };
+    if causes(status).any(is_unsent) { Delivery::NotSent } else { Delivery::Lost }
 }
 
 /// What went wrong with TLS, if that was it.
 fn tls_problem(status: &Status) -> Option<String> {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
+    causes(status).find_map(|error| {
         // An error of the system hides the one that it was made of from `source`.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(problem.to_string());
-        }
-        if let Some(problem) = refusal(error) {
-            return Some(problem);
-        }
-        source = error.source();
-    }
-    None
+        let problem = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        problem.map(ToString::to_string).or_else(|| refusal(error))
+    })
 }
 
 /// Something other than the public API of a node.
@@ -210,6 +208,10 @@ impl From<CallError> for Failure {
                 if let Some(problem) = tls_problem(&error.status) {
                     return Self::new(format!("no TLS with {endpoint}: {problem}")).hint(TLS_HINT);
                 }
+                if causes(&error.status).any(closed_before) {
+                    return Self::new(format!("{endpoint} closed the connection before the call was sent"))
+                        .hint(CLOSED_HINT);
+                }
                 return Self::new(format!("no node answers at {endpoint}"))
                     .hint("is the node running? name others with --endpoint or QUORATE_ENDPOINT");
             }
@@ -249,6 +251,9 @@ impl From<CallError> for Failure {
 
 const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node that \
                         asks who you are; a node without TLS is named HOST:PORT";
+
+const CLOSED_HINT: &str = "a node that stops does so, and one that asks who you are and is not told: --certificate and \
+                           --certificate-key name what to show";
 
 const UNKNOWN_HINT: &str = "the write may still take effect: read with --consistency full to see; a touch or a delete can \
                             simply be repeated";

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -21,6 +22,9 @@ use super::Tls;
 const HANDSHAKES: usize = 256;
 /// How long one may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For how long, and for how many bytes, one who was refused may go on speaking.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 64 << 10;
 /// After an error of the listener, such as too many open files, before the next connection is taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -90,16 +94,26 @@ async fn take(listener: TcpListener, tls: Arc<Tls>, sender: mpsc::Sender<(TlsStr
         let _ = connection.set_nodelay(true);
         let (acceptor, sender) = (TlsAcceptor::from(tls.server()), sender.clone());
         handshakes.begin(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection)).await {
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection).into_fallible()).await {
                 Ok(Ok(stream)) => {
                     // Where nobody takes it any more, the node stops.
                     let _ = sender.send((stream, from)).await;
                 }
-                Ok(Err(error)) => tracing::debug!(%from, %error, "a TLS handshake failed"),
+                Ok(Err((error, connection))) => {
+                    tracing::debug!(%from, %error, "a TLS handshake failed");
+                    let _ = tokio::time::timeout(FAREWELL, hear_out(connection)).await;
+                }
                 Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
             }
         });
     }
+}
+
+/// Lets one who was refused hear why: a connection that is closed with bytes unread may lose what was sent last.
+async fn hear_out(mut connection: TcpStream) -> io::Result<()> {
+    connection.shutdown().await?;
+    tokio::io::copy(&mut connection.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// The handshakes that go on. They end with it.

@@ -157,6 +157,8 @@ impl CallError {
 
 #[cfg(test)]
 mod tests {
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
     use super::*;
 
     #[test]
@@ -164,11 +166,14 @@ mod tests {
         let said = |status: &tonic::Status| CallError::of_status("a:1".to_owned(), status);
         let removal = Removal::new(0xfeed, 3);
         assert_eq!(said(&removal.to_status()), CallError::Removed { address: "a:1".to_owned(), removal });
+        let who = [("lineage", "feed"), ("node_id", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let forbidden = ErrorDetails::with_error_info("FORBIDDEN", "proxy", who.into());
         let proof = removal.to_status().details().to_vec();
         for status in [
             tonic::Status::permission_denied("node 3 was removed from the cluster"),
             tonic::Status::with_details(Code::PermissionDenied, "", b"\xff\x01nonsense".to_vec().into()),
             tonic::Status::with_details(Code::Unavailable, "", proof.into()),
+            tonic::Status::with_error_details(Code::PermissionDenied, "", forbidden),
         ] {
             assert!(matches!(said(&status), CallError::Lost { .. }), "{status:?}");
         }
