@@ -157,6 +157,8 @@ impl CallError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
@@ -167,7 +169,7 @@ mod tests {
         let removal = Removal::new(0xfeed, 3);
         assert_eq!(said(&removal.to_status()), CallError::Removed { address: "a:1".to_owned(), removal });
         let who = [("lineage", "feed"), ("node_id", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let forbidden = ErrorDetails::with_error_info("FORBIDDEN", "proxy", who.into());
+        let forbidden = ErrorDetails::with_error_info("FORBIDDEN", "proxy", HashMap::from(who));
         let proof = removal.to_status().details().to_vec();
         for status in [
             tonic::Status::permission_denied("node 3 was removed from the cluster"),
