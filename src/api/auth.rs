@@ -37,7 +37,7 @@ impl RequireKey {
             Err(Denied::Wrong) => Error::new(ErrorCode::PermissionDenied, "invalid preshared key: invalid token"),
             Err(Denied::Scope { name, needs }) => {
                 let message = format!("the key {name} is not good for this: it lacks the scope {needs}");
-                Error::new(ErrorCode::PermissionDenied, message)
+                Error::new(ErrorCode::ScopeMissing, message).with("scope", needs)
             }
         };
         Err(to_status(error))

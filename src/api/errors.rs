@@ -108,6 +108,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         ErrorCode::Conflict => (Code::Aborted, Authzed(R::SerializationFailure)),
         ErrorCode::Unauthenticated => (Code::Unauthenticated, Own("UNAUTHENTICATED")),
         ErrorCode::PermissionDenied => (Code::PermissionDenied, Own("PERMISSION_DENIED")),
+        ErrorCode::ScopeMissing => (Code::PermissionDenied, Own("SCOPE_MISSING")),
         ErrorCode::Unavailable => (Code::Unavailable, Own("UNAVAILABLE")),
         ErrorCode::DeadlineExceeded => (Code::DeadlineExceeded, Own("DEADLINE_EXCEEDED")),
         // Not UNAVAILABLE or ABORTED: clients repeat those by themselves, and a write must not be repeated blindly.

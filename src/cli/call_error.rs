@@ -4,6 +4,7 @@
 //! The rule is decided here, once: a read may be sent again, and a write that has a key; any other write only when it surely
 //! did not take effect.
 
+use rustls::AlertDescription;
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
@@ -31,33 +32,53 @@ enum Delivery {
     Lost,
 }
 
-/// A status that a server sent has no source; one made on this side has what went wrong as its source.
+/// What a server says that does not take the certificate of a client, or wants one. In TLS 1.3 it comes after what is the end of
+/// the handshake for the client; a server that says it has looked at nothing that came with it.
+const REFUSALS: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::DecryptError,
+];
+
+/// The refusal in `error`. HTTP/2 hands on the text of an error of the connection, and not the error.
+fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let said = error.to_string();
+    REFUSALS.into_iter().map(|alert| rustls::Error::AlertReceived(alert).to_string()).find(|alert| said.contains(alert))
+}
+
+/// What led to `status`, outermost first. A status that a server sent has no causes; one made on this side has what went wrong.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(status), |error| error.source())
+}
+
+/// Whether the connection ended while the call still waited to be put on it.
+fn closed_before(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+}
+
 fn delivery(status: &Status) -> Delivery {
-    let mut source = std::error::Error::source(status);
-    if source.is_none() {
+    if causes(status).next().is_none() {
         return Delivery::Answered;
     }
-    while let Some(error) = source {
-        if error.is::<ConnectError>() {
-            return Delivery::NotSent;
-        }
-        source = error.source();
-    }
-    Delivery::Lost
+    let is_unsent = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<ConnectError>() || closed_before(error) || refusal(error).is_some()
+    };
+    if causes(status).any(is_unsent) { Delivery::NotSent } else { Delivery::Lost }
 }
 
 /// What went wrong with TLS, if that was it.
 fn tls_problem(status: &Status) -> Option<String> {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
+    causes(status).find_map(|error| {
         // An error of the system hides the one that it was made of from `source`.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(problem.to_string());
-        }
-        source = error.source();
-    }
-    None
+        let problem = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        problem.map(ToString::to_string).or_else(|| refusal(error))
+    })
 }
 
 /// Something other than the public API of a node.
@@ -187,6 +208,10 @@ impl From<CallError> for Failure {
                 if let Some(problem) = tls_problem(&error.status) {
                     return Self::new(format!("no TLS with {endpoint}: {problem}")).hint(TLS_HINT);
                 }
+                if causes(&error.status).any(closed_before) {
+                    return Self::new(format!("{endpoint} closed the connection before the call was sent"))
+                        .hint(CLOSED_HINT);
+                }
                 return Self::new(format!("no node answers at {endpoint}"))
                     .hint("is the node running? name others with --endpoint or QUORATE_ENDPOINT");
             }
@@ -227,14 +252,20 @@ impl From<CallError> for Failure {
 const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node that \
                         asks who you are; a node without TLS is named HOST:PORT";
 
+const CLOSED_HINT: &str = "a node that stops does so, and one that asks who you are and is not told: --certificate and \
+                           --certificate-key name what to show";
+
 const UNKNOWN_HINT: &str = "the write may still take effect: read with --consistency full to see; a touch or a delete can \
                             simply be repeated";
 
 fn hint(code: Code, reason: Option<&str>) -> Option<&'static str> {
     match (code, reason) {
         (Code::Unauthenticated, _) => Some("pass the cluster's key with --key or QUORATE_KEY"),
+        (Code::PermissionDenied, Some("SCOPE_MISSING")) => {
+            Some("use a key that has this scope; `quorate key create` makes one")
+        }
         (Code::PermissionDenied, _) => {
-            Some("this key is not one of the node's: see [client] keys in its configuration")
+            Some("this key is not one of the node's: see [client] keys and key_file in its configuration")
         }
         (_, Some("UNKNOWN_DEFINITION" | "UNKNOWN_RELATION_OR_PERMISSION" | "INVALID_SUBJECT_TYPE")) => {
             Some("`quorate schema read` shows what the schema allows")
@@ -299,6 +330,8 @@ mod tests {
         for (error, elsewhere) in [
             (local(Effect::Write, refused()), true),
             (local(Effect::Read, refused()), true),
+            (local(Effect::Write, std::io::Error::other("received fatal alert: CertificateRequired")), true),
+            (local(Effect::Write, std::io::Error::other("received fatal alert: InternalError")), false),
             (local(Effect::Write, broken()), false),
             (local(Effect::Read, broken()), true),
             (local(Effect::KeyedWrite, broken()), true),
@@ -350,6 +383,14 @@ mod tests {
         ] {
             let text = format!("{error:?}");
             assert_eq!(Failure::from(error).exit(), exit, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_has_the_wrong_key_and_who_has_too_small_a_key_hear_different_things() {
+        for (reason, words) in [(None, "not one of the node's"), (Some("SCOPE_MISSING"), "a key that has this scope")] {
+            let hint = hint(Code::PermissionDenied, reason);
+            assert!(hint.is_some_and(|hint| hint.contains(words)), "{hint:?}");
         }
     }
 

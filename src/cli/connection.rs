@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::call_error::{CallError, Effect};
 use super::failure::Failure;
-use super::trust::{HTTPS, TrustArgs};
+use super::trust::{HTTP, HTTPS, TrustArgs};
 use super::write_key::WriteKey;
 use crate::model::limits;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
@@ -29,7 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the cluster is, and how to talk to it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ConnectionArgs {
-    /// Node to talk to, with TLS as https://HOST:PORT; of several, with commas, the first that can serve answers
+    /// Node to talk to, with TLS as https://HOST:PORT, and on another machine without as http://HOST:PORT; of several, with
+    /// commas, the first that can serve answers
     #[arg(
         long,
         global = true,
@@ -75,8 +76,9 @@ impl ConnectionArgs {
     /// The same connection flags for another node.
     pub(super) fn open_at(&self, endpoint: &str, timeout: Duration) -> Result<Connection, Failure> {
         // Members name themselves without a scheme, and all of them are served in the same way.
-        let is_secure = self.endpoint.iter().any(|given| given.starts_with(HTTPS));
-        let endpoint = if is_secure { format!("{HTTPS}{endpoint}") } else { endpoint.to_owned() };
+        let scheme =
+            [HTTPS, HTTP].into_iter().find(|scheme| self.endpoint.iter().any(|given| given.starts_with(scheme)));
+        let endpoint = format!("{}{endpoint}", scheme.unwrap_or_default());
         Connection::new(&[endpoint], &self.trust, self.key.as_deref(), timeout)
     }
 
@@ -171,7 +173,8 @@ impl Connection {
         let stamp = Stamp { authorization, idempotency_key: None, timeout };
         let mut nodes = Vec::new();
         for endpoint in endpoints {
-            let channel = trust.endpoint(endpoint)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
+            let way = trust.endpoint(endpoint, key.is_some())?;
+            let channel = way.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
             nodes.push((endpoint.clone(), Session { channel, stamp: stamp.clone() }));
         }
         if nodes.is_empty() {
@@ -258,8 +261,8 @@ impl Connection {
 }
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
-    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address = text.strip_prefix(HTTPS).unwrap_or(text);
+    let text = text.trim_end_matches('/');
+    let address = [HTTPS, HTTP].into_iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
     match address.rsplit_once(':') {
         Some((host, port))
             if !host.is_empty() && port.parse::<u16>().is_ok() && !text.contains(char::is_whitespace) =>

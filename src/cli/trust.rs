@@ -1,5 +1,6 @@
-//! Whom the command line trusts, and what it presents: the flags of TLS.
+//! Whom the command line trusts, and what it presents: the flags of TLS, and when a key may be sent without it.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
@@ -8,11 +9,13 @@ use super::failure::Failure;
 
 /// What an endpoint with TLS begins with.
 pub(super) const HTTPS: &str = "https://";
+/// What an endpoint begins with that is meant to have none, also where whoever sees the network sees the key.
+pub(super) const HTTP: &str = "http://";
 
 /// How a node proves who it is, and this command too where nodes ask for that.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct TrustArgs {
-    /// Authorities in PEM that may vouch for a node; speaks TLS to every endpoint [default: the system's, for https://]
+    /// Authorities in PEM that may vouch for a node; speaks TLS to every endpoint but http:// [default: the system's, for https://]
     #[arg(long, global = true, env = "QUORATE_CA", value_name = "FILE", help_heading = "Connection")]
     ca: Option<PathBuf>,
     /// Certificate to present to a node that asks for one, in PEM
@@ -38,15 +41,23 @@ pub(super) struct TrustArgs {
 }
 
 impl TrustArgs {
-    /// The way to `endpoint`, which is `HOST:PORT` or `https://HOST:PORT`.
-    pub(super) fn endpoint(&self, endpoint: &str) -> Result<Endpoint, Failure> {
+    /// The way to `endpoint`, which is `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`; `has_key` if a key is sent there.
+    pub(super) fn endpoint(&self, endpoint: &str, has_key: bool) -> Result<Endpoint, Failure> {
         let wrong =
             |error: tonic::transport::Error| Failure::usage(format!("{endpoint:?} is not an endpoint: {error}"));
-        let (address, is_secure) = match endpoint.strip_prefix(HTTPS) {
-            Some(address) => (address, true),
-            None => (endpoint, self.ca.is_some()),
-        };
+        let (address, is_secure, is_plain_on_purpose) =
+            match (endpoint.strip_prefix(HTTPS), endpoint.strip_prefix(HTTP)) {
+                (Some(address), _) => (address, true, false),
+                (None, Some(address)) => (address, false, true),
+                (None, None) => (endpoint, self.ca.is_some(), false),
+            };
         if !is_secure {
+            if has_key && !is_plain_on_purpose && !is_loopback(address) {
+                return Err(Failure::usage(format!(
+                    "the key is not sent to {address}, which is another machine, without TLS: name it {HTTPS}{address}, or \
+                     {HTTP}{address} if whoever sees this network may have the key"
+                )));
+            }
             return Endpoint::from_shared(format!("http://{address}")).map_err(wrong);
         }
         let mut tls = ClientTlsConfig::new();
@@ -62,6 +73,42 @@ impl TrustArgs {
     }
 }
 
+/// Whether what is sent to `address` stays on this machine.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_goes_to_another_machine_in_the_clear_only_where_that_is_written_out() {
+        for (endpoint, has_key, is_sent) in [
+            ("127.0.0.1:1", true, true),
+            ("127.8.9.1:1", true, true),
+            ("[::1]:1", true, true),
+            ("localhost:1", true, true),
+            ("10.0.0.1:1", true, false),
+            ("node-1.internal:1", true, false),
+            ("127.0.0.1.example.com:1", true, false),
+            ("localhost.example.com:1", true, false),
+            ("[::]:1", true, false),
+            ("10.0.0.1:1", false, true),
+            ("http://10.0.0.1:1", true, true),
+            ("https://10.0.0.1:1", true, true),
+        ] {
+            let made = TrustArgs::default().endpoint(endpoint, has_key);
+            assert_eq!(made.is_ok(), is_sent, "{endpoint} {has_key}: {made:?}");
+            if let Err(failure) = made {
+                assert!(failure.message().contains(&format!("http://{endpoint}")), "{failure:?}");
+            }
+        }
+    }
 }

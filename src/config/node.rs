@@ -88,7 +88,7 @@ impl NodeOverrides {
         toml::from_str(text).map_err(|error| ConfigError::Malformed {
             path: path.to_owned(),
             line: error.span().map(|span| 1 + text[..span.start].matches('\n').count()),
-            problem: error.message().replace("unknown field", "unknown key").replace('\n', " "),
+            problem: problem(&error, text),
         })
     }
 
@@ -134,6 +134,31 @@ impl NodeOverrides {
             metrics: self.metrics.resolve(),
         }
     }
+}
+
+/// What is wrong, without any value: the parser's messages quote values, and one of them may be a secret.
+fn problem(error: &toml::de::Error, text: &str) -> String {
+    let said = error.message().replace('\n', " ");
+    if let Some(about) = said.strip_prefix("unknown field") {
+        return format!("unknown key{about}");
+    }
+    // What serde expected stands at the end of its messages, behind the value, and is made of the types of keys.
+    let expected = said.rsplit_once(", expected ").map(|(_, types)| format!("; expected {types}")).unwrap_or_default();
+    if text.parse::<toml::Table>().is_err() {
+        return format!("this is not TOML{expected}");
+    }
+    match error.span().and_then(|span| key_before(&text[..span.start])) {
+        Some(key) => format!("the value of {key} cannot be used{expected}"),
+        None => format!("this value cannot be used{expected}"),
+    }
+}
+
+/// The key whose value begins at the end of `text`. In an array, none: what stands before a value there is another one.
+fn key_before(text: &str) -> Option<&str> {
+    let (before, between) = text.rsplit('\n').next()?.rsplit_once('=')?;
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let key = before.trim_end().rsplit(|c| !is_bare(c)).next()?;
+    (between.trim().is_empty() && !key.is_empty()).then_some(key)
 }
 
 impl NodeConfig {

@@ -111,6 +111,29 @@ fn values_of_another_type_are_refused_with_the_line() {
 }
 
 #[test]
+fn no_value_is_quoted() {
+    for (file, line, key) in [
+        ("[client]\nkeys = \"s3cret\"\n", 2, "keys"),
+        ("client = { keys = \"s3cret, expected \" }\n", 1, "keys"),
+        ("client.keys = \"s3cret\"\n", 1, "client.keys"),
+        ("[client]\nkeys = [\n  5535353,\n]\n", 3, ""),
+        ("[client]\nkeys = [\"a\", s3cret]\n", 2, ""),
+        ("[client]\nkeys = \"s3cret\n", 2, ""),
+        ("[client]\nkeys = \"\"\"\ns3cret\"\"\"\n", 2, "keys"),
+        ("[client]\nplaintext = \"s3cret\"\n", 2, "plaintext"),
+        ("[client.keys]\na = \"s3cret\"\n", 1, ""),
+        ("client = \"s3cret\"\n", 1, "client"),
+        ("[log]\nformat = \"s3cret\"\n", 2, "format"),
+        ("[gateway]\nlisten = \"s3cret\"\n", 2, "listen"),
+        ("[client]\nkeys = [\"s3cret\"]\nkeys = [\"s3cret\"]\n", 3, ""),
+    ] {
+        let message = problem(&[], file);
+        assert!(!message.contains("s3cret") && !message.contains("5535353"), "{message}");
+        assert!(message.contains(&format!("line {line}")) && message.contains(key), "{file:?}: {message}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let Err(error) = NodeOverrides::from_file(std::path::Path::new("/no/such/file.toml")) else {
         panic!("there is no such file");

@@ -86,6 +86,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// Wrong credentials.
     PermissionDenied,
+    /// Credentials that are good, and not for this.
+    ScopeMissing,
     /// This node cannot serve now: not a member yet, no leader, or stopping. Nothing was done.
     Unavailable,
     /// The deadline passed before the answer was known. Nothing was written.

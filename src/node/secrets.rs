@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::NodeConfig;
@@ -12,6 +12,32 @@ use crate::security::{Keyring, KeyringError, Protocol, Tls, TlsError};
 
 /// Between two looks at the files. Whoever cannot wait sends SIGHUP.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// SIGHUP. Until there is one of these, the signal ends the process, as the system would have it.
+pub(super) struct Hangup(Option<Signal>);
+
+impl Hangup {
+    /// From now on SIGHUP is kept for [`Secrets::keep_current`].
+    pub(super) fn watch() -> Self {
+        Self(
+            signal(SignalKind::hangup())
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        %error,
+                        "SIGHUP cannot be heard; keys and certificates are looked at every {LOOK:?} only"
+                    );
+                })
+                .ok(),
+        )
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
 
 /// Why a node has no keys or certificates to begin with.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +59,12 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the files that `config` names.
-    pub(super) fn load(config: &NodeConfig) -> Result<Self, SecretsError> {
+    /// Reads the files that `config` names, and takes the keys out of it: what lives as long as the node has their hashes only.
+    pub(super) fn load(config: &mut NodeConfig) -> Result<Self, SecretsError> {
         let load = |files, protocol| Tls::load(files, protocol).map(Arc::new);
+        let keys = std::mem::take(&mut config.client.keys);
         Ok(Self {
-            keyring: Arc::new(Keyring::new(&config.client.keys, config.client.key_file())?),
+            keyring: Arc::new(Keyring::new(&keys, config.client.key_file())?),
             grpc: config.client.tls().map(|files| load(files, Protocol::Http2)).transpose()?,
             gateway: config.client.tls().map(|files| load(files, Protocol::Http1)).transpose()?,
             peer: config.peer.tls().map(|files| load(files, Protocol::Http2)).transpose()?,
@@ -45,26 +72,13 @@ impl Secrets {
     }
 
     /// Takes over what the files say, whenever they say something new. Never ends.
-    pub(super) async fn keep_current(&self) -> Infallible {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => Some(hangup),
-            Err(error) => {
-                tracing::warn!(%error, "SIGHUP cannot be heard; keys and certificates are looked at every {LOOK:?} only");
-                None
-            }
-        };
+    pub(super) async fn keep_current(&self, mut hangup: Hangup) -> Infallible {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let told = async {
-                match &mut hangup {
-                    Some(hangup) => drop(hangup.recv().await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = told => {}
+                () = hangup.next() => {}
             }
             self.look();
         }
@@ -86,5 +100,19 @@ impl Secrets {
                 Err(error) => tracing::warn!(listener, %error, "the certificate in force stays in force"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::{Signal as Number, raise};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hangup_before_anybody_waits_for_it_is_kept() {
+        let mut hangup = Hangup::watch();
+        raise(Number::SIGHUP).expect("it is ours");
+        tokio::time::timeout(LOOK, hangup.next()).await.expect("it was kept");
     }
 }

@@ -13,7 +13,7 @@ use tonic::transport::server::TcpIncoming;
 use super::admin::Admin;
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
-use super::secrets::{Secrets, SecretsError};
+use super::secrets::{Hangup, Secrets, SecretsError};
 use crate::api::{self, ApiServices, Listeners};
 use crate::config::NodeConfig;
 use crate::raft::{Connections, NodeAddress, PeerServer};
@@ -57,7 +57,9 @@ pub enum ServeError {
 }
 
 /// Runs a node until `shutdown` is cancelled or it cannot go on. Prints one `ready` line once all listeners accept.
-pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
+    // Before anything that takes time: a signal must not end a node that is about to start.
+    let hangup = Hangup::watch();
     let data = DataDir::open(&config.data_dir)?;
     let client_listener = listen(config.client.listen, "clients").await?;
     let peer_listener = listen(config.peer.listen, "peers").await?;
@@ -79,7 +81,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
         concurrent_evaluations: config.limits.concurrent_evaluations,
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
-    let secrets = Secrets::load(&config)?;
+    let secrets = Secrets::load(&mut config)?;
     let services = Arc::new(Services::new(limits));
     let peers = PeerServer::default();
     let connections = Arc::new(Connections::new(secrets.peer.clone()));
@@ -104,7 +106,7 @@ pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<()
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
-        never = secrets.keep_current() => match never {},
+        never = secrets.keep_current(hangup) => match never {},
     };
     // Clients first, then the replica they use, then the listener that the others reach it by.
     stopping.stop();

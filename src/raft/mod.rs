@@ -45,7 +45,7 @@ pub use contract::{Applied, Propose, ProposeError};
 pub use history::HistoryOptions;
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
 pub use members::{ChangeError, Changed, MemberChange, request_admission, request_promotion};
-pub use network::{CallError, Connections, PeerServer, Rpc, Transport};
+pub use network::{CallError, Connections, PeerServer, Removal, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
 pub use repeat::recall;

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
+use super::replace_file::replace_file;
 
 /// More than anybody has; a file that is longer was meant for something else.
 const MOST_KEYS: usize = 10_000;
@@ -31,6 +32,14 @@ pub enum KeyFileError {
         /// Why not.
         source: io::Error,
     },
+    /// It cannot be replaced by one with another entry.
+    #[error("cannot add to {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// It is not what it should be.
     #[error("{}: {problem}", path.display())]
     Malformed {
@@ -41,11 +50,22 @@ pub enum KeyFileError {
     },
 }
 
+enum AppendError {
+    Io(io::Error),
+    Malformed(String),
+}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 /// One key, as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
-    /// Who has it: for people, and for the audit log.
+    /// Who has it: for people.
     pub name: String,
     /// Its hash, in hexadecimal.
     pub hash: String,
@@ -75,6 +95,21 @@ impl KeyEntry {
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(&KeyFile { key: vec![self.clone()] }).expect("plain values under string keys are always TOML")
+    }
+
+    /// Adds it to the file at `path`, which must be a file of keys without one of its name, or not there yet.
+    pub fn append_to(&self, path: &Path) -> Result<(), KeyFileError> {
+        let added = replace_file(path, |text| {
+            let gap = if text.trim_end().is_empty() { "" } else { "\n\n" };
+            let new = format!("{}{gap}{}", text.trim_end(), self.to_toml());
+            // What is there must be good without the new entry: else the message would be of a file that nobody has.
+            parse(text).and_then(|_| parse(&new)).map_err(AppendError::Malformed)?;
+            Ok(new)
+        });
+        added.map_err(|error| match error {
+            AppendError::Io(source) => KeyFileError::Unwritable { path: path.to_owned(), source },
+            AppendError::Malformed(problem) => KeyFileError::Malformed { path: path.to_owned(), problem },
+        })
     }
 
     /// Whether `name` can be the name of a key.
@@ -117,6 +152,10 @@ fn parse(text: &str) -> Result<Vec<(KeyEntry, blake3::Hash)>, String> {
         }
         let hash = blake3::Hash::from_hex(&entry.hash)
             .map_err(|_| format!("has no hash for {name}; `quorate key create` prints one with a new key"))?;
+        // Which of the two would be taken is no question to leave to the order of lines.
+        if let Some((other, _)) = known.iter().find(|(_, other)| *other == hash) {
+            return Err(format!("gives {} and {name} the same key; make one of their own for each", other.name));
+        }
         known.push((entry, hash));
     }
     Ok(known)
@@ -137,6 +176,28 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_added_to_a_good_file_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys.toml");
+        let entry = |name: &str| KeyEntry::generate(name, &[Scope::Read]).1;
+        entry("a").append_to(&path).expect("a new file");
+        entry("b").append_to(&path).expect("a file of keys");
+        let names = |known: Vec<(KeyEntry, _)>| known.into_iter().map(|(entry, _)| entry.name).collect::<Vec<_>>();
+        assert_eq!(names(read(&path).expect("good")), ["a", "b"]);
+        let before = std::fs::read_to_string(&path).expect("text");
+        let error = entry("a").append_to(&path).expect_err("the name is taken").to_string();
+        assert!(error.contains("two keys of the name a"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), before);
+        for damaged in ["nonsense", "[[key]]\nname = \"c\"\n"] {
+            std::fs::write(&path, damaged).expect("writable");
+            entry("d").append_to(&path).expect_err("no file of keys");
+            assert_eq!(std::fs::read_to_string(&path).expect("text"), damaged);
+        }
+        std::fs::write(&path, "# ours\nkey = []").expect("writable");
+        entry("d").append_to(&path).expect_err("an array that is closed");
+    }
+
+    #[test]
     fn a_file_that_would_let_in_anybody_else_is_refused() {
         let entry = |name: &str, hash: &str, scopes: &str| {
             format!("[[key]]\nname = {name:?}\nhash = {hash:?}\nscopes = {scopes}\n")
@@ -149,6 +210,7 @@ mod tests {
             (entry("a", &good, "[]"), "no scopes"),
             (entry("a", &good, "[\"all\"]"), "see line 4"),
             (entry("a", &good, "[\"read\"]").repeat(2), "two keys"),
+            (entry("a", &good, "[\"read\"]") + &entry("b", &good, "[\"admin\"]"), "a and b the same key"),
             ("[[keys]]".to_owned(), "see line 1"),
             ("key = \"secret\"".to_owned(), "see line 1"),
         ];

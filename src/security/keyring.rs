@@ -1,5 +1,5 @@
-//! Keys. Only their hashes are kept, and a comparison takes the same time whatever the key, so that neither a dump nor a
-//! stopwatch gives a key away.
+//! Keys. Only their hashes are kept here, and a comparison takes the same time whatever the key, so that a stopwatch gives none
+//! away. The environment and the arguments of a process, where keys may have come from, are not of our making.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub enum KeyringError {
     /// One of them is empty: everybody would be let in.
     #[error("one of client.keys is empty; remove it or give it a value")]
     EmptyKey,
+    /// A key of the file is one of the fixed ones: which scopes it has would be anybody's guess.
+    #[error("client.key_file gives {0} a key that is also in client.keys; take it out of one of them")]
+    Twice(String),
     /// The file of keys.
     #[error("client.key_file: {0}")]
     File(#[from] KeyFileError),
@@ -77,10 +80,12 @@ impl Keyring {
     fn read(&self) -> Result<Arc<[Known]>, KeyringError> {
         let mut known = self.fixed.clone();
         if let Some(file) = &self.file {
-            known.extend(key_file::read(file)?.into_iter().map(|(entry, hash)| {
-                let KeyEntry { name, hash: _, scopes } = entry;
-                Known { name: name.into(), hash, scopes }
-            }));
+            for (KeyEntry { name, hash: _, scopes }, hash) in key_file::read(file)? {
+                if self.fixed.iter().any(|fixed| fixed.hash == hash) {
+                    return Err(KeyringError::Twice(name));
+                }
+                known.push(Known { name: name.into(), hash, scopes });
+            }
         }
         if known.is_empty() { Err(KeyringError::NoKey) } else { Ok(known.into()) }
     }
@@ -158,6 +163,10 @@ mod tests {
         }
         // The hash is no key.
         assert_eq!(keyring.admit(Some(&entry.hash), Scope::Read), Err(Denied::Wrong));
+
+        let both =
+            Keyring::new(&["another", reader.as_str()], Some(file.path().to_owned())).expect_err("one key, two rights");
+        assert!(matches!(&both, KeyringError::Twice(name) if name == "reader"), "{both}");
 
         assert!(!keyring.reload().expect("unchanged"));
         std::fs::write(file.path(), "nonsense").expect("writable");

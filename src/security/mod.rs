@@ -3,6 +3,7 @@
 mod key_file;
 mod keyring;
 mod listener;
+mod replace_file;
 mod scope;
 mod tls;
 

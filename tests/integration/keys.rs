@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::harness::{Client, Cluster, Fault, SCHEMA, Settings, eventually, fully, run, touch};
 
@@ -52,6 +53,7 @@ async fn a_key_is_good_for_its_scopes_and_can_be_replaced() {
     assert_eq!(good_for(&with(&writer)).await, ["write", "schema"]);
     let refused = with(&reader).write([touch(TUPLE)]).await.expect_err("it is for reading");
     assert!(refused.message().contains("reader") && refused.message().contains("write"), "{refused:?}");
+    assert_eq!(refused.get_details_error_info().map(|info| info.reason).as_deref(), Some("SCOPE_MISSING"));
 
     // The gateway asks before it reads a body.
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();

@@ -68,7 +68,6 @@ impl Secured {
 
     /// A node that presents `client.*` to clients and `PEER.*` to nodes, and takes for nodes those of `peers.pem`.
     async fn add(&mut self, peer: &str) {
-        let at = self.nodes.len();
         let file = |flag: &str, name: String| [flag.to_owned(), self.path(&name).display().to_string()];
         let flags = [
             file("--client-tls-certificate", "client.pem".to_owned()),
@@ -77,7 +76,12 @@ impl Secured {
             file("--peer-tls-key", format!("{peer}.key")),
             file("--peer-tls-ca", "peers.pem".to_owned()),
         ];
-        let settings = Settings { gateway: true, flags: flags.concat(), ..Settings::default() };
+        self.start(flags.concat()).await;
+    }
+
+    async fn start(&mut self, flags: Vec<String>) {
+        let at = self.nodes.len();
+        let settings = Settings { gateway: true, flags, ..Settings::default() };
         let (client, peer) = (self.ports.client(at), self.ports.peer(at));
         let mut node = Node::prepare(self.home.path(), &format!("node-{}", at + 1), client, peer, &settings);
         assert_eq!(node.start().await, "waiting");
@@ -211,6 +215,38 @@ async fn get(address: &str, authority: &Authority, path: &str) -> String {
     // A peer that closes without a farewell is common in HTTP/1.1.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_the_certificate_that_is_asked_for_hears_so() {
+    let _turn = turn().await;
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let mut cluster = Secured::new();
+    cluster.write("ours.pem", &ours.pem());
+    ours.issue(cluster.home.path(), "node");
+    ours.issue(cluster.home.path(), "client");
+    theirs.issue(cluster.home.path(), "stranger");
+    let path = |name: &str| cluster.path(name).display().to_string();
+    let (certificate, key, ca) = (path("node.pem"), path("node.key"), path("ours.pem"));
+    let shown = |name: &str| {
+        let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
+        ["--certificate".to_owned(), certificate, "--certificate-key".to_owned(), key]
+    };
+    let (client, stranger) = (shown("client"), shown("stranger"));
+    let flags = ["--client-tls-certificate", &certificate, "--client-tls-key", &key, "--client-tls-ca", &ca];
+    cluster.start(flags.map(str::to_owned).to_vec()).await;
+
+    let write = ["relationship", "touch", "document:plan#viewer@user:tom"];
+    for args in [&["cluster", "init"][..], &["cluster", "status"], &write] {
+        for shown in [&[][..], &stranger.each_ref().map(String::as_str)] {
+            let ran = cluster.ask(0, "ours.pem", &[args, shown].concat()).await;
+            let told = ran.err.contains("--certificate-key");
+            // Not 4: a write that was refused so has surely not been made.
+            assert!(ran.code == Some(1) && told, "{args:?} {shown:?}: {ran:?}");
+        }
+    }
+    let client = client.each_ref().map(String::as_str);
+    cluster.assert_done(0, "ours.pem", &[&["cluster", "init"][..], &client].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,5 @@
 //! `quorate key create`: the key on standard output, once; its entry, which has a hash only, appended to the file or shown.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::cli::failure::{Exit, Failure};
@@ -19,7 +17,7 @@ To replace a key: create another one under another name, give it to its bearer, 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CreateArgs {
-    /// Whose key it is: for people, and for the audit log
+    /// Whose key it is: for people, and in the message of a call that it is not good for
     #[arg(value_name = "NAME", value_parser = parse_name)]
     name: String,
     /// What it is good for; repeat it for several
@@ -35,20 +33,14 @@ pub(super) fn run(args: CreateArgs) -> Result<Exit, Failure> {
     scopes.sort_unstable();
     scopes.dedup();
     let (key, entry) = KeyEntry::generate(&args.name, &scopes);
-    let text = entry.to_toml();
     match &args.append_to {
         Some(path) => {
-            let written = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
-                .and_then(|mut file| file.write_all(format!("\n{text}").as_bytes()).and_then(|()| file.sync_all()));
-            written.map_err(|error| Failure::new(format!("cannot write to {}: {error}", path.display())))?;
+            entry.append_to(path).map_err(|error| Failure::new(error.to_string()))?;
             note(format!("added to {}; the key, which is shown this once:", path.display()));
         }
         None => {
             note("for the file that nodes have as client.key_file:");
-            note(&text);
+            note(entry.to_toml());
             note("the key, which is shown this once:");
         }
     }

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use super::envelope::REMOVED;
+use super::envelope::Removal;
 use super::peers::PEER_MESSAGE_BYTES;
 use super::transport::{CallError, Rpc, Transport};
 use crate::security::{Pem, Tls};
@@ -145,12 +145,39 @@ impl CallError {
         let reason = status.message().to_owned();
         // These are only ever answered by the other node's code before it acts.
         let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
-        if status.code() == REMOVED {
-            Self::Removed { address }
+        if let Some(removal) = Removal::of_status(status) {
+            Self::Removed { address, removal }
         } else if before_acting.contains(&status.code()) {
             Self::Refused { address, reason }
         } else {
             Self::Lost { address, reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_between_two_nodes_removes_none() {
+        let said = |status: &tonic::Status| CallError::of_status("a:1".to_owned(), status);
+        let removal = Removal::new(0xfeed, 3);
+        assert_eq!(said(&removal.to_status()), CallError::Removed { address: "a:1".to_owned(), removal });
+        let who = [("lineage", "feed"), ("node_id", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let forbidden = ErrorDetails::with_error_info("FORBIDDEN", "proxy", HashMap::from(who));
+        let proof = removal.to_status().details().to_vec();
+        for status in [
+            tonic::Status::permission_denied("node 3 was removed from the cluster"),
+            tonic::Status::with_details(Code::PermissionDenied, "", b"\xff\x01nonsense".to_vec().into()),
+            tonic::Status::with_details(Code::Unavailable, "", proof.into()),
+            tonic::Status::with_error_details(Code::PermissionDenied, "", forbidden),
+        ] {
+            assert!(matches!(said(&status), CallError::Lost { .. }), "{status:?}");
         }
     }
 }

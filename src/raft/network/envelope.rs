@@ -3,14 +3,14 @@
 //! An envelope for another cluster or another node is refused before its payload is looked at: a node whose disk was wiped,
 //! or that was given the address of another, can neither vote nor acknowledge in somebody else's name.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::raft::NodeAddress;
 use crate::wire::quorate::peer::Envelope;
-
-/// Says that the sender was removed from the cluster. Nothing else between nodes has this code.
-pub(super) const REMOVED: Code = Code::PermissionDenied;
 
 /// Which message a payload holds. Numbers are append-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,51 @@ impl PeerIdentity {
             )));
         }
         Ok(())
+    }
+}
+
+/// What is in the details of [`Removal::to_status`], which nothing but a node writes.
+const DOMAIN: &str = "quorate.peer";
+const REMOVED: &str = "NODE_REMOVED";
+const LINEAGE: &str = "lineage";
+const NODE_ID: &str = "node_id";
+
+/// The word of a node that another one was removed from their cluster.
+///
+/// Who hears it never serves again, so the code of a status is not enough: whatever stands between two nodes can answer with a
+/// code, as a proxy does that forbids something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal(PeerIdentity);
+
+impl Removal {
+    /// Node `node_id` of the cluster `lineage` was removed.
+    pub(super) fn new(lineage: u64, node_id: u64) -> Self {
+        Self(PeerIdentity { lineage, node_id })
+    }
+
+    /// Whether it is `identity` that was removed.
+    pub(super) fn is_of(self, identity: PeerIdentity) -> bool {
+        self.0 == identity
+    }
+
+    /// As it is sent.
+    pub(super) fn to_status(self) -> Status {
+        let PeerIdentity { lineage, node_id } = self.0;
+        let who =
+            HashMap::from([(LINEAGE.to_owned(), format!("{lineage:016x}")), (NODE_ID.to_owned(), node_id.to_string())]);
+        let details = ErrorDetails::with_error_info(REMOVED, DOMAIN, who);
+        let message = format!("node {node_id} was removed from the cluster");
+        Status::with_error_details(Code::PermissionDenied, message, details)
+    }
+
+    /// What `status` says, if it says that.
+    pub(super) fn of_status(status: &Status) -> Option<Self> {
+        let info = status.get_details_error_info().filter(|_| status.code() == Code::PermissionDenied)?;
+        if (info.domain.as_str(), info.reason.as_str()) != (DOMAIN, REMOVED) {
+            return None;
+        }
+        let lineage = u64::from_str_radix(info.metadata.get(LINEAGE)?, 16).ok()?;
+        Some(Self::new(lineage, info.metadata.get(NODE_ID)?.parse().ok()?))
     }
 }
 

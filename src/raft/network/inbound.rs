@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::envelope::{AdmitRequest, Kind, PromoteRequest, REMOVED};
+use super::envelope::{AdmitRequest, Kind, PromoteRequest, Removal};
 use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::clock::monotonic;
 use crate::raft::replica::Replica;
@@ -81,8 +81,7 @@ impl PeerServer {
         replica.identity().check(envelope, kind)?;
         // Not even a vote: what this node knows of was committed, so no majority needs the sender any more.
         if replica.retired().contains(&envelope.from) {
-            let message = format!("node {} was removed from the cluster", envelope.from);
-            return Err(Status::new(REMOVED, message));
+            return Err(Removal::new(replica.identity().lineage, envelope.from).to_status());
         }
         Ok((replica, kind))
     }

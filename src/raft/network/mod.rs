@@ -9,6 +9,7 @@ mod peers;
 mod transport;
 
 pub use connections::Connections;
+pub use envelope::Removal;
 pub(super) use envelope::{AdmitRequest, Admitted, Kind, PeerIdentity, PromoteRequest, Rejection};
 pub use inbound::PeerServer;
 pub(super) use outbound::Network;

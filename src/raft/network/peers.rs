@@ -107,7 +107,7 @@ impl Peers {
                 self.note(address, None);
                 return Ok(reply);
             }
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => self.about_me(error),
             Err(_) => CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") },
         };
         self.note(address, Some(&error));
@@ -128,6 +128,17 @@ impl Peers {
         Err(error)
     }
 
+    /// The same error, unless it speaks of the removal of somebody else.
+    fn about_me(&self, error: CallError) -> CallError {
+        match error {
+            CallError::Removed { address, removal } if !removal.is_of(self.me) => {
+                let reason = "it says that another node than this one was removed".to_owned();
+                CallError::Lost { address, reason }
+            }
+            error => error,
+        }
+    }
+
     /// Logs when an address begins to fail, to refuse, and to answer again, and not each call in between.
     fn note(&self, address: &str, error: Option<&CallError>) {
         let mut failing = self.failing.lock();
@@ -140,6 +151,47 @@ impl Peers {
         let refused = matches!(error, CallError::Refused { .. } | CallError::Removed { .. });
         if failing.insert(address.to_owned(), refused) != Some(refused) {
             tracing::warn!(address, %error, "a node does not answer as a member of this cluster");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+
+    use super::super::envelope::Removal;
+    use super::*;
+
+    /// Says of everybody that this node was removed.
+    struct Remover(Removal);
+
+    impl Transport for Remover {
+        fn call(&self, _: Rpc, address: &str, _: Envelope) -> BoxFuture<'_, Result<Reply, CallError>> {
+            let removed = CallError::Removed { address: address.to_owned(), removal: self.0 };
+            std::future::ready(Err(removed)).boxed()
+        }
+
+        fn send_snapshot(
+            &self,
+            address: &str,
+            _: ReceiverStream<SnapshotPart>,
+        ) -> BoxFuture<'_, Result<Reply, CallError>> {
+            self.call(Rpc::Snapshot, address, Envelope::default())
+        }
+
+        fn reconnect(&self, _: Rpc, _: &str) {}
+    }
+
+    #[tokio::test]
+    async fn only_the_removal_of_this_node_of_this_cluster_counts() {
+        let me = PeerIdentity { lineage: 7, node_id: 2 };
+        for (lineage, node_id, expected) in [(7, 2, true), (7, 3, false), (8, 2, false), (0, 0, false)] {
+            let peers = Peers::new(me, Arc::new(Remover(Removal::new(lineage, node_id))));
+            let called = peers.call(Rpc::Raft, "a:1", 1, Kind::Vote, Vec::new(), Duration::from_secs(1)).await;
+            let error = called.expect_err("it refuses everything");
+            assert_eq!(*peers.removed().borrow(), expected, "{lineage}/{node_id}: {error}");
+            assert_eq!(matches!(error, CallError::Lost { .. }), !expected, "{error}");
         }
     }
 }

@@ -5,6 +5,7 @@
 use futures::future::BoxFuture;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::envelope::Removal;
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
 /// Which of the peer service's calls to make.
@@ -52,6 +53,8 @@ pub enum CallError {
     Removed {
         /// Where.
         address: String,
+        /// Its word for it.
+        removal: Removal,
     },
     /// The message may have arrived and may still take effect.
     #[error("no answer from {address}: {reason}")]
