@@ -453,6 +453,8 @@ impl Simulation {
             through,
             resumed: 0,
             entries: self.log.iter().filter(|e| e.index > after && e.index <= through).cloned().collect(),
+            whole: false,
+            failures: vec![],
         };
         let watches = vec![session("whole", 0, last), session("first part", 0, middle), session("rest", middle, last)];
         let sample = |node: usize, applied: u64| ChainSample {
@@ -489,5 +491,5 @@ fn settings(seed: u64) -> Settings {
 }
 
 fn info() -> Outcome {
-    Outcome::Info(Failure { reason: "timeout".to_owned(), message: String::new() })
+    Outcome::Info(Failure { reason: "gave-up".to_owned(), message: String::new() })
 }

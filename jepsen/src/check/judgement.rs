@@ -85,12 +85,17 @@ pub fn judge(record: &Record) -> Judgement {
     let shortfalls = record.settings.thresholds.shortfalls(&counts, &verdicts);
     let valid = if verdicts.iter().any(|verdict| verdict.violations > 0) {
         Validity::Invalid
-    } else if shortfalls.is_empty() && record.settings.incomplete.is_none() {
+    } else if shortfalls.is_empty() && record.settings.incomplete.is_none() && !verdicts.iter().any(is_open) {
         Validity::Valid
     } else {
         Validity::Unknown
     };
     Judgement { valid, verdicts, shortfalls, counts }
+}
+
+/// A register whose search was given up may hide anything.
+fn is_open(verdict: &Verdict) -> bool {
+    verdict.property == Property::Registers && verdict.undecided > 0
 }
 
 #[cfg(test)]

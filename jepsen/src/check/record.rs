@@ -76,6 +76,11 @@ const CHAIN: &str = "chain.jsonl";
 const FAULTS: &str = "faults.jsonl";
 
 impl Record {
+    /// The log, if it is known. Of a run whose end is not known nothing may be concluded from what the log lacks.
+    pub(super) fn known_log(&self) -> Option<&[LogEntry]> {
+        self.settings.incomplete.is_none().then_some(self.log.as_slice())
+    }
+
     /// Reads a run from its folder.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let text = std::fs::read_to_string(folder.join(SETTINGS))

@@ -17,8 +17,7 @@ const WHOLE_LOG: Duration = Duration::from_secs(90);
 
 /// Watches until the curtain falls, and keeps what it was told.
 pub async fn watch(stage: Stage, number: u64, after: u64) {
-    let session =
-        WatchSession { watcher: format!("watcher {number}"), after, through: after, resumed: 0, entries: vec![] };
+    let session = WatchSession::begin(format!("watcher {number}"), after, false);
     let mut watcher = Watcher { session, random: StdRng::seed_from_u64(stage.seed ^ number) };
     let curtain = stage.curtain.clone();
     while !curtain.is_cancelled() {
@@ -63,7 +62,7 @@ fn note(session: &mut WatchSession, told: WatchTold) {
 /// All changes up to `through`, as one node tells them.
 pub async fn tell_whole_log(stage: &Stage, node: usize, through: u64) -> Result<Vec<LogEntry>, String> {
     let watcher = format!("the log as node {node} tells it, up to {through}");
-    let mut session = WatchSession { watcher, after: 0, through: 0, resumed: 0, entries: vec![] };
+    let mut session = WatchSession::begin(watcher, 0, true);
     let told = async {
         let mut stream: Watching = stage.cluster.client(node).watch(0).await.map_err(|e| e.to_string())?;
         while session.through < through {
