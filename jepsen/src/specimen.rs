@@ -486,6 +486,7 @@ fn settings(seed: u64) -> Settings {
         mutant: None,
         not_tested: vec![],
         incomplete: None,
+        endings: vec![],
         thresholds: Thresholds::default(),
     }
 }

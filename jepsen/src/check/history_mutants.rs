@@ -7,7 +7,8 @@ use super::Record;
 use super::bounds::Bounds;
 use super::floor::{above, floors};
 use crate::history::{
-    Answer, Beside, Failure, LogEntry, Mode, Operation, Outcome, Request, Subject, Tree, Update, Workload,
+    Answer, Beside, Ended, Ending, Failure, LogEntry, Mode, Operation, Outcome, Request, Subject, Tree, Update,
+    Workload,
 };
 use crate::oracle::VERSIONS;
 
@@ -106,6 +107,11 @@ pub enum HistoryMutant {
         /// Position of the event.
         at: usize,
     },
+    /// A node that ended by itself.
+    Ended {
+        /// Which.
+        node: usize,
+    },
     /// A hash that is another.
     Hash {
         /// Position of the sample.
@@ -135,6 +141,7 @@ pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
         }
     }
     of_log(&mut mutants, record);
+    mutants.push(HistoryMutant::Ended { node: 1 });
     mutants
 }
 
@@ -346,6 +353,10 @@ impl HistoryMutant {
                 record.watches[watch].entries.insert(at, entry);
             }
             Self::OtherEvent { watch, at } => turn_around(&mut record.watches[watch].entries[at]),
+            Self::Ended { node } => {
+                let (time, how, words) = (0, Ended::Stopped, String::new());
+                record.settings.endings.push(Ending { time, node, how, words });
+            }
             Self::Hash { at } => record.chain[at].hash.push('0'),
         }
         record

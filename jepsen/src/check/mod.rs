@@ -14,6 +14,7 @@ mod judgement;
 mod keys;
 mod once;
 mod order;
+mod processes;
 mod reasons;
 mod record;
 mod register;

@@ -6,8 +6,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::Stage;
-use crate::cluster::{WatchTold, Watching};
-use crate::history::{LogEntry, WatchSession};
+use crate::cluster::{WatchTold, Watching, failure_of};
+use crate::history::{Failure, LogEntry, WatchSession};
 
 /// A stream without a message for so long is left: checkpoints come every second while anything is written.
 const SILENCE: Duration = Duration::from_secs(4);
@@ -42,9 +42,20 @@ struct Watcher {
 impl Watcher {
     async fn follow(&mut self, stage: &Stage, node: usize) {
         let begun = tokio::time::timeout(SILENCE, stage.cluster.client(node).watch(self.session.through)).await;
-        let Ok(Ok(mut stream)) = begun else { return tokio::time::sleep(BACK_OFF).await };
-        while let Ok(Ok(Some(told))) = tokio::time::timeout(SILENCE, stream.next()).await {
-            note(&mut self.session, told);
+        let mut stream = match begun {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(status)) => {
+                self.session.fail(failure_of(&status));
+                return tokio::time::sleep(BACK_OFF).await;
+            }
+            Err(_) => return tokio::time::sleep(BACK_OFF).await,
+        };
+        while let Ok(next) = tokio::time::timeout(SILENCE, stream.next()).await {
+            match next {
+                Ok(Some(told)) => note(&mut self.session, told),
+                Ok(None) => return,
+                Err(status) => return self.session.fail(failure_of(&status)),
+            }
         }
     }
 }
@@ -56,6 +67,7 @@ fn note(session: &mut WatchSession, told: WatchTold) {
             session.through = entry.index;
             session.entries.push(entry);
         }
+        WatchTold::Nonsense(message) => session.fail(Failure { reason: Failure::NONSENSE.to_owned(), message }),
     }
 }
 
