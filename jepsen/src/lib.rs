@@ -7,6 +7,7 @@
 pub mod check;
 pub mod cluster;
 pub mod history;
+mod lookout;
 pub mod nemesis;
 pub mod oracle;
 pub mod report;

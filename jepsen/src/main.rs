@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use quorate_jepsen::check::{Judgement, Record, Thresholds, Validity, judge, mutants_of};
 use quorate_jepsen::cluster::{Ground, sweep, system};
 use quorate_jepsen::history::{Event, FaultKind};
+use quorate_jepsen::nemesis::least_faults;
 use quorate_jepsen::report;
 use quorate_jepsen::runner::{Options, RunError, run};
 use rand::SeedableRng as _;
@@ -70,8 +71,8 @@ struct Run {
     #[arg(long)]
     seed: Option<u64>,
     /// How many times the usual number of clients.
-    #[arg(long, default_value_t = 1)]
-    clients: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=40))]
+    clients: u8,
     /// Milliseconds that a client waits between two requests.
     #[arg(long, default_value_t = 5)]
     pace_ms: u64,
@@ -200,7 +201,7 @@ async fn start(arguments: Run) -> ExitCode {
         folder: folder.clone(),
         mutant: arguments.mutant,
         looks_for: Vec::new(),
-        factor: arguments.clients,
+        factor: usize::from(arguments.clients),
         pace: Duration::from_millis(arguments.pace_ms),
         faults,
         snapshot_after: 1_000,
@@ -274,7 +275,7 @@ fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
         raised: seconds,
         by_learners: if run.learners > 0 { seconds * 2 } else { 0 },
         opportunities: 5,
-        faults: by_kind.values().sum(),
+        faults: least_faults(seconds, usize::from(run.voters), ground, faults).max(by_kind.values().sum()),
         partitions: by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum(),
         leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
         by_kind,

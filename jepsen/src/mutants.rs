@@ -141,7 +141,8 @@ impl Hunt {
         eprintln!("without a bug, {:?}, seed {seed}: {broken:?}", plan.faults);
         let of = wanted.iter().filter(|mutant| mutant.plan == plan).map(|mutant| mutant.id.to_owned()).collect();
         let incomplete = record.settings.incomplete.clone();
-        Ok(ControlRow { of, seed, seconds: record.settings.seconds, broken, incomplete })
+        let too_few = judgement.shortfalls.iter().map(|short| format!("{} {}", short.seen, short.what)).collect();
+        Ok(ControlRow { of, seed, seconds: record.settings.seconds, broken, too_few, incomplete })
     }
 
     async fn run(&self, plan: Plan, seed: u64, mutant: Option<&Mutant>) -> Result<(Record, Judgement), String> {
@@ -155,12 +156,18 @@ impl Hunt {
         let folder = self.folder.join(&name).join(format!("seed-{seed}"));
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let clean = self.arguments.clean.as_ref().filter(|_| mutant.is_none());
+        let seconds = self.arguments.seconds.unwrap_or(plan.seconds);
+        // One that passes because nothing happened proves nothing.
+        let thresholds = match mutant {
+            Some(_) => Thresholds::default(),
+            None => Thresholds { writes: seconds * 5, checks: seconds * 50, ..Thresholds::default() },
+        };
         let options = Options {
             test: format!("mutants {name}"),
             binary: canonical(clean.unwrap_or(&self.arguments.binary))?,
             voters: 3,
             learners: 0,
-            seconds: self.arguments.seconds.unwrap_or(plan.seconds),
+            seconds,
             seed,
             folder: folder.clone(),
             mutant: mutant.map(|mutant| mutant.name.to_owned()),
@@ -169,7 +176,7 @@ impl Hunt {
             pace: Duration::from_millis(5),
             faults: plan.faults.to_vec(),
             snapshot_after: plan.snapshot_after,
-            thresholds: Thresholds::default(),
+            thresholds,
             command: self.table.command.clone(),
             versions: vec![("commit".to_owned(), self.table.commit.clone())],
         };

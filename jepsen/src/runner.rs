@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{Property, Record, RecordError, Settings, Thresholds, judge};
-use crate::cluster::{Cluster, ClusterError, Ground, NodeStatus, Plan};
-use crate::history::{ChainSample, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
+use crate::cluster::{Cluster, ClusterError, Ground, Plan};
+use crate::history::{Answer, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
+use crate::lookout::Lookout;
 use crate::nemesis;
 use crate::workload::{self, Recorder, Stage, tell_whole_log, watch};
 
-/// Between two looks at the hash chains.
-const SAMPLE_EVERY: Duration = Duration::from_millis(300);
 /// Between two looks at whether what a run is for has been seen.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long such a look may wait for the log.
@@ -119,7 +118,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     workload::set_up(&stage).await.map_err(RunError::SetUp)?;
     cluster.settled().await?;
 
-    let chain = Arc::new(Mutex::new(Vec::new()));
+    let lookout = Arc::new(Lookout::default());
     let faults = Arc::new(Mutex::new(Vec::new()));
     let mut nemeses = JoinSet::new();
     let tracks = nemesis::schedule(options.seed, options.seconds, options.voters, ground, &options.faults);
@@ -130,19 +129,32 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     for number in 1..=WATCHERS {
         tasks.spawn(watch(stage.clone(), number, 0));
     }
-    tasks.spawn(sample(stage.clone(), Arc::clone(&chain)));
-    let seconds = load(&stage, options, &chain).await;
+    let (on_the, look) = (stage.clone(), Arc::clone(&lookout));
+    tasks.spawn(async move { look.stand(&on_the).await });
+    let seconds = load(&stage, options, &lookout).await;
 
     stage.curtain.cancel();
     // Faults first: each makes its own end.
-    while nemeses.join_next().await.is_some() {}
-    let ended = async { while tasks.join_next().await.is_some() {} };
+    let mut panics: Vec<String> = Vec::new();
+    while let Some(ended) = nemeses.join_next().await {
+        panics.extend(panicked(ended));
+    }
+    let ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            panics.extend(panicked(ended));
+        }
+    };
     let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
-    tasks.shutdown().await;
-    let (log, incomplete) = match quiet(&stage, &chain).await {
+    tasks.abort_all();
+    while let Some(ended) = tasks.join_next().await {
+        panics.extend(panicked(ended));
+    }
+    let (log, unknown) = match quiet(&stage, &lookout).await {
         Ok(log) => (log, None),
         Err(why) => (Vec::new(), Some(why)),
     };
+    lookout.look(&stage);
+    let incomplete = unknown.or(panics.into_iter().next());
     let events = stage.recorder.events();
     let operations = pair(&events)?;
     let faults = std::mem::take(&mut *faults.lock().expect("nothing panics while it holds the faults"));
@@ -151,10 +163,10 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     not_tested.extend(["caveats and relationships that expire", "floors that change under load"].map(str::to_owned));
     let mut versions = options.versions.clone();
     versions.push(("quorate".to_owned(), cluster.version().to_owned()));
-    let settings = Settings { seconds, versions, not_tested, incomplete, ..settings(options) };
+    let endings = lookout.endings();
+    let settings = Settings { seconds, versions, not_tested, incomplete, endings, ..settings(options) };
     let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
-    let chain = std::mem::take(&mut *chain.lock().expect("nothing panics while it holds the chains"));
-    let record = Record { settings, operations, log, watches, chain, faults };
+    let record = Record { settings, operations, log, watches, chain: lookout.chain(), faults };
     record.write(&options.folder, &events)?;
     Ok((record, events))
 }
@@ -173,16 +185,17 @@ fn settings(options: &Options) -> Settings {
         mutant: options.mutant.clone(),
         not_tested: Vec::new(),
         incomplete: None,
+        endings: Vec::new(),
         thresholds: options.thresholds.clone(),
     }
 }
 
 /// Lets clients and faults work until their time is over, or what is looked for is seen. For how many seconds.
-async fn load(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> u64 {
+async fn load(stage: &Stage, options: &Options, lookout: &Lookout) -> u64 {
     let (begun, whole) = (Instant::now(), Duration::from_secs(options.seconds));
     while !options.looks_for.is_empty() && begun.elapsed() + LOOK_EVERY < whole {
         tokio::time::sleep(LOOK_EVERY).await;
-        if is_seen(stage, options, chain).await {
+        if is_seen(stage, options, lookout).await {
             return begun.elapsed().as_secs();
         }
     }
@@ -192,7 +205,7 @@ async fn load(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>)
 
 /// Whether what is looked for shows in what happened so far: all of it up to some place in the log. Only says when a run may
 /// end; what it shows is judged by its whole record.
-async fn is_seen(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample>>) -> bool {
+async fn is_seen(stage: &Stage, options: &Options, lookout: &Lookout) -> bool {
     let statuses = stage.cluster.statuses().await;
     let Some((node, status)) = statuses.into_iter().max_by_key(|(_, status)| status.applied) else { return false };
     let through = status.applied;
@@ -202,8 +215,10 @@ async fn is_seen(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample
     log.retain(|entry| entry.index <= through);
     // After the log: whoever is named there has asked by now.
     let Ok(mut operations) = pair(&stage.recorder.events()) else { return false };
-    operations.retain(|operation| operation.answered_at().is_none_or(|index| index <= through));
-    let chain = chain.lock().expect("nothing panics while it holds the chains").clone();
+    // What names no index may be of a later state than this one.
+    let is_told = |answer: &Answer| answer.index().is_some_and(|index| index <= through);
+    operations.retain(|operation| operation.answer().is_none_or(is_told));
+    let chain = lookout.chain();
     let (watches, faults) = (Vec::new(), Vec::new());
     let record = Record { settings: settings(options), operations, log, watches, chain, faults };
     let Ok(judgement) = tokio::task::spawn_blocking(move || judge(&record)).await else { return false };
@@ -211,8 +226,10 @@ async fn is_seen(stage: &Stage, options: &Options, chain: &Mutex<Vec<ChainSample
 }
 
 /// After the last fault: everybody is up, has applied the same and tells the same log.
-async fn quiet(stage: &Stage, chain: &Mutex<Vec<ChainSample>>) -> Result<Vec<LogEntry>, String> {
+async fn quiet(stage: &Stage, lookout: &Lookout) -> Result<Vec<LogEntry>, String> {
     let cluster = &stage.cluster;
+    // Before those that ended are started again.
+    lookout.look(stage);
     for number in 1..=cluster.size() {
         let mut node = cluster.node(number).lock().await;
         if !node.runs() {
@@ -220,7 +237,6 @@ async fn quiet(stage: &Stage, chain: &Mutex<Vec<ChainSample>>) -> Result<Vec<Log
             node.start().map_err(|error| format!("node {number} does not start: {error}"))?;
         }
     }
-    workload::audit(stage).await;
     let settled = cluster.settled().await;
     let statuses = match settled {
         Ok(statuses) => statuses,
@@ -236,7 +252,8 @@ async fn quiet(stage: &Stage, chain: &Mutex<Vec<ChainSample>>) -> Result<Vec<Log
         }
     };
     let through = statuses.first().map(|(_, status)| status.applied).unwrap_or_default();
-    keep(stage, chain, statuses);
+    lookout.keep(stage, statuses);
+    workload::audit(stage).await?;
     let mut log = Vec::new();
     for number in 1..=cluster.size() {
         let told = tell_whole_log(stage, number, through).await?;
@@ -247,27 +264,10 @@ async fn quiet(stage: &Stage, chain: &Mutex<Vec<ChainSample>>) -> Result<Vec<Log
     Ok(log)
 }
 
-async fn sample(stage: Stage, chain: Arc<Mutex<Vec<ChainSample>>>) {
-    while !stage.curtain.is_cancelled() {
-        let statuses = stage.cluster.statuses().await;
-        keep(&stage, &chain, statuses);
-        tokio::time::sleep(SAMPLE_EVERY).await;
-    }
-}
-
-fn keep(stage: &Stage, chain: &Mutex<Vec<ChainSample>>, statuses: Vec<(usize, NodeStatus)>) {
-    let time = stage.recorder.now();
-    let samples = statuses.into_iter().map(|(node, status)| ChainSample {
-        time,
-        node,
-        applied: status.applied,
-        hash: status.hash,
-        term: status.term,
-        leads: status.leads,
-        snapshot: status.snapshot,
-        purged: status.purged,
-    });
-    chain.lock().expect("nothing panics while it holds the chains").extend(samples);
+/// The words of a task of the harness that panicked. One that was told to end is none.
+fn panicked(ended: Result<(), JoinError>) -> Option<String> {
+    let error = ended.err().filter(JoinError::is_panic)?;
+    Some(format!("a task of the harness did not do its part: {error}"))
 }
 
 /// Adds to each fault how long it took until a write that began after it was acknowledged.
@@ -278,4 +278,21 @@ fn with_recovery(mut faults: Vec<FaultRecord>, operations: &[Operation]) -> Vec<
         fault.recovered_after = writes.filter(|o| o.start >= fault.until).map(|o| o.end - fault.until).min();
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_told_from_one_that_ends() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { panic!("oh") });
+        assert!(tasks.join_next().await.and_then(panicked).is_some());
+        tasks.spawn(async {});
+        assert_eq!(tasks.join_next().await.and_then(panicked), None);
+        tasks.spawn(std::future::pending());
+        tasks.abort_all();
+        assert_eq!(tasks.join_next().await.and_then(panicked), None);
+    }
 }

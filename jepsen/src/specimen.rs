@@ -453,6 +453,8 @@ impl Simulation {
             through,
             resumed: 0,
             entries: self.log.iter().filter(|e| e.index > after && e.index <= through).cloned().collect(),
+            whole: false,
+            failures: vec![],
         };
         let watches = vec![session("whole", 0, last), session("first part", 0, middle), session("rest", middle, last)];
         let sample = |node: usize, applied: u64| ChainSample {
@@ -484,10 +486,11 @@ fn settings(seed: u64) -> Settings {
         mutant: None,
         not_tested: vec![],
         incomplete: None,
+        endings: vec![],
         thresholds: Thresholds::default(),
     }
 }
 
 fn info() -> Outcome {
-    Outcome::Info(Failure { reason: "timeout".to_owned(), message: String::new() })
+    Outcome::Info(Failure { reason: "gave-up".to_owned(), message: String::new() })
 }

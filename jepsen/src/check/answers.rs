@@ -52,9 +52,13 @@ impl Truth<'_> {
                     format!("at {index}, node {} expanded {wrong:?}", operation.node)
                 });
             }
-            (Request::List { .. }, Answer::Listed { index: None, .. })
-            | (Request::Resources { .. } | Request::Subjects { .. }, Answer::Found { index: None, .. })
-            | (Request::Write(_) | Request::Schema { .. } | Request::Floors { .. }, Answer::Written { .. }) => {}
+            (Request::List { .. }, Answer::Listed { index: None, relationships, .. }) => {
+                without_index(verdict, operation, relationships);
+            }
+            (Request::Resources { .. } | Request::Subjects { .. }, Answer::Found { index: None, ids, .. }) => {
+                without_index(verdict, operation, ids);
+            }
+            (Request::Write(_) | Request::Schema { .. } | Request::Floors { .. }, Answer::Written { .. }) => {}
             (
                 request,
                 Answer::Written { .. }
@@ -63,6 +67,25 @@ impl Truth<'_> {
                 | Answer::Found { .. }
                 | Answer::Expanded { .. },
             ) => verdict.violation(&[operation.index], format!("{answer:?} is no answer to a {}", request.name())),
+        }
+    }
+
+    /// Whether finding nothing is right; `None` where that depends on the schema.
+    pub(super) fn is_empty(&self, request: &Request) -> Option<bool> {
+        match request {
+            Request::List { kind, id, .. } => Some(self.state.list(kind, id.as_deref()).is_empty()),
+            Request::Resources { kind, permission, user, .. } => {
+                self.agreed(|state, rules| resources(state, rules, (kind, permission), user).is_empty())
+            }
+            Request::Subjects { kind, id, permission, .. } => {
+                self.agreed(|state, rules| users(state, rules, (kind, id), permission).is_empty())
+            }
+            Request::Write(_)
+            | Request::Schema { .. }
+            | Request::Floors { .. }
+            | Request::Check { .. }
+            | Request::ContentCheck { .. }
+            | Request::Expand { .. } => Some(false),
         }
     }
 
@@ -115,7 +138,14 @@ impl Truth<'_> {
     }
 }
 
-fn who(operation: &Operation) -> String {
+/// Only what is empty may name no index; of which state it is, is for the replay.
+fn without_index<T>(verdict: &mut Verdict, operation: &Operation, said: &[T]) {
+    if !said.is_empty() {
+        verdict.violation(&[operation.index], format!("{} things were found, of no state", said.len()));
+    }
+}
+
+pub(super) fn who(operation: &Operation) -> String {
     let mode = operation.request.mode().map_or("no", |mode| mode.name());
     format!("node {} ({mode} read)", operation.node)
 }

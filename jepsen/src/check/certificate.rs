@@ -28,9 +28,11 @@ fn write_order(record: &Record, timeline: &Timeline) -> Verdict {
         let (before, by) = timeline.before(change.start());
         for index in change.indexes() {
             let operations = change.operations();
-            verdict.expect(index > before, &[operations.as_slice(), &[by]].concat(), || {
-                format!("{} stands at {index}, and {before} was answered before it began", change.op)
-            });
+            if before > 0 {
+                verdict.expect(index > before, &[operations.as_slice(), &[by]].concat(), || {
+                    format!("{} stands at {index}, and {before} was answered before it began", change.op)
+                });
+            }
             if let Some(other) = places.insert(index, change.op) {
                 verdict.violation(&operations, format!("{} and {other} both stand at {index}", change.op));
             }
@@ -39,8 +41,9 @@ fn write_order(record: &Record, timeline: &Timeline) -> Verdict {
     verdict
 }
 
+/// Holds an index against the least that it may be, if there was anything to be older than.
 pub(super) fn at_least(verdict: &mut Verdict, operation: &Operation, (least, by): (u64, u64), why: &str) {
-    let Some(index) = operation.answered_at() else { return };
+    let Some(index) = operation.answered_at().filter(|_| least > 0) else { return };
     verdict.expect(index >= least, &[operation.index, by], || format!("answered at {index}, {why} {least}"));
 }
 
@@ -73,6 +76,9 @@ fn content_tokens(record: &Record, timeline: &Timeline) -> Verdict {
             continue;
         }
         let (least, by) = timeline.before(source.start);
+        if least == 0 {
+            continue;
+        }
         verdict.expect(token.index >= least, &[reader.index, source.index, by], || {
             format!(
                 "content was stored with {}, and before the check for it began there was an answer of {least}",

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::Record;
-use super::certificate::older;
+use super::bounds::Bounds;
 use super::floor::{above, floors};
-use super::timeline::Timeline;
 use crate::history::{
-    Answer, Beside, Failure, Floor, LogEntry, Mode, Operation, Outcome, Request, Subject, Tree, Update,
+    Answer, Beside, Ended, Ending, Failure, LogEntry, Mode, Operation, Outcome, Request, Subject, Tree, Update,
+    Workload,
 };
+use crate::oracle::VERSIONS;
 
 /// One lie, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,11 @@ pub enum HistoryMutant {
         /// Position of the event.
         at: usize,
     },
+    /// A node that ended by itself.
+    Ended {
+        /// Which.
+        node: usize,
+    },
     /// A hash that is another.
     Hash {
         /// Position of the sample.
@@ -117,12 +123,12 @@ pub enum HistoryMutant {
 #[must_use]
 pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
     let mut mutants = Vec::new();
-    let timeline = Timeline::of(&record.operations);
+    let bounds = Bounds::of(record);
     for (at, operation) in record.operations.iter().enumerate() {
         match &operation.outcome {
             Outcome::Ok(answer) => {
-                of_answer(&mut mutants, record, (at, operation), answer);
-                let forbidden = forbidden(record, &timeline, operation).filter(|_| answer.index().is_some());
+                of_answer(&mut mutants, (record, &bounds), (at, operation), answer);
+                let forbidden = forbidden(&bounds, operation).filter(|_| answer.index().is_some());
                 mutants.extend(forbidden.map(|index| HistoryMutant::Index { at, index }));
             }
             Outcome::Fail(failure) if failure.reason == Failure::BELOW_FLOOR => {
@@ -135,10 +141,16 @@ pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
         }
     }
     of_log(&mut mutants, record);
+    mutants.push(HistoryMutant::Ended { node: 1 });
     mutants
 }
 
-fn of_answer(mutants: &mut Vec<HistoryMutant>, record: &Record, (at, operation): (usize, &Operation), answer: &Answer) {
+fn of_answer(
+    mutants: &mut Vec<HistoryMutant>,
+    (record, bounds): (&Record, &Bounds),
+    (at, operation): (usize, &Operation),
+    answer: &Answer,
+) {
     let is_read = operation.request.mode().is_some();
     mutants.extend(is_read.then_some(HistoryMutant::Torn { at }));
     let is_under_floor = floors(record).is_some_and(|floors| above(floors, operation).is_some());
@@ -147,16 +159,20 @@ fn of_answer(mutants: &mut Vec<HistoryMutant>, record: &Record, (at, operation):
     if !is_known(record, &operation.request) {
         return;
     }
+    let count = match answer {
+        Answer::Listed { relationships, .. } => relationships.len(),
+        Answer::Found { ids, .. } => ids.len(),
+        Answer::Written { .. } | Answer::Decided { .. } | Answer::Expanded { .. } => 0,
+    };
+    // To find nothing at all is a lie only where there was something all the time.
+    if count > 1 || (count == 1 && is_never_empty(record, bounds, operation)) {
+        mutants.extend((0..count).map(|part| HistoryMutant::Listing { at, part }));
+    }
     match answer {
         Answer::Decided { allowed, .. } => {
             mutants.extend((0..allowed.len()).map(|part| HistoryMutant::Decision { at, part }));
         }
-        Answer::Listed { relationships, .. } => {
-            mutants.extend((0..relationships.len()).map(|part| HistoryMutant::Listing { at, part }));
-        }
-        Answer::Found { ids, .. } => {
-            mutants.extend((0..ids.len()).map(|part| HistoryMutant::Listing { at, part }));
-        }
+        Answer::Listed { .. } | Answer::Found { .. } => {}
         Answer::Expanded { .. } => mutants.push(HistoryMutant::Tree { at }),
         Answer::Written { index, replayed } => {
             let logged = record.log.iter().any(|entry| entry.index == *index && entry.op.is_some());
@@ -176,6 +192,19 @@ fn of_answer(mutants: &mut Vec<HistoryMutant>, record: &Record, (at, operation):
     }
 }
 
+/// What is exchanged and never taken away.
+const KEPT: [&str; 4] = ["register", "seat", "team", "desk"];
+
+/// Whether what was found in part was never gone, in any state that the read may be of.
+fn is_never_empty(record: &Record, bounds: &Bounds, operation: &Operation) -> bool {
+    if let Some(Mode::Exact(_)) = operation.request.mode() {
+        return true;
+    }
+    let set_up = record.operations.iter().filter(|o| o.workload == Workload::Setup).filter_map(Operation::answered_at);
+    let is_kept = operation.request.kinds().iter().all(|kind| KEPT.contains(kind));
+    is_kept && bounds.least(operation) >= set_up.max()
+}
+
 /// Whether the oracle can tell what is right: more than one change of the schema of unknown outcome may be any of them.
 fn is_known(record: &Record, request: &Request) -> bool {
     let unknown = |o: &&Operation| matches!((&o.request, &o.outcome), (Request::Schema { .. }, Outcome::Info(_)));
@@ -183,23 +212,9 @@ fn is_known(record: &Record, request: &Request) -> bool {
 }
 
 /// An index that the promise of a read forbids.
-fn forbidden(record: &Record, timeline: &Timeline, operation: &Operation) -> Option<u64> {
-    let before = |ms: u64| timeline.before(older(operation.start, ms)).0;
-    let ceiling_ms = record.settings.ceiling_ms;
-    let asked = match operation.request.mode()? {
-        Mode::Exact(token) => return Some(token.index + 1),
-        Mode::Full => before(0),
-        Mode::Fresh(token) => token.index.max(before(ceiling_ms)),
-        Mode::Stale(ms) => before(ms.min(ceiling_ms)),
-        Mode::Lag(entries) => before(0).saturating_sub(entries).max(before(ceiling_ms)),
-        Mode::Minimal => before(ceiling_ms),
-    };
-    let demanded = match floors(record).and_then(|floors| above(floors, operation)) {
-        Some(Floor::Full) => before(0),
-        Some(Floor::Stale(ms)) => before(ms),
-        None => 0,
-    };
-    asked.max(demanded).checked_sub(1)
+fn forbidden(bounds: &Bounds, operation: &Operation) -> Option<u64> {
+    let least = bounds.least(operation)?;
+    if let Some(Mode::Exact(_)) = operation.request.mode() { Some(least + 1) } else { least.checked_sub(1) }
 }
 
 fn of_log(mutants: &mut Vec<HistoryMutant>, record: &Record) {
@@ -207,6 +222,9 @@ fn of_log(mutants: &mut Vec<HistoryMutant>, record: &Record) {
         mutants.push(HistoryMutant::RepeatedEntry { at });
         if entry.op.is_some() {
             mutants.extend([HistoryMutant::LostEntry { at }, HistoryMutant::OtherEntry { at }]);
+        }
+        if entry.schema && changes_schema(record, at) {
+            mutants.push(HistoryMutant::LostEntry { at });
         }
     }
     for (watch, session) in record.watches.iter().enumerate() {
@@ -223,6 +241,30 @@ fn of_log(mutants: &mut Vec<HistoryMutant>, record: &Record) {
     }
     let compared = record.chain.iter().enumerate().filter(|(_, sample)| nodes_at[&sample.applied] > 1);
     mutants.extend(compared.map(|(at, _)| HistoryMutant::Hash { at }));
+}
+
+/// Whether an entry was acknowledged as a schema, and another one than was in force for certain.
+fn changes_schema(record: &Record, at: usize) -> bool {
+    let acknowledged = |entry: &LogEntry| {
+        let at_index = record.operations.iter().filter(|o| o.answered_at() == Some(entry.index));
+        at_index.map(|o| &o.request).find_map(|request| match request {
+            Request::Schema { version, .. } => Some(version % VERSIONS),
+            Request::Write(_)
+            | Request::Floors { .. }
+            | Request::Check { .. }
+            | Request::ContentCheck { .. }
+            | Request::List { .. }
+            | Request::Resources { .. }
+            | Request::Subjects { .. }
+            | Request::Expand { .. } => None,
+        })
+    };
+    let before = record.log[..at].iter().rev().find(|entry| entry.schema).map(acknowledged);
+    match (acknowledged(&record.log[at]), before) {
+        (Some(_), None) => true,
+        (Some(version), Some(Some(before))) => version != before,
+        (None, _) | (Some(_), Some(None)) => false,
+    }
 }
 
 /// Other operations that are attempts at the same write.
@@ -251,8 +293,14 @@ impl HistoryMutant {
                 }
             }
             Self::Listing { at, part } => match &mut record.operations[at].outcome {
-                Outcome::Ok(Answer::Listed { relationships, .. }) => drop(relationships.remove(part)),
-                Outcome::Ok(Answer::Found { ids, .. }) => drop(ids.remove(part)),
+                Outcome::Ok(Answer::Listed { index, relationships, .. }) => {
+                    relationships.remove(part);
+                    *index = index.filter(|_| !relationships.is_empty());
+                }
+                Outcome::Ok(Answer::Found { index, ids, .. }) => {
+                    ids.remove(part);
+                    *index = index.filter(|_| !ids.is_empty());
+                }
                 Outcome::Ok(Answer::Written { .. } | Answer::Decided { .. } | Answer::Expanded { .. })
                 | Outcome::Fail(_)
                 | Outcome::Info(_) => {}
@@ -305,6 +353,10 @@ impl HistoryMutant {
                 record.watches[watch].entries.insert(at, entry);
             }
             Self::OtherEvent { watch, at } => turn_around(&mut record.watches[watch].entries[at]),
+            Self::Ended { node } => {
+                let (time, how, words) = (0, Ended::Stopped, String::new());
+                record.settings.endings.push(Ending { time, node, how, words });
+            }
             Self::Hash { at } => record.chain[at].hash.push('0'),
         }
         record

@@ -20,7 +20,7 @@ pub(super) fn check(record: &Record) -> Verdict {
         }
     }
     let mut logged: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-    for entry in &record.log {
+    for entry in record.known_log().unwrap_or_default() {
         if let Some(op) = &entry.op {
             logged.entry(op).or_default().insert(entry.index);
         }
@@ -32,14 +32,15 @@ pub(super) fn check(record: &Record) -> Verdict {
     verdict
 }
 
-/// Each attempt but the first could have had a second effect.
+/// Each answered attempt but the first could have told of a second effect.
 fn one_effect(verdict: &mut Verdict, key: &str, attempts: &Attempts, logged: &BTreeMap<&str, BTreeSet<u64>>) {
     let names: BTreeSet<&str> = attempts.iter().map(|(_, write)| write.op.as_str()).collect();
     let effects: BTreeSet<u64> = names.iter().filter_map(|op| logged.get(op)).flatten().copied().collect();
     let answers: BTreeSet<u64> = attempts.iter().filter_map(|(operation, _)| operation.answered_at()).collect();
     let operations: Vec<u64> = attempts.iter().map(|(operation, _)| operation.index).collect();
     let together: BTreeSet<u64> = effects.union(&answers).copied().collect();
-    verdict.opportunities += attempts.len() as u64 - 1;
+    let answered = attempts.iter().filter(|(operation, _)| operation.answer().is_some()).count() as u64;
+    verdict.opportunities += answered.saturating_sub(1);
     if together.len() > 1 {
         let what = format!("under key {key} the log has {effects:?}, and answers named {answers:?}");
         verdict.violation(&operations, what);
@@ -58,16 +59,16 @@ fn other_content(verdict: &mut Verdict, key: &str, attempts: &Attempts) {
     let Some((first, own)) = acknowledged.clone().min_by_key(|(operation, _)| operation.end) else { return };
     for (operation, write) in attempts.iter().filter(|(operation, _)| operation.index != first.index) {
         let operations = [first.index, operation.index];
-        let reused = |failure: &Failure| failure.reason == Failure::KEY_REUSED && write.op == own.op && write == own;
         match &operation.outcome {
             Outcome::Ok(_) => verdict.expect(write == own, &operations, || {
                 format!("under key {key}, {} was acknowledged, and so was {}", own.op, write.op)
             }),
-            Outcome::Fail(failure) | Outcome::Info(failure) => {
-                verdict.expect(!reused(failure), &operations, || {
+            Outcome::Fail(failure) if failure.reason == Failure::KEY_REUSED => {
+                verdict.expect(write != own, &operations, || {
                     format!("{} was refused for being something else than what it repeats under key {key}", write.op)
                 });
             }
+            Outcome::Fail(_) | Outcome::Info(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! was not tested. Must not know how a run was made; everything is decided from the record, so that it can be decided again.
 
 mod answers;
+mod bounds;
 mod certificate;
 mod chain;
 mod exact;
@@ -13,10 +14,13 @@ mod judgement;
 mod keys;
 mod once;
 mod order;
+mod processes;
+mod reasons;
 mod record;
 mod register;
 mod regranted;
 mod replay;
+mod schemas;
 mod swap;
 #[cfg(test)]
 mod tests;

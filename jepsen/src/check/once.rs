@@ -8,6 +8,7 @@ use super::{Property, Record, Verdict};
 
 pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::ExactlyOnce);
+    let Some(log) = record.known_log() else { return verdict };
     let changes = changes(record);
     for change in changes.values() {
         let (op, operations) = (change.op, change.operations());
@@ -26,7 +27,7 @@ pub(super) fn check(record: &Record) -> Verdict {
             });
         }
     }
-    for entry in &record.log {
+    for entry in log {
         // An entry without relationships is a schema, which carries no name.
         let Some(op) = entry.op.as_deref() else {
             verdict.expect(entry.schema, &[], || format!("the entry at {} names no operation", entry.index));

@@ -77,6 +77,10 @@ fn forks(verdict: &mut Verdict, name: &str, chain: &Chain) {
     seen.sort_by_key(|(reader, seen)| (seen.len(), reader.index));
     for pair in seen.windows(2) {
         let [(one, fewer), (other, more)] = pair else { continue };
+        // Nothing is part of everything.
+        if fewer.is_empty() {
+            continue;
+        }
         verdict.expect(fewer.is_subset(more), &[one.index, other.index], || {
             format!(
                 "chain {name}: one reader saw {} and not {}, another the other way round",

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Thresholds;
-use crate::history::{ChainSample, Event, FaultRecord, FileError, LogEntry, Operation, PairingError, WatchSession};
+use crate::history::{
+    ChainSample, Ending, Event, FaultRecord, FileError, LogEntry, Operation, PairingError, WatchSession,
+};
 use crate::history::{pair, read_lines, write_lines};
 
 /// What a run was.
@@ -33,6 +35,9 @@ pub struct Settings {
     pub not_tested: Vec<String>,
     /// Why the end of the run is not known, if it is not.
     pub incomplete: Option<String>,
+    /// What nodes did that nobody asked them to.
+    #[serde(default)]
+    pub endings: Vec<Ending>,
     /// What a run of this kind must have seen.
     pub thresholds: Thresholds,
 }
@@ -76,6 +81,11 @@ const CHAIN: &str = "chain.jsonl";
 const FAULTS: &str = "faults.jsonl";
 
 impl Record {
+    /// The log, if it is known. Of a run whose end is not known nothing may be concluded from what the log lacks.
+    pub(super) fn known_log(&self) -> Option<&[LogEntry]> {
+        self.settings.incomplete.is_none().then_some(self.log.as_slice())
+    }
+
     /// Reads a run from its folder.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let text = std::fs::read_to_string(folder.join(SETTINGS))

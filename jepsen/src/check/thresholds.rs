@@ -20,7 +20,7 @@ pub struct Thresholds {
     pub chains: u64,
     /// Reads whose node had not yet applied their zookie when they arrived.
     pub waits: u64,
-    /// Entries told to watchers.
+    /// Entries told to watchers at work.
     pub watch_entries: u64,
     /// Repetitions under an idempotency key that were answered.
     pub replays: u64,
@@ -97,7 +97,8 @@ pub(super) fn counts(record: &Record) -> BTreeMap<String, u64> {
         }
     }
     add(CHAINS, chains.len() as u64);
-    add(WATCH_ENTRIES, record.watches.iter().map(|session| session.entries.len() as u64).sum());
+    let at_work = record.watches.iter().filter(|session| !session.whole);
+    add(WATCH_ENTRIES, at_work.map(|session| session.entries.len() as u64).sum());
     let bit = |fault: &&FaultRecord| fault.effective == Some(true);
     for fault in record.faults.iter().filter(bit) {
         add(FAULTS, 1);

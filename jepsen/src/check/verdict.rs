@@ -41,11 +41,13 @@ pub enum Property {
     Keys,
     /// beside the letters
     HashChain,
+    /// beside the letters
+    Processes,
 }
 
 impl Property {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RealTime,
         Self::Registers,
         Self::Answers,
@@ -62,6 +64,7 @@ impl Property {
         Self::ExactlyOnce,
         Self::Keys,
         Self::HashChain,
+        Self::Processes,
     ];
 
     /// Its name in reports.
@@ -84,6 +87,7 @@ impl Property {
             Self::ExactlyOnce => "exactly-once",
             Self::Keys => "keys",
             Self::HashChain => "hash-chain",
+            Self::Processes => "processes",
         }
     }
 
@@ -91,7 +95,9 @@ impl Property {
     #[must_use]
     pub fn trusts_indexes(self) -> bool {
         match self {
-            Self::Registers | Self::NeverRegranted | Self::Exact | Self::Atomic | Self::Order => false,
+            Self::Registers | Self::NeverRegranted | Self::Exact | Self::Atomic | Self::Order | Self::Processes => {
+                false
+            }
             Self::RealTime
             | Self::Answers
             | Self::Freshness
@@ -104,6 +110,12 @@ impl Property {
             | Self::Keys
             | Self::HashChain => true,
         }
+    }
+
+    /// Whether it cannot be judged without the whole log.
+    #[must_use]
+    pub fn needs_log(self) -> bool {
+        matches!(self, Self::Answers | Self::Watch | Self::ExactlyOnce)
     }
 
     /// What it says, in a line.
@@ -132,6 +144,7 @@ impl Property {
                 "one idempotency key has one effect, all its answers name it, and nothing else is done under it"
             }
             Self::HashChain => "nodes that have applied the same have the same state",
+            Self::Processes => "no node ends by itself or panics, unless its disk was harmed",
         }
     }
 }

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use super::reasons::is_expected_of_watch;
 use super::{Property, Record, Verdict};
 use crate::history::LogEntry;
 
 pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::Watch);
-    ordered(&mut verdict, "the log", &record.log);
+    failures(&mut verdict, record);
+    let Some(log) = record.known_log() else { return verdict };
+    ordered(&mut verdict, "the log", log);
     for session in &record.watches {
         let name = &session.watcher;
         ordered(&mut verdict, name, &session.entries);
-        let from = record.log.partition_point(|entry| entry.index <= session.after);
-        let to = record.log.partition_point(|entry| entry.index <= session.through);
-        let expected = &record.log[from..to.max(from)];
+        let from = log.partition_point(|entry| entry.index <= session.after);
+        let to = log.partition_point(|entry| entry.index <= session.through);
+        let expected = &log[from..to.max(from)];
         let told: BTreeMap<u64, &LogEntry> = session.entries.iter().map(|entry| (entry.index, entry)).collect();
         for entry in expected {
             verdict.opportunities += 1;
@@ -33,6 +36,15 @@ pub(super) fn check(record: &Record) -> Verdict {
         }
     }
     verdict
+}
+
+/// What a watch said that no watch may say.
+fn failures(verdict: &mut Verdict, record: &Record) {
+    for session in &record.watches {
+        for failure in session.failures.iter().filter(|failure| !is_expected_of_watch(failure)) {
+            verdict.violation(&[], format!("{}: {}: {}", session.watcher, failure.reason, failure.message));
+        }
+    }
 }
 
 fn ordered(verdict: &mut Verdict, name: &str, entries: &[LogEntry]) {

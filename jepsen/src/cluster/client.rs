@@ -21,15 +21,17 @@ use super::wire::quorate::v1::consistency_service_client::ConsistencyServiceClie
 use super::wire::quorate::v1::status_response::State;
 use super::wire::quorate::v1::{InitRequest, JoinRequest, SetFloorsRequest, SnapshotRequest, StatusRequest};
 use super::zookie::Zookie;
-use crate::history::{Answer, Failure, Floors, LogEntry, Outcome, Relationship, Request, Write};
+use crate::history::{Answer, Failure, Floors, LogEntry, Outcome, Relationship, Request, Update, Write};
 use crate::oracle::Rules;
 
 /// The bearer key of every cluster under test.
 pub(super) const KEY: &str = "jepsen-key";
-/// What a node is given for one request.
-pub(super) const DEADLINE: Duration = Duration::from_millis(1200);
-/// When a client gives up, whatever the node does.
-const GIVE_UP: Duration = Duration::from_millis(1600);
+/// What a node is given for one request, as a rule.
+const DEADLINE: Duration = Duration::from_millis(1200);
+/// The same where nobody is in a hurry.
+const LONG_DEADLINE: Duration = Duration::from_secs(20);
+/// After it a client gives up, whatever the node does.
+const GRACE: Duration = Duration::from_millis(400);
 const IDEMPOTENCY_KEY: &str = "quorate-idempotency-key";
 const REPLAYED: &str = "quorate-replayed";
 const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
@@ -41,6 +43,8 @@ const OP: &str = "op";
 pub struct Client {
     pub(super) channel: Channel,
     pub(super) lineage: u64,
+    /// What a node is given for one request.
+    deadline: Duration,
 }
 
 /// Why there is no answer.
@@ -70,6 +74,8 @@ pub enum WatchTold {
     Entry(LogEntry),
     /// Everything up to here was told.
     Through(u64),
+    /// Something that no watch may say.
+    Nonsense(String),
 }
 
 impl Client {
@@ -79,7 +85,20 @@ impl Client {
             .connect_timeout(Duration::from_secs(1))
             .tcp_nodelay(true)
             .connect_lazy();
-        Self { channel, lineage }
+        Self { channel, lineage, deadline: DEADLINE }
+    }
+
+    /// The same client, which waits for long.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { deadline: LONG_DEADLINE, ..self }
+    }
+
+    /// A request with its deadline.
+    pub(super) fn timed<T>(&self, message: T) -> Rpc<T> {
+        let mut rpc = Self::rpc(message);
+        rpc.set_timeout(self.deadline);
+        rpc
     }
 
     pub(super) fn rpc<T>(message: T) -> Rpc<T> {
@@ -105,7 +124,7 @@ impl Client {
                 Request::Expand { mode, kind, id, permission } => self.expand(*mode, (kind, id), permission).await,
             }
         };
-        let result = tokio::time::timeout(GIVE_UP, answered).await;
+        let result = tokio::time::timeout(self.deadline + GRACE, answered).await;
         let changes = request.mode().is_none();
         let unclear = |reason: &str, message: String| {
             let failure = Failure { reason: reason.to_owned(), message };
@@ -131,8 +150,7 @@ impl Client {
             optional_preconditions: write.only_if.iter().map(must_match).collect(),
             optional_transaction_metadata: Some(metadata),
         };
-        let mut rpc = Self::rpc(message);
-        rpc.set_timeout(DEADLINE);
+        let mut rpc = self.timed(message);
         if let Some(key) = &write.idempotency_key {
             rpc.metadata_mut().insert(IDEMPOTENCY_KEY, ascii(key));
         }
@@ -142,8 +160,7 @@ impl Client {
     }
 
     async fn write_schema(&self, version: usize) -> Result<Answer, Trouble> {
-        let mut rpc = Self::rpc(api::WriteSchemaRequest { schema: Rules::version(version).text() });
-        rpc.set_timeout(DEADLINE);
+        let rpc = self.timed(api::WriteSchemaRequest { schema: Rules::version(version).text() });
         let response = SchemaServiceClient::new(self.channel.clone()).write_schema(rpc).await?;
         Ok(Answer::written(self.index(response.get_ref().written_at.as_ref())?))
     }
@@ -151,8 +168,7 @@ impl Client {
     /// The first floors of the cluster.
     async fn set_floors(&self, floors: &Floors) -> Result<Answer, Trouble> {
         let floors = floors.iter().map(floor_to_wire).collect();
-        let mut rpc = Self::rpc(SetFloorsRequest { expected_version: 0, floors });
-        rpc.set_timeout(DEADLINE);
+        let rpc = self.timed(SetFloorsRequest { expected_version: 0, floors });
         let response = ConsistencyServiceClient::new(self.channel.clone()).set_floors(rpc).await?;
         Ok(Answer::written(self.index(response.get_ref().set_at.as_ref())?))
     }
@@ -179,8 +195,7 @@ impl Client {
 
     /// What the node says of itself.
     pub async fn status(&self) -> Result<NodeStatus, Status> {
-        let mut rpc = Self::rpc(StatusRequest {});
-        rpc.set_timeout(DEADLINE);
+        let rpc = self.timed(StatusRequest {});
         let status = ClusterServiceClient::new(self.channel.clone()).status(rpc).await?.into_inner();
         Ok(NodeStatus {
             id: status.node_id,
@@ -218,7 +233,10 @@ impl Watching {
     /// The next message; `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<WatchTold>, Status> {
         let Some(message) = self.stream.message().await? else { return Ok(None) };
-        let index = index_of(self.lineage, message.changes_through.as_ref()).map_err(Status::internal)?;
+        let index = match index_of(self.lineage, message.changes_through.as_ref()) {
+            Ok(index) => index,
+            Err(what) => return Ok(Some(WatchTold::Nonsense(what))),
+        };
         if message.is_checkpoint {
             return Ok(Some(WatchTold::Through(index)));
         }
@@ -227,7 +245,10 @@ impl Watching {
             _ => None,
         };
         let op = message.optional_transaction_metadata.and_then(name);
-        let updates = message.updates.iter().filter_map(update_from_wire).collect();
+        let updates: Option<Vec<Update>> = message.updates.iter().map(update_from_wire).collect();
+        let Some(updates) = updates else {
+            return Ok(Some(WatchTold::Nonsense(format!("a change at {index} that nobody can read"))));
+        };
         Ok(Some(WatchTold::Entry(LogEntry { index, op, updates, schema: message.schema_updated })))
     }
 }
@@ -242,14 +263,22 @@ fn index_of(lineage: u64, token: Option<&api::ZedToken>) -> Result<u64, String> 
     zookie.map(|zookie| zookie.index).ok_or_else(|| format!("an odd zookie: {}", token.token))
 }
 
+fn reason_of(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    Some(info.reason.strip_prefix("ERROR_REASON_").map_or(info.reason.clone(), str::to_owned))
+}
+
+/// An error in the terms of a history: the node's reason, else the code.
+#[must_use]
+pub fn failure_of(status: &Status) -> Failure {
+    let reason = reason_of(status).unwrap_or_else(|| format!("{:?}", status.code()));
+    Failure { reason, message: status.message().chars().take(200).collect() }
+}
+
 fn outcome_of(status: &Status, changes: bool) -> Outcome {
-    let reason = status
-        .get_details_error_info()
-        .map(|info| info.reason.strip_prefix("ERROR_REASON_").map_or(info.reason.clone(), str::to_owned));
+    let reason = reason_of(status);
     let definite = reason.as_deref().is_some_and(|reason| reason != OUTCOME_UNKNOWN) || was_never_sent(status);
-    let code = || format!("{:?}", status.code());
-    let failure =
-        Failure { reason: reason.unwrap_or_else(code), message: status.message().chars().take(200).collect() };
+    let failure = failure_of(status);
     if definite || !changes { Outcome::Fail(failure) } else { Outcome::Info(failure) }
 }
 

@@ -22,7 +22,7 @@ mod wire;
 mod zookie;
 
 pub use cleanup::sweep;
-pub use client::{Client, WatchTold, Watching};
+pub use client::{Client, WatchTold, Watching, failure_of};
 pub use clock::Clock;
 pub use command::{SystemError, system};
 pub use delay::{Delay, Delayed};

@@ -1,6 +1,7 @@
 //! One node: a process of the binary under test, its configuration, its disk and its logs.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -15,6 +16,8 @@ use super::disk::Disk;
 pub struct Node {
     process: Option<Child>,
     paused: bool,
+    /// Its files are harmed for good: it must not come back.
+    retired: bool,
     binary: PathBuf,
     namespace: Option<String>,
     mutant: Option<String>,
@@ -49,6 +52,7 @@ impl Node {
         Ok(Self {
             process: None,
             paused: false,
+            retired: false,
             binary: parts.binary.to_owned(),
             namespace: parts.namespace,
             mutant: parts.mutant,
@@ -64,6 +68,9 @@ impl Node {
     pub fn start(&mut self) -> std::io::Result<()> {
         if self.process.is_some() {
             return Ok(());
+        }
+        if self.retired {
+            return Err(std::io::Error::other("the harness harmed its files and could not undo it"));
         }
         // The log goes on over restarts: what happened before a kill is often why something fails after it.
         let append = |name: &str| OpenOptions::new().append(true).create(true).open(self.logs.join(name));
@@ -109,6 +116,18 @@ impl Node {
             }
         }
         ran
+    }
+
+    /// Ends it for good.
+    pub fn retire(&mut self) {
+        self.kill();
+        self.retired = true;
+    }
+
+    /// Whether it was ended for good.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired
     }
 
     /// Asks the process to stop. [`Node::kill`] must follow after a while.
@@ -158,9 +177,26 @@ impl Node {
     /// Its log, from a byte on.
     #[must_use]
     pub fn log_after(&self, from: u64) -> String {
-        let log = fs::read(self.logs.join("log")).unwrap_or_default();
-        let from = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
-        String::from_utf8_lossy(&log[from..]).into_owned()
+        String::from_utf8_lossy(&self.bytes_after(from)).into_owned()
+    }
+
+    /// The whole lines of its log from a byte on, and the byte after them.
+    #[must_use]
+    pub fn lines_after(&self, from: u64) -> (String, u64) {
+        let bytes = self.bytes_after(from);
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        (String::from_utf8_lossy(&bytes[..whole]).into_owned(), from + whole as u64)
+    }
+
+    fn bytes_after(&self, from: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let read = File::open(self.logs.join("log"))
+            .and_then(|mut log| log.seek(SeekFrom::Start(from)).and_then(|_| log.read_to_end(&mut bytes)));
+        // A log that is not there yet says nothing.
+        if read.is_err() {
+            bytes.clear();
+        }
+        bytes
     }
 
     /// The end of its log.
@@ -175,5 +211,33 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+impl Node {
+    /// One that does not run, with its logs in this folder.
+    pub(crate) fn for_test(logs: &Path) -> Self {
+        let (binary, data) = (Path::new("/bin/true"), logs.join("data"));
+        let (namespace, mutant, clock, disk) = (None, None, None, None);
+        let parts = Parts { binary, namespace, mutant, clock, data, config: "", logs: logs.to_owned(), disk };
+        Self::prepare(parts).expect("a folder for tests can be written")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_ended_for_good_does_not_start_and_its_log_is_read_by_whole_lines() {
+        let logs = std::env::temp_dir().join(format!("quorate-node-{}", std::process::id()));
+        let mut node = Node::for_test(&logs);
+        assert_eq!(node.lines_after(0), (String::new(), 0));
+        fs::write(logs.join("log"), "one\nthread panicked\nhal").unwrap();
+        assert_eq!(node.lines_after(4), ("thread panicked\n".to_owned(), 20));
+        node.retire();
+        assert!(node.is_retired() && node.start().is_err() && !node.runs());
+        fs::remove_dir_all(logs).unwrap();
     }
 }

@@ -1,10 +1,11 @@
 //! Reads of every kind and mode. What comes in parts is read to its end, page after page, each page at another node, and all
 //! parts must name one state.
 
+use prost::Message as _;
 use tonic::metadata::MetadataMap;
-use tonic::{Request as Rpc, Status};
+use tonic::{Code, Request as Rpc, Status};
 
-use super::client::{Client, DEADLINE, Trouble, ascii};
+use super::client::{Client, Trouble, ascii};
 use super::convert::{object, relationship_from_wire, subject_to_wire, tree_from_wire};
 use super::wire::authzed::api::v1 as api;
 use super::wire::authzed::api::v1::permissions_service_client::PermissionsServiceClient;
@@ -77,7 +78,7 @@ impl Client {
                 subject: Some(subject_to_wire(&question.subject)),
                 ..Default::default()
             };
-            let response = permissions.check_permission(read(message, mode)).await?;
+            let response = permissions.check_permission(self.read(message, mode)).await?;
             let beside = beside(response.metadata());
             let response = response.into_inner();
             let allowed = vec![is_allowed(response.permissionship())];
@@ -92,7 +93,7 @@ impl Client {
         let items = questions.iter().map(item).collect();
         let message =
             api::CheckBulkPermissionsRequest { consistency: self.consistency(mode), items, with_tracing: false };
-        let response = permissions.check_bulk_permissions(read(message, mode)).await?;
+        let response = permissions.check_bulk_permissions(self.read(message, mode)).await?;
         let beside = beside(response.metadata());
         let response = response.into_inner();
         let mut allowed = Vec::with_capacity(questions.len());
@@ -102,7 +103,7 @@ impl Client {
                     allowed.push(is_allowed(item.permissionship()));
                 }
                 Some(api::check_bulk_permissions_pair::Response::Error(error)) => {
-                    return Err(Status::internal(format!("part of a bulk check failed: {}", error.message)).into());
+                    return Err(part(error).into());
                 }
                 None => return Err(Trouble::Nonsense("part of a bulk check has no answer".to_owned())),
             }
@@ -118,7 +119,7 @@ impl Client {
             context: None,
         };
         let mut service = ConsistencyServiceClient::new(self.channel.clone());
-        let response = service.content_change_check(read(message, Mode::Full)).await?;
+        let response = service.content_change_check(self.read(message, Mode::Full)).await?;
         let beside = beside(response.metadata());
         let response = response.into_inner();
         let allowed = vec![is_allowed(response.permissionship())];
@@ -147,7 +148,7 @@ impl Client {
                 optional_cursor: cursor,
             };
             let mut permissions = PermissionsServiceClient::new(node.channel.clone());
-            let response = permissions.read_relationships(read(message, mode)).await?;
+            let response = permissions.read_relationships(self.read(message, mode)).await?;
             let mut said = beside(response.metadata());
             let (mut stream, mut rows, mut after) = (response.into_inner(), 0, None);
             while let Some(row) = stream.message().await? {
@@ -183,7 +184,7 @@ impl Client {
                 ..Default::default()
             };
             let mut permissions = PermissionsServiceClient::new(node.channel.clone());
-            let response = permissions.lookup_resources(read(message, mode)).await?;
+            let response = permissions.lookup_resources(self.read(message, mode)).await?;
             let mut said = beside(response.metadata());
             let (mut stream, mut rows, mut after) = (response.into_inner(), 0, None);
             while let Some(row) = stream.message().await? {
@@ -212,7 +213,7 @@ impl Client {
             ..Default::default()
         };
         let mut permissions = PermissionsServiceClient::new(self.channel.clone());
-        let response = permissions.lookup_subjects(read(message, mode)).await?;
+        let response = permissions.lookup_subjects(self.read(message, mode)).await?;
         let mut said = beside(response.metadata());
         let mut stream = response.into_inner();
         let (mut state, mut ids) = (OneState::default(), Vec::new());
@@ -237,7 +238,7 @@ impl Client {
             permission: permission.to_owned(),
         };
         let mut permissions = PermissionsServiceClient::new(self.channel.clone());
-        let response = permissions.expand_permission_tree(read(message, mode)).await?;
+        let response = permissions.expand_permission_tree(self.read(message, mode)).await?;
         let beside = beside(response.metadata());
         let response = response.into_inner();
         let tree = response.tree_root.as_ref().and_then(tree_from_wire);
@@ -256,21 +257,25 @@ impl Client {
         };
         Some(api::Consistency { requirement: Some(requirement) })
     }
+
+    fn read<T>(&self, message: T, mode: Mode) -> Rpc<T> {
+        let mut rpc = self.timed(message);
+        match mode {
+            Mode::Stale(ms) => {
+                rpc.metadata_mut().insert(MAX_STALENESS, ascii(&format!("{ms}ms")));
+            }
+            Mode::Lag(entries) => {
+                rpc.metadata_mut().insert(MAX_LAG, ascii(&entries.to_string()));
+            }
+            Mode::Full | Mode::Fresh(_) | Mode::Exact(_) | Mode::Minimal => {}
+        }
+        rpc
+    }
 }
 
-fn read<T>(message: T, mode: Mode) -> Rpc<T> {
-    let mut rpc = Client::rpc(message);
-    rpc.set_timeout(DEADLINE);
-    match mode {
-        Mode::Stale(ms) => {
-            rpc.metadata_mut().insert(MAX_STALENESS, ascii(&format!("{ms}ms")));
-        }
-        Mode::Lag(entries) => {
-            rpc.metadata_mut().insert(MAX_LAG, ascii(&entries.to_string()));
-        }
-        Mode::Full | Mode::Fresh(_) | Mode::Exact(_) | Mode::Minimal => {}
-    }
-    rpc
+/// The error of a part of a bulk check, with its reason, as if all of it had failed.
+fn part(error: &tonic_types::Status) -> Status {
+    Status::with_details(Code::from(error.code), error.message.clone(), error.encode_to_vec().into())
 }
 
 fn applied_of(metadata: &MetadataMap) -> Option<u64> {
@@ -284,4 +289,21 @@ fn beside(metadata: &MetadataMap) -> Beside {
 
 fn is_allowed(permissionship: api::check_permission_response::Permissionship) -> bool {
     permissionship == api::check_permission_response::Permissionship::HasPermission
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+    use crate::cluster::failure_of;
+
+    #[test]
+    fn a_part_of_a_bulk_check_fails_for_its_own_reason() {
+        let details = ErrorDetails::with_error_info("ERROR_REASON_UNKNOWN_DEFINITION", "authzed.com", []);
+        let whole = Status::with_error_details(Code::FailedPrecondition, "no such type", details);
+        let error = tonic_types::Status::decode(whole.details()).unwrap();
+        let failure = failure_of(&part(&error));
+        assert_eq!((failure.reason.as_str(), failure.message.as_str()), ("UNKNOWN_DEFINITION", "no such type"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Update;
+use super::{Failure, Update};
 
 /// One committed change, as a watch told it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct LogEntry {
     pub schema: bool,
 }
 
+/// Failures of one watcher that are kept.
+const FAILURES: usize = 1_000;
+
 /// One watcher's life: what it was told, over all the streams that it resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchSession {
@@ -33,6 +36,27 @@ pub struct WatchSession {
     pub resumed: u64,
     /// What it was told, in order of arrival.
     pub entries: Vec<LogEntry>,
+    /// Whether this is no watcher at work, and a node was only asked for its whole log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// Why streams ended or did not begin, and what in them made no sense, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+impl WatchSession {
+    /// A session that was told nothing yet.
+    #[must_use]
+    pub fn begin(watcher: String, after: u64, whole: bool) -> Self {
+        Self { watcher, after, through: after, resumed: 0, entries: Vec::new(), whole, failures: Vec::new() }
+    }
+
+    /// Keeps a failure, unless one with its reason and message is there.
+    pub fn fail(&mut self, failure: Failure) {
+        if self.failures.len() < FAILURES && !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+    }
 }
 
 /// One node's hash chain at one index.

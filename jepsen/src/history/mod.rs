@@ -4,6 +4,7 @@
 
 mod answer;
 mod edn;
+mod ending;
 mod event;
 mod fault;
 mod jsonl;
@@ -15,6 +16,7 @@ mod request;
 
 pub use answer::{Answer, Beside, Failure, Tree};
 pub use edn::to_edn;
+pub use ending::{Ended, Ending};
 pub use event::{Completion, Event, Invocation, Kind, Process};
 pub use fault::{FaultKind, FaultRecord};
 pub use jsonl::{FileError, read_lines, write_lines};

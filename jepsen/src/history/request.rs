@@ -153,6 +153,12 @@ impl Request {
         }
     }
 
+    /// Whether it is read page by page.
+    #[must_use]
+    pub fn is_paged(&self) -> bool {
+        matches!(self, Self::List { page: Some(_), .. } | Self::Resources { page: Some(_), .. })
+    }
+
     /// The types of the objects that a read is about.
     #[must_use]
     pub fn kinds(&self) -> Vec<&str> {

@@ -123,8 +123,9 @@ pub(super) async fn bit_flip(stage: &Stage, victim: usize, lasts: Duration, luck
     let mut rot = match rot {
         Ok(rot) => rot,
         Err(error) => {
-            complaints.push(error.to_string());
-            None
+            // Nobody knows how much of it was done.
+            node.retire();
+            return unmended(victim, &error.to_string());
         }
     };
     if let Some(rot) = &rot {
@@ -141,8 +142,14 @@ pub(super) async fn bit_flip(stage: &Stage, victim: usize, lasts: Duration, luck
     if let Some(rot) = &mut rot {
         match rot.undo() {
             Ok(true) => {}
-            Ok(false) => complaints.push("the file went on without its end".to_owned()),
-            Err(error) => complaints.push(error.to_string()),
+            Ok(false) => {
+                node.retire();
+                return unmended(victim, &format!("{harm}, and the file went on without its end"));
+            }
+            Err(error) => {
+                node.retire();
+                return unmended(victim, &format!("{harm}: {error}"));
+            }
         }
     }
     let healed = node.log_length();
@@ -161,6 +168,11 @@ pub(super) async fn bit_flip(stage: &Stage, victim: usize, lasts: Duration, luck
         "complaints": complaints,
     });
     Bite { nodes: vec![victim], effective: Some(ran && rot.is_some() && noticed), detail }
+}
+
+/// What a node may have forgotten by harm that stays is not its fault: it does not come back, and the run has no known end.
+fn unmended(victim: usize, what: &str) -> Bite {
+    Bite { nodes: vec![victim], effective: Some(false), detail: json!({ "harmed for good": what }) }
 }
 
 /// The end of what a node said, without the frames of stacks.

@@ -27,6 +27,9 @@ const LONGER_THAN_AN_ELECTION: Duration = Duration::from_millis(2_500);
 pub(super) async fn inflict(stage: &Stage, step: Step, leader: Option<usize>, luck: u64) -> Bite {
     let size = stage.cluster.size();
     let some_node = usize::try_from(luck % size as u64).unwrap_or_default() + 1;
+    if leader.is_none() && is_about_the_leader(step.kind) {
+        return Bite::none("no leader was known");
+    }
     let led = leader.unwrap_or(some_node);
     let follower = if some_node == led { some_node % size + 1 } else { some_node };
     let victim = if step.on_leader { led } else { follower };
@@ -80,6 +83,11 @@ pub(super) async fn inflict(stage: &Stage, step: Step, leader: Option<usize>, lu
         FaultKind::Loss => packets::loss(stage, &all, step.lasts).await,
         FaultKind::Delay => packets::delay(stage, all, step.lasts).await,
     }
+}
+
+/// Whether it is another fault if it does not hit, or part from, who leads.
+fn is_about_the_leader(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::LeaderAlone | FaultKind::Lagging)
 }
 
 /// Waits for a while, less if the curtain falls.

@@ -73,14 +73,20 @@ fn heal(network: &Network, size: usize) -> (u64, Vec<String>) {
     (packets, complaints)
 }
 
+/// Something was dropped, and everything that was to be dropped was.
+fn did_bite(packets: u64, complaints: &[String]) -> Option<bool> {
+    Some(packets > 0 && complaints.is_empty())
+}
+
 pub(super) async fn partition(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, nodes: Vec<usize>) -> Bite {
     let Some(network) = stage.cluster.network() else { return Bite::none("no network of its own") };
     let mut complaints = cut(network, cuts);
     hold(stage, lasts).await;
     let (packets, unhealed) = heal(network, stage.cluster.size());
     complaints.extend(unhealed);
+    let effective = did_bite(packets, &complaints);
     let detail = json!({ "cuts": cuts, "packets dropped": packets, "complaints": complaints });
-    Bite { nodes, effective: Some(packets > 0), detail }
+    Bite { nodes, effective, detail }
 }
 
 pub(super) async fn flapping(stage: &Stage, cuts: &[(usize, usize)], lasts: Duration, victim: usize) -> Bite {
@@ -94,8 +100,9 @@ pub(super) async fn flapping(stage: &Stage, cuts: &[(usize, usize)], lasts: Dura
         complaints.extend(unhealed);
         hold(stage, lasts / 8).await;
     }
+    let effective = did_bite(packets, &complaints);
     let detail = json!({ "packets dropped": packets, "complaints": complaints });
-    Bite { nodes: vec![victim], effective: Some(packets > 0), detail }
+    Bite { nodes: vec![victim], effective, detail }
 }
 
 /// Cuts nodes off from all others, one by one, and lets them back in another order.
@@ -119,8 +126,9 @@ pub(super) async fn swizzle(stage: &Stage, shuffled: &[usize], lasts: Duration, 
     }
     let (packets, unhealed) = heal(network, size);
     complaints.extend(unhealed);
+    let effective = did_bite(packets, &complaints);
     let detail = json!({ "packets dropped": packets, "complaints": complaints });
-    Bite { nodes: clogged, effective: Some(packets > 0), detail }
+    Bite { nodes: clogged, effective, detail }
 }
 
 /// Everything that a node sends to others or is sent by them.
@@ -137,8 +145,9 @@ pub(super) async fn loss(stage: &Stage, all: &[usize], lasts: Duration) -> Bite 
     hold(stage, lasts).await;
     let (packets, unhealed) = heal(network, all.len());
     complaints.extend(unhealed);
+    let effective = did_bite(packets, &complaints);
     let detail = json!({ "packets dropped": packets, "complaints": complaints });
-    Bite { nodes: all.to_vec(), effective: Some(packets > 0), detail }
+    Bite { nodes: all.to_vec(), effective, detail }
 }
 
 pub(super) async fn delay(stage: &Stage, nodes: Vec<usize>, lasts: Duration) -> Bite {
@@ -177,6 +186,13 @@ mod tests {
             assert_eq!(hears(&cuts, 5, node), neighbours);
         }
         assert!(ring(&[1, 2, 3]).is_empty(), "a ring of three is whole");
+    }
+
+    #[test]
+    fn half_of_a_partition_is_none() {
+        assert_eq!(did_bite(5, &[]), Some(true));
+        assert_eq!(did_bite(0, &[]), Some(false));
+        assert_eq!(did_bite(5, &["nft: no".to_owned()]), Some(false));
     }
 
     #[test]

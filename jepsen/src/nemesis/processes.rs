@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::inflict::{Bite, hold};
 use crate::cluster::Node;
@@ -79,7 +80,7 @@ pub(super) async fn answers(stage: &Stage, number: usize, within: Duration) -> b
 
 /// Between two changes of a clock that goes wrong, and between two looks at it.
 const TICK: Duration = Duration::from_millis(250);
-/// What is off by less may be nothing but the time between writing a line and reading it.
+/// What is off by less may be nothing but a line that was held back.
 const NOTICEABLE: f64 = 1.5;
 /// How long a clock is wrong at least: a process looks once a second, and a drift needs time to be seen.
 const LONG_JUMP: Duration = Duration::from_secs(3);
@@ -113,6 +114,11 @@ impl Wrong {
     }
 }
 
+/// How far a clock is off for certain, if a line that was written within `window` seems to be so far ahead.
+fn certain(ahead: f64, window: Duration) -> f64 {
+    ahead.signum() * (ahead.abs() - window.as_secs_f64()).max(0.0)
+}
+
 /// Clocks go wrong for a while; it bit if the logs say so.
 pub(super) async fn clock(stage: &Stage, victims: &[usize], lasts: Duration, luck: u64) -> Bite {
     let clocks: Vec<_> = victims.iter().filter_map(|victim| Some((*victim, stage.cluster.clock(*victim)?))).collect();
@@ -121,23 +127,26 @@ pub(super) async fn clock(stage: &Stage, victims: &[usize], lasts: Duration, luc
     }
     let wrong = Wrong::new(luck);
     let lasts = lasts.max(if matches!(wrong, Wrong::Drift(_)) { LONG_DRIFT } else { LONG_JUMP });
-    let (began, mut asked, mut furthest, mut complaints) = (Instant::now(), false, 0.0_f64, Vec::new());
+    let (began, mut furthest, mut complaints) = (Instant::now(), 0.0_f64, Vec::new());
+    let mut asked = JoinSet::new();
     while began.elapsed() < lasts && !stage.curtain.is_cancelled() {
-        let logged: Vec<u64> = clocks.iter().map(|(_, clock)| clock.logged()).collect();
         for (_, clock) in &clocks {
             complaints.extend(clock.set(wrong.offset(began.elapsed())).err().map(|error| error.to_string()));
         }
-        if !asked && began.elapsed() >= lasts / 2 {
-            // A snapshot is logged: so there is something to be seen.
-            asked = true;
-            let asked = clocks.iter().map(async |(victim, _)| {
-                let _ = tokio::time::timeout(LOGGING, stage.cluster.client(*victim).snapshot()).await;
-            });
-            futures::future::join_all(asked).await;
+        if asked.is_empty() && began.elapsed() >= lasts / 4 * 3 {
+            // A snapshot is logged: so there is something to be seen. Nobody waits for it: the looks go on meanwhile.
+            for (victim, _) in &clocks {
+                let client = stage.cluster.client(*victim);
+                asked.spawn(async move {
+                    let _ = tokio::time::timeout(LOGGING, client.snapshot()).await;
+                });
+            }
         }
+        // Only what is logged from here to the next look counts.
+        let (looked, logged) = (Instant::now(), clocks.iter().map(|(_, clock)| clock.logged()).collect::<Vec<u64>>());
         hold(stage, TICK).await;
         for ((_, clock), from) in clocks.iter().zip(logged) {
-            let ahead = clock.ahead(from).unwrap_or_default();
+            let ahead = certain(clock.ahead(from).unwrap_or_default(), looked.elapsed());
             furthest = if ahead.abs() > furthest.abs() { ahead } else { furthest };
         }
     }
@@ -155,6 +164,13 @@ pub(super) async fn clock(stage: &Stage, victims: &[usize], lasts: Duration, luc
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_as_old_as_the_look_proves_nothing() {
+        let window = Duration::from_secs(2);
+        assert!(certain(-2.0, window).abs() < NOTICEABLE && certain(-3.0, window).abs() < NOTICEABLE);
+        assert!(certain(-3.5, window) <= -NOTICEABLE && certain(90.0, window) >= NOTICEABLE);
+    }
 
     #[test]
     fn clocks_jump_and_drift_both_ways() {

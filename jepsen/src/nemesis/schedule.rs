@@ -144,16 +144,34 @@ pub fn schedule(seed: u64, seconds: u64, nodes: usize, ground: &Ground, wanted: 
     tracks.filter(|track| !track.is_empty()).collect()
 }
 
-/// What must have come of a run of so many seconds: all that its schedule has if it is a long one, and nothing of a short one.
+/// What must have come of a run of so many seconds, by kind: all that its schedule has if it is a long one; of a short one what
+/// its tracks have time for, whatever the seed.
 /// One in ten may have hit a node that was down, or a cluster without a leader.
 #[must_use]
 pub fn least(seconds: u64, nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> BTreeMap<FaultKind, u64> {
-    let whole = u64::from(number_of_rounds(seconds)) * u64::from(seconds >= ROUND.as_secs());
-    let each = |(kind, count): (FaultKind, usize)| {
-        let planned = count as u64 * whole;
-        (kind, planned - planned / 10 - u64::from(may_miss(kind) && planned > 0))
+    let whole = u64::from(number_of_rounds(seconds));
+    let each =
+        |(kind, planned): (FaultKind, u64)| (kind, planned - planned / 10 - u64::from(may_miss(kind) && planned > 0));
+    let of_track = |round: Vec<(FaultKind, usize)>| -> Vec<(FaultKind, u64)> {
+        if round.is_empty() || seconds >= ROUND.as_secs() {
+            return round.into_iter().map(|(kind, count)| (kind, count as u64 * whole)).collect();
+        }
+        let busy = busy(seconds);
+        let (smaller, times) = fill(&round, 1, busy);
+        let slots: usize = smaller.iter().map(|(_, count)| count).sum();
+        let has_room = slots_that_fit(busy / times) >= slots;
+        let times = u64::from(times) * u64::from(has_room);
+        smaller.into_iter().map(|(kind, count)| (kind, count as u64 * times)).collect()
     };
-    rounds(nodes, ground, wanted).into_iter().flatten().map(each).collect()
+    rounds(nodes, ground, wanted).into_iter().flat_map(of_track).map(each).collect()
+}
+
+/// How many faults must have come of a run of so many seconds, of whatever kinds.
+#[must_use]
+pub fn least_faults(seconds: u64, nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> u64 {
+    let planned = schedule(0, seconds, nodes, ground, wanted).iter().flatten().count() as u64;
+    let sure = least(seconds, nodes, ground, wanted).values().sum::<u64>();
+    if seconds >= ROUND.as_secs() { sure } else { planned - planned.div_ceil(4) }
 }
 
 /// Whether one of these may come to nothing in a good run: harm that no node happened to read.
@@ -171,6 +189,16 @@ fn fill(round: &[(FaultKind, usize)], rounds: u32, busy: Duration) -> (Vec<(Faul
     (smaller, least.max(u32::try_from(fit).unwrap_or(u32::MAX)).max(1))
 }
 
+/// The part of a run in which faults begin.
+fn busy(seconds: u64) -> Duration {
+    Duration::from_secs(seconds) * BUSY_PERCENT / 100
+}
+
+/// How many faults a round of this length has time for.
+fn slots_that_fit(length: Duration) -> usize {
+    usize::try_from(length.as_millis() / SHORTEST_SLOT.as_millis()).unwrap_or(usize::MAX).max(1)
+}
+
 /// The greatest common divisor.
 fn divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { divisor(b, a % b) }
@@ -180,7 +208,7 @@ fn track(random: &mut StdRng, seconds: u64, round: &[(FaultKind, usize)]) -> Vec
     if round.is_empty() {
         return Vec::new();
     }
-    let busy = Duration::from_secs(seconds) * BUSY_PERCENT / 100;
+    let busy = busy(seconds);
     let (round, rounds) = fill(round, number_of_rounds(seconds), busy);
     let length = busy / rounds;
     let mut turns: BTreeMap<FaultKind, bool> =
@@ -189,8 +217,7 @@ fn track(random: &mut StdRng, seconds: u64, round: &[(FaultKind, usize)]) -> Vec
     for number in 0..rounds {
         let mut kinds: Vec<FaultKind> = round.iter().flat_map(|(kind, count)| vec![*kind; *count]).collect();
         kinds.shuffle(random);
-        let fit = (length.as_millis() / SHORTEST_SLOT.as_millis()).max(1);
-        kinds.truncate(usize::try_from(fit).unwrap_or(usize::MAX));
+        kinds.truncate(slots_that_fit(length));
         let Ok(slots) = u32::try_from(kinds.len()) else { continue };
         for (slot, kind) in (0..).zip(kinds) {
             let slot_length = length / slots;
@@ -291,7 +318,19 @@ mod tests {
             }
             assert!(demanded.values().sum::<u64>() >= 24 * seconds / QUICK);
         }
-        assert!(least(60, 5, &Ground::firm(), &FaultKind::ALL).values().all(|least| *least == 0));
+        // A short run has to have what it has time for, and so many of all that it cannot have been idle.
+        for (seconds, kinds) in [(20, &[FaultKind::Kill][..]), (60, &FaultKind::ALL), (149, &FaultKind::ALL)] {
+            let demanded = least(seconds, 5, &Ground::firm(), kinds);
+            for seed in 0..20 {
+                let steps = schedule(seed, seconds, 5, &Ground::firm(), kinds).concat();
+                for (kind, least) in &demanded {
+                    assert!(count(&steps, |step| step.kind == *kind) as u64 >= *least, "{kind:?} in {seconds} s");
+                }
+                assert!(steps.len() as u64 >= least_faults(seconds, 5, &Ground::firm(), kinds));
+            }
+            assert!(least_faults(seconds, 5, &Ground::firm(), kinds) >= seconds / 15, "{seconds} s");
+            assert!(demanded.values().sum::<u64>() > 0, "{seconds} s");
+        }
     }
 
     #[test]

@@ -72,20 +72,25 @@ pub struct ControlRow {
     pub seconds: u64,
     /// What was seen broken, which must be nothing.
     pub broken: Vec<Property>,
+    /// What was seen too little of.
+    #[serde(default)]
+    pub too_few: Vec<String>,
     /// Why the end of it is not known, if it is not.
     pub incomplete: Option<String>,
 }
 
 impl MutantRow {
-    /// The runs that a checker caught which is meant for the bug.
+    /// The runs that a checker caught which is meant for the bug. What needs the log proves nothing where that is not known.
     fn detections(&self) -> impl Iterator<Item = &MutantRun> {
-        self.runs.iter().filter(|run| run.broken.iter().any(|property| self.meant.contains(property)))
+        let proves = |run: &MutantRun, property: &Property| run.incomplete.is_none() || !property.needs_log();
+        let caught = move |run: &&MutantRun| run.broken.iter().any(|p| self.meant.contains(p) && proves(run, p));
+        self.runs.iter().filter(caught)
     }
 
-    /// Whether at least one of its runs was caught as it must be; also where it could not be run.
+    /// Whether at least one of its runs was caught as it must be. One that could not be run was not.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        self.skipped.is_some() || self.detections().next().is_some()
+        self.detections().next().is_some()
     }
 
     /// The row in words: number, name, meant, caught by, seed, seconds, detected.
@@ -107,16 +112,17 @@ impl MutantRow {
 }
 
 impl ControlRow {
-    /// Whether nothing was wrong, to the end.
+    /// Whether nothing was wrong, to the end, and enough was seen.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        self.broken.is_empty() && self.incomplete.is_none()
+        self.broken.is_empty() && self.incomplete.is_none() && self.too_few.is_empty()
     }
 
     fn cells(&self) -> [String; 4] {
         let outcome = match &self.incomplete {
             _ if !self.broken.is_empty() => format!("BROKEN: {}", names(&self.broken)),
             Some(why) => format!("UNKNOWN: {}", why.lines().next().unwrap_or_default()),
+            None if !self.too_few.is_empty() => format!("TOO FEW: {}", self.too_few.join(", ")),
             None => "valid".to_owned(),
         };
         [self.of.join(", "), self.seed.to_string(), self.seconds.to_string(), outcome]
@@ -218,7 +224,14 @@ mod tests {
     }
 
     fn control(broken: &[Property]) -> ControlRow {
-        ControlRow { of: vec!["M1".to_owned()], seed: 1, seconds: 9, broken: broken.to_vec(), incomplete: None }
+        ControlRow {
+            of: vec!["M1".to_owned()],
+            seed: 1,
+            seconds: 9,
+            broken: broken.to_vec(),
+            too_few: vec![],
+            incomplete: None,
+        }
     }
 
     #[test]
@@ -239,6 +252,16 @@ mod tests {
         assert!(!table(row(&[meant]), control(other)).is_in_order());
         let unknown = ControlRow { incomplete: Some("late".to_owned()), ..control(&[]) };
         assert!(!table(row(&[meant]), unknown).is_in_order());
+        let idle = ControlRow { too_few: vec!["writes".to_owned()], ..control(&[]) };
+        assert!(!table(row(&[meant]), idle).is_in_order());
+        let skipped = MutantRow { skipped: Some("no network".to_owned()), ..row(&[]) };
+        assert!(!table(skipped, control(&[])).is_in_order());
+        // Without the log, only what needs none is a detection.
+        for (property, expected) in [(Property::ExactlyOnce, false), (Property::Registers, true)] {
+            let mut row = MutantRow { meant: vec![property], ..row(&[&[property]]) };
+            row.runs[0].incomplete = Some("late".to_owned());
+            assert_eq!(table(row, control(&[])).is_in_order(), expected, "{property:?}");
+        }
     }
 
     #[test]

@@ -61,6 +61,13 @@ impl Hand {
         Self { stage: stage.clone(), random, workload, number, process: number, names: 0, clients }
     }
 
+    /// The same client, which waits for long.
+    #[must_use]
+    pub(super) fn patient(mut self) -> Self {
+        self.clients = self.clients.into_iter().map(Client::patient).collect();
+        self
+    }
+
     /// Whether the run is over.
     pub(super) fn is_over(&self) -> bool {
         self.stage.curtain.is_cancelled()

@@ -18,6 +18,8 @@ pub use hand::{Hand, Stage};
 pub use recorder::Recorder;
 pub use watcher::{tell_whole_log, watch};
 
+use std::time::{Duration, Instant};
+
 use tokio::task::JoinSet;
 
 use crate::history::{Answer, Floor, Mode, Outcome, Relationship, Request, Update, Workload, Write};
@@ -103,14 +105,27 @@ pub fn start(stage: &Stage, factor: usize) -> JoinSet<()> {
     tasks
 }
 
-/// Reads everything once more on every node, fully consistent: what is there at the end.
-pub async fn audit(stage: &Stage) {
-    let mut hand = Hand::new(stage, Workload::Audit, 1_000);
+/// How long one listing of the audit may take, over all attempts.
+const AUDIT: Duration = Duration::from_secs(60);
+
+/// Reads everything once more on every node, fully consistent: what is there at the end. Fails if any of it is not answered.
+pub async fn audit(stage: &Stage) -> Result<(), String> {
+    let mut hand = Hand::new(stage, Workload::Audit, 1_000).patient();
     for node in 1..=stage.cluster.size() {
         let kinds =
             ["seat", "team", "desk", "register", "document", "folder", "memo", "marker", "chain", "vault", "ledger"];
         for kind in kinds {
-            hand.ask(node, Request::list(Mode::Full, kind, None)).await;
+            let began = Instant::now();
+            loop {
+                match hand.ask(node, Request::list(Mode::Full, kind, None)).await.1 {
+                    Outcome::Ok(_) => break,
+                    Outcome::Fail(_) | Outcome::Info(_) if began.elapsed() < AUDIT => {}
+                    Outcome::Fail(failure) | Outcome::Info(failure) => {
+                        return Err(format!("node {node} does not list every {kind} at the end: {failure:?}"));
+                    }
+                }
+            }
         }
     }
+    Ok(())
 }

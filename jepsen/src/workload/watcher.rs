@@ -6,8 +6,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::Stage;
-use crate::cluster::{WatchTold, Watching};
-use crate::history::{LogEntry, WatchSession};
+use crate::cluster::{WatchTold, Watching, failure_of};
+use crate::history::{Failure, LogEntry, WatchSession};
 
 /// A stream without a message for so long is left: checkpoints come every second while anything is written.
 const SILENCE: Duration = Duration::from_secs(4);
@@ -17,8 +17,7 @@ const WHOLE_LOG: Duration = Duration::from_secs(90);
 
 /// Watches until the curtain falls, and keeps what it was told.
 pub async fn watch(stage: Stage, number: u64, after: u64) {
-    let session =
-        WatchSession { watcher: format!("watcher {number}"), after, through: after, resumed: 0, entries: vec![] };
+    let session = WatchSession::begin(format!("watcher {number}"), after, false);
     let mut watcher = Watcher { session, random: StdRng::seed_from_u64(stage.seed ^ number) };
     let curtain = stage.curtain.clone();
     while !curtain.is_cancelled() {
@@ -43,9 +42,20 @@ struct Watcher {
 impl Watcher {
     async fn follow(&mut self, stage: &Stage, node: usize) {
         let begun = tokio::time::timeout(SILENCE, stage.cluster.client(node).watch(self.session.through)).await;
-        let Ok(Ok(mut stream)) = begun else { return tokio::time::sleep(BACK_OFF).await };
-        while let Ok(Ok(Some(told))) = tokio::time::timeout(SILENCE, stream.next()).await {
-            note(&mut self.session, told);
+        let mut stream = match begun {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(status)) => {
+                self.session.fail(failure_of(&status));
+                return tokio::time::sleep(BACK_OFF).await;
+            }
+            Err(_) => return tokio::time::sleep(BACK_OFF).await,
+        };
+        while let Ok(next) = tokio::time::timeout(SILENCE, stream.next()).await {
+            match next {
+                Ok(Some(told)) => note(&mut self.session, told),
+                Ok(None) => return,
+                Err(status) => return self.session.fail(failure_of(&status)),
+            }
         }
     }
 }
@@ -57,13 +67,14 @@ fn note(session: &mut WatchSession, told: WatchTold) {
             session.through = entry.index;
             session.entries.push(entry);
         }
+        WatchTold::Nonsense(message) => session.fail(Failure { reason: Failure::NONSENSE.to_owned(), message }),
     }
 }
 
 /// All changes up to `through`, as one node tells them.
 pub async fn tell_whole_log(stage: &Stage, node: usize, through: u64) -> Result<Vec<LogEntry>, String> {
     let watcher = format!("the log as node {node} tells it, up to {through}");
-    let mut session = WatchSession { watcher, after: 0, through: 0, resumed: 0, entries: vec![] };
+    let mut session = WatchSession::begin(watcher, 0, true);
     let told = async {
         let mut stream: Watching = stage.cluster.client(node).watch(0).await.map_err(|e| e.to_string())?;
         while session.through < through {
