@@ -213,12 +213,12 @@ mod tests {
     /// `# TYPE quorate_calls counter` names one.
     fn names() -> BTreeSet<String> {
         // A family without a member is not shown.
-        METRICS.calls.get_or_create(&CallLabels { method: "other", code: "OK" });
-        METRICS.call_duration.get_or_create(&LatencyLabels { method: "other", consistency: "none" });
-        METRICS.role.get_or_create(&RoleLabels { role: "leader" });
-        METRICS.position.get_or_create(&PositionLabels { position: "log" });
-        METRICS.member_lag.get_or_create(&MemberLabels { member: 1 });
-        METRICS.store_bytes.get_or_create(&PartLabels { part: "files" });
+        drop(METRICS.calls.get_or_create(&CallLabels { method: "other", code: "OK" }));
+        drop(METRICS.call_duration.get_or_create(&LatencyLabels { method: "other", consistency: "none" }));
+        drop(METRICS.role.get_or_create(&RoleLabels { role: "leader" }));
+        drop(METRICS.position.get_or_create(&PositionLabels { position: "log" }));
+        drop(METRICS.member_lag.get_or_create(&MemberLabels { member: 1 }));
+        drop(METRICS.store_bytes.get_or_create(&PartLabels { part: "files" }));
         let text = METRICS.render();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
