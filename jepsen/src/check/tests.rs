@@ -266,3 +266,20 @@ fn what_could_not_have_been_broken_is_no_opportunity() {
     let attempts = vec![keyed(1, Outcome::Ok(Answer::written(5))), keyed(2, fail("UNAVAILABLE"))];
     assert_eq!(keys::check(&record(attempts, vec![])).opportunities, 0);
 }
+
+#[test]
+fn only_watchers_at_work_are_counted_and_no_watch_may_make_no_sense() {
+    let mut record = specimen::clean(1, 10);
+    let entries: usize = record.watches.iter().map(|session| session.entries.len()).sum();
+    let mut whole = record.watches[0].clone();
+    whole.whole = true;
+    record.watches.push(whole);
+    assert_eq!(judge(&record).counts["watch entries"], entries as u64);
+    for (reason, expected) in
+        [("Unavailable", 0), (Failure::EXPIRED, 0), ("INTERNAL", 1), (Failure::NONSENSE, 1), ("FOREIGN_ZOOKIE", 1)]
+    {
+        let failure = Failure { reason: reason.to_owned(), message: String::new() };
+        record.watches[1].failures = vec![failure];
+        assert_eq!(judge(&record).of(Property::Watch).map(|verdict| verdict.violations), Some(expected), "{reason}");
+    }
+}
