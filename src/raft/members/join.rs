@@ -161,7 +161,10 @@ mod tests {
         Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
         let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
         replica.bootstrap(address(1)).await.unwrap();
-        replica.leader().wait(monotonic() + Duration::from_secs(10)).await.expect("a cluster of one has a leader");
+        let leads = replica.raft().wait(Some(Duration::from_secs(10)));
+        // The members are the first entry, and the leader's own is the second.
+        let led = leads.metrics(|metrics| metrics.last_applied.is_some_and(|id| id.index >= 1), "a leader of one");
+        led.await.unwrap();
         // The log is so short that a node without any of it has caught up.
         replica.promote_here(2, address(2), false).await.unwrap();
 
