@@ -146,9 +146,11 @@ impl Node {
         let views = Arc::new(ReplicaViews::new(&replica, freshness));
         let changes = Arc::new(ReplicaChanges::new(&replica));
         self.services.attach(Arc::clone(&views) as _, log, changes);
-        let fresh = Arc::clone(&views);
+        let (fresh, services) = (Arc::clone(&views), Arc::clone(&self.services));
         tokio::spawn(async move {
             fresh.catch_up().await;
+            // At once: whoever waits for a node to be ready need not wait for the next look.
+            services.set_ready(fresh.is_fresh());
             fresh.keep_fresh().await;
         });
         tokio::spawn(tell_readiness(Arc::clone(&self.services), Arc::downgrade(&views)));

@@ -1,9 +1,11 @@
 //! The JSON gateway of a real node, by a plain HTTP client.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::harness::{Cluster, KEY, Settings};
+use crate::harness::{Cluster, KEY, Settings, eventually};
 
 struct Gateway {
     address: String,
@@ -99,8 +101,11 @@ async fn a_plain_http_client_can_do_everything() {
     assert_eq!((code, reason), (400, &json!("ERROR_REASON_UNKNOWN_RELATION_OR_PERMISSION")), "{lines:?}");
 
     for path in ["/healthz", "/openapi.json"] {
-        let response = gateway.agent.get(format!("http://{}{path}", gateway.address)).call().expect("it is served");
-        assert_eq!(response.status().as_u16(), 200, "{path}");
+        eventually(path, Duration::from_secs(10), async || {
+            let response = gateway.agent.get(format!("http://{}{path}", gateway.address)).call().expect("it is served");
+            if response.status().as_u16() == 200 { Ok(()) } else { Err(response.status()) }
+        })
+        .await;
     }
 }
 
