@@ -35,6 +35,9 @@ FIRST ?= 1
 TIME ?= 60
 TARGETS ?=
 
+# How often `make failover` takes the leader away, in each manner.
+TIMES ?= 50
+
 # Arguments of `make chaos`: make chaos CHAOS="--seed 7 --seconds 60 --faults lagging,pause"
 CHAOS ?=
 # Anything: `make chaos-mutants` tries all bugs, not only the quick ones.
@@ -42,7 +45,7 @@ ALL ?=
 
 .NOTPARALLEL:
 .PHONY: run build test test-rust test-clients test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
-.PHONY: chaos chaos-mutants chaos-release packages-chaos
+.PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -110,6 +113,17 @@ chaos-release: packages-chaos
 	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name release \
 		--seconds 3600 --clients 2 --expect release $(CHAOS)
 
+## soak: half an hour of mixed load on the release binary, with a restart now and then; memory and open files must come to rest
+soak: packages-chaos
+	cargo build --locked --release --workspace
+	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name soak \
+		--seconds 1800 --clients 2 --faults restart --apart 120 --expect soak $(CHAOS)
+
+## failover: how long writes stop when the leader is killed or hands over, beside etcd, TIMES of each
+failover: packages-bench
+	cargo build --locked --release
+	python3 benches/failover.py "$(CARGO_TARGET_DIR)/release/quorate" --times $(TIMES)
+
 ## fmt: format the sources
 fmt:
 	cargo fmt --all
@@ -125,3 +139,6 @@ packages-test:
 
 packages-chaos:
 	@.ci/packages chaos
+
+packages-bench:
+	@.ci/packages bench

@@ -4,11 +4,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::cluster::{Node, NodeStatus};
-use crate::history::{ChainSample, Ended, Ending};
+use crate::history::{ChainSample, Ended, Ending, Footprint};
 use crate::workload::Stage;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(300);
+/// Between two measurements of a node, in nanoseconds.
+const MEASURED_EVERY_NS: u64 = 2_000_000_000;
 /// Endings that are kept; more say nothing new.
 const KEPT: usize = 100;
 const PANIC: &str = "panicked";
@@ -23,6 +25,7 @@ pub(crate) struct Lookout {
 #[derive(Default)]
 struct Watched {
     endings: Vec<Ending>,
+    footprints: Vec<Footprint>,
     /// By node, whether it was down and how far its log was read.
     nodes: Vec<(bool, u64)>,
 }
@@ -43,6 +46,7 @@ impl Lookout {
         for number in 1..=stage.cluster.size() {
             if let Ok(mut node) = stage.cluster.node(number).try_lock() {
                 watched.note(stage.recorder.now(), number, &mut node);
+                watched.measure(stage.recorder.now(), number, &node);
             }
         }
     }
@@ -68,6 +72,11 @@ impl Lookout {
         self.chain.lock().expect("nothing panics while it holds the chains").clone()
     }
 
+    /// What nodes took up so far.
+    pub(crate) fn footprints(&self) -> Vec<Footprint> {
+        self.watched.lock().expect("nothing panics while it holds what was watched").footprints.clone()
+    }
+
     /// What ended or panicked so far.
     pub(crate) fn endings(&self) -> Vec<Ending> {
         self.watched.lock().expect("nothing panics while it holds what was watched").endings.clone()
@@ -75,6 +84,21 @@ impl Lookout {
 }
 
 impl Watched {
+    fn measure(&mut self, time: u64, number: usize, node: &Node) {
+        let newest = self.footprints.iter().rev().take_while(|last| last.time + MEASURED_EVERY_NS > time);
+        if newest.into_iter().any(|last| last.node == number) {
+            return;
+        }
+        let seen = node.footprint().map(|(process, resident_kib, files)| Footprint {
+            time,
+            node: number,
+            process,
+            resident_kib,
+            files,
+        });
+        self.footprints.extend(seen);
+    }
+
     fn note(&mut self, time: u64, number: usize, node: &mut Node) {
         if self.nodes.len() < number {
             self.nodes.resize(number, (false, 0));

@@ -4,6 +4,7 @@
 
 mod mutants;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use quorate_jepsen::check::{Judgement, Record, Thresholds, Validity, judge, mutants_of};
 use quorate_jepsen::cluster::{Ground, sweep, system};
 use quorate_jepsen::history::{Event, FaultKind};
-use quorate_jepsen::nemesis::least_faults;
+use quorate_jepsen::nemesis::{least, least_faults, schedule, spaced};
 use quorate_jepsen::report;
 use quorate_jepsen::runner::{Options, RunError, run};
 use rand::SeedableRng as _;
@@ -79,10 +80,13 @@ struct Run {
     /// Which faults, with commas; `none` for none, everything that this machine allows unless given.
     #[arg(long, value_delimiter = ',')]
     faults: Option<Vec<String>>,
+    /// Seconds between two faults of a track, at least. With any, faults of single kinds are not demanded.
+    #[arg(long, default_value_t = 0)]
+    apart: u64,
     /// The bug that the binary is asked to have; it must be built with such bugs.
     #[arg(long)]
     mutant: Option<String>,
-    /// What must be seen for a run to be valid: nothing, or as much as a quick run or one of a release must have.
+    /// What must be seen for a run to be valid: nothing, or as much as a quick run, one of a release or a soak must have.
     #[arg(long, default_value = "none")]
     expect: Expect,
 }
@@ -123,6 +127,7 @@ enum Expect {
     None,
     Quick,
     Release,
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -204,6 +209,7 @@ async fn start(arguments: Run) -> ExitCode {
         factor: usize::from(arguments.clients),
         pace: Duration::from_millis(arguments.pace_ms),
         faults,
+        apart: Duration::from_secs(arguments.apart),
         snapshot_after: 1_000,
         thresholds: expected,
         command: std::env::args().collect::<Vec<_>>().join(" "),
@@ -261,9 +267,19 @@ fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
         Expect::None => return Thresholds::default(),
         Expect::Quick => (10, 200, 1, 5, 60),
         Expect::Release => (110, 550, 8, 27, 330),
+        Expect::Soak => (110, 550, 8, 0, 330),
     };
     let seconds = run.seconds;
-    let by_kind = quorate_jepsen::nemesis::least(seconds, usize::from(run.voters), ground, faults);
+    let voters = usize::from(run.voters);
+    let (by_kind, least_of_all) = if run.apart == 0 {
+        (least(seconds, voters, ground, faults), least_faults(seconds, voters, ground, faults))
+    } else {
+        let planned = schedule(0, seconds, voters, ground, faults);
+        let planned = spaced(planned, Duration::from_secs(run.apart)).concat().len() as u64;
+        (BTreeMap::new(), planned * 3 / 4)
+    };
+    // Of each node one long life at least, and two looks at it.
+    let long_lives = 2 * u64::from(run.voters + run.learners);
     Thresholds {
         writes: seconds * writes,
         checks: seconds * checks,
@@ -275,7 +291,8 @@ fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
         raised: seconds,
         by_learners: if run.learners > 0 { seconds * 2 } else { 0 },
         opportunities: 5,
-        faults: least_faults(seconds, usize::from(run.voters), ground, faults).max(by_kind.values().sum()),
+        footprints: if matches!(run.expect, Expect::Soak) { long_lives } else { 0 },
+        faults: least_of_all.max(by_kind.values().sum()),
         partitions: by_kind.iter().filter(|(kind, _)| kind.is_partition()).map(|(_, least)| least).sum(),
         leader_in_minority: by_kind.get(&FaultKind::LeaderAlone).copied().unwrap_or_default(),
         by_kind,

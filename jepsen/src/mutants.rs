@@ -174,6 +174,7 @@ impl Hunt {
             looks_for: mutant.map(|mutant| mutant.meant.to_vec()).unwrap_or_default(),
             factor: 1,
             pace: Duration::from_millis(5),
+            apart: Duration::ZERO,
             faults: plan.faults.to_vec(),
             snapshot_after: plan.snapshot_after,
             thresholds,

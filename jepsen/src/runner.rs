@@ -50,6 +50,8 @@ pub struct Options {
     pub pace: Duration,
     /// Which faults.
     pub faults: Vec<FaultKind>,
+    /// The least time between two faults of a track.
+    pub apart: Duration,
     /// Log entries between snapshots.
     pub snapshot_after: u64,
     /// What must be seen.
@@ -122,7 +124,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let faults = Arc::new(Mutex::new(Vec::new()));
     let mut nemeses = JoinSet::new();
     let tracks = nemesis::schedule(options.seed, options.seconds, options.voters, ground, &options.faults);
-    for (track, steps) in (1..).zip(tracks) {
+    for (track, steps) in (1..).zip(nemesis::spaced(tracks, options.apart)) {
         nemeses.spawn(nemesis::run(stage.clone(), track, steps, Arc::clone(&faults)));
     }
     let mut tasks = workload::start(&stage, options.factor);
@@ -166,7 +168,8 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let endings = lookout.endings();
     let settings = Settings { seconds, versions, not_tested, incomplete, endings, ..settings(options) };
     let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
-    let record = Record { settings, operations, log, watches, chain: lookout.chain(), faults };
+    let footprints = lookout.footprints();
+    let record = Record { settings, operations, log, watches, chain: lookout.chain(), faults, footprints };
     record.write(&options.folder, &events)?;
     Ok((record, events))
 }
@@ -219,8 +222,8 @@ async fn is_seen(stage: &Stage, options: &Options, lookout: &Lookout) -> bool {
     let is_told = |answer: &Answer| answer.index().is_some_and(|index| index <= through);
     operations.retain(|operation| operation.answer().is_none_or(is_told));
     let chain = lookout.chain();
-    let (watches, faults) = (Vec::new(), Vec::new());
-    let record = Record { settings: settings(options), operations, log, watches, chain, faults };
+    let (watches, faults, footprints) = (Vec::new(), Vec::new(), Vec::new());
+    let record = Record { settings: settings(options), operations, log, watches, chain, faults, footprints };
     let Ok(judgement) = tokio::task::spawn_blocking(move || judge(&record)).await else { return false };
     options.looks_for.iter().any(|property| judgement.of(*property).is_some_and(|verdict| verdict.violations > 0))
 }

@@ -8,8 +8,8 @@ use rand::{RngExt, SeedableRng};
 
 use crate::check::{Record, Settings, Thresholds};
 use crate::history::{
-    Answer, Beside, ChainSample, Failure, Floor, LogEntry, Mode, Operation, Outcome, Relationship, Request, Subject,
-    Token, Tree, Update, WatchSession, Workload, Write,
+    Answer, Beside, ChainSample, Failure, Floor, Footprint, LogEntry, Mode, Operation, Outcome, Relationship, Request,
+    Subject, Token, Tree, Update, WatchSession, Workload, Write,
 };
 use crate::oracle::{Rules, State, VERSIONS, is_allowed, resources, users};
 
@@ -469,7 +469,16 @@ impl Simulation {
         };
         let chain = vec![sample(1, middle), sample(2, middle), sample(1, last), sample(2, last), sample(3, last)];
         self.operations.sort_by_key(|operation| operation.index);
-        Record { settings: settings(seed), operations: self.operations, log: self.log, watches, chain, faults: vec![] }
+        let minute = |minute: u64| Footprint {
+            time: minute * 60_000_000_000,
+            node: 1,
+            process: 9,
+            resident_kib: 90_000 + minute,
+            files: 60,
+        };
+        let footprints = (0..16).map(minute).collect();
+        let (settings, operations, log) = (settings(seed), self.operations, self.log);
+        Record { settings, operations, log, watches, chain, faults: vec![], footprints }
     }
 }
 

@@ -112,6 +112,11 @@ pub enum HistoryMutant {
         /// Which.
         node: usize,
     },
+    /// A node that takes up more and more.
+    Grown {
+        /// Position of the first look at it.
+        from: usize,
+    },
     /// A hash that is another.
     Hash {
         /// Position of the sample.
@@ -142,6 +147,8 @@ pub fn mutants_of(record: &Record) -> Vec<HistoryMutant> {
     }
     of_log(&mut mutants, record);
     mutants.push(HistoryMutant::Ended { node: 1 });
+    mutants
+        .extend((record.footprints.len() >= 8).then_some(HistoryMutant::Grown { from: record.footprints.len() / 2 }));
     mutants
 }
 
@@ -356,6 +363,9 @@ impl HistoryMutant {
             Self::Ended { node } => {
                 let (time, how, words) = (0, Ended::Stopped, String::new());
                 record.settings.endings.push(Ending { time, node, how, words });
+            }
+            Self::Grown { from } => {
+                record.footprints[from..].iter_mut().for_each(|footprint| footprint.resident_kib *= 4);
             }
             Self::Hash { at } => record.chain[at].hash.push('0'),
         }

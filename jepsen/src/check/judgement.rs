@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::thresholds::counts;
 use super::{Property, Record, Shortfall, Verdict};
-use super::{certificate, chain, exact, floor, keys, once, order, processes, register, regranted, replay, swap, watch};
+use super::{
+    certificate, chain, exact, floor, footprint, keys, once, order, processes, register, regranted, replay, swap, watch,
+};
 
 /// What a run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +72,7 @@ pub fn judge(record: &Record) -> Judgement {
         keys::check(record),
         chain::check(record),
         processes::check(record),
+        footprint::check(record),
     ]);
     // Some properties are judged in several ways.
     let together = |property| {
@@ -137,7 +140,7 @@ mod tests {
                 objected.extend(violated.map(|verdict| verdict.property));
             }
         }
-        assert_eq!(told.len(), 18, "kinds of lies that were told: {told:?}");
+        assert_eq!(told.len(), 19, "kinds of lies that were told: {told:?}");
         // A checker that never objects to any of them would not be missed.
         assert_eq!(objected, BTreeSet::from(Property::ALL));
     }

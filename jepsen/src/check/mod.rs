@@ -9,6 +9,7 @@ mod certificate;
 mod chain;
 mod exact;
 mod floor;
+mod footprint;
 mod history_mutants;
 mod judgement;
 mod keys;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Thresholds;
 use crate::history::{
-    ChainSample, Ending, Event, FaultRecord, FileError, LogEntry, Operation, PairingError, WatchSession,
+    ChainSample, Ending, Event, FaultRecord, FileError, Footprint, LogEntry, Operation, PairingError, WatchSession,
 };
 use crate::history::{pair, read_lines, write_lines};
 
@@ -57,6 +57,8 @@ pub struct Record {
     pub chain: Vec<ChainSample>,
     /// What was done to it.
     pub faults: Vec<FaultRecord>,
+    /// What its nodes took up.
+    pub footprints: Vec<Footprint>,
 }
 
 /// A run cannot be read back.
@@ -79,6 +81,7 @@ const LOG: &str = "log.jsonl";
 const WATCHES: &str = "watches.jsonl";
 const CHAIN: &str = "chain.jsonl";
 const FAULTS: &str = "faults.jsonl";
+const FOOTPRINTS: &str = "footprints.jsonl";
 
 impl Record {
     /// The log, if it is known. Of a run whose end is not known nothing may be concluded from what the log lacks.
@@ -98,6 +101,7 @@ impl Record {
             watches: read_lines(&folder.join(WATCHES))?,
             chain: read_lines(&folder.join(CHAIN))?,
             faults: read_lines(&folder.join(FAULTS))?,
+            footprints: read_lines(&folder.join(FOOTPRINTS))?,
         })
     }
 
@@ -115,6 +119,7 @@ impl Record {
         write_lines(&folder.join(WATCHES), &self.watches)?;
         write_lines(&folder.join(CHAIN), &self.chain)?;
         write_lines(&folder.join(FAULTS), &self.faults)?;
+        write_lines(&folder.join(FOOTPRINTS), &self.footprints)?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Verdict};
+use super::{Property, Record, Verdict};
 use crate::history::{Answer, FaultKind, FaultRecord, Mode, Operation, Outcome, Request, Workload};
 
 /// The least that a run must have seen. Zero asks for nothing.
@@ -28,8 +28,11 @@ pub struct Thresholds {
     pub raised: u64,
     /// Answers of learners.
     pub by_learners: u64,
-    /// Opportunities to break each property.
+    /// Opportunities to break each property, but for what only a long life of a node can show.
     pub opportunities: u64,
+    /// Looks at whether a node that stayed up for long grew.
+    #[serde(default)]
+    pub footprints: u64,
     /// Faults that bit, of all kinds.
     pub faults: u64,
     /// Partitions that bit, of all kinds.
@@ -162,7 +165,8 @@ impl Thresholds {
             (what, seen, needed)
         });
         let opportunities = verdicts.iter().map(|verdict| {
-            (format!("opportunities of {}", verdict.property.name()), verdict.opportunities, self.opportunities)
+            let needed = if verdict.property == Property::Footprint { self.footprints } else { self.opportunities };
+            (format!("opportunities of {}", verdict.property.name()), verdict.opportunities, needed)
         });
         seen.chain(opportunities)
             .filter(|(_, seen, needed)| seen < needed)

@@ -43,11 +43,13 @@ pub enum Property {
     HashChain,
     /// beside the letters
     Processes,
+    /// beside the letters
+    Footprint,
 }
 
 impl Property {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RealTime,
         Self::Registers,
         Self::Answers,
@@ -65,6 +67,7 @@ impl Property {
         Self::Keys,
         Self::HashChain,
         Self::Processes,
+        Self::Footprint,
     ];
 
     /// Its name in reports.
@@ -88,6 +91,7 @@ impl Property {
             Self::Keys => "keys",
             Self::HashChain => "hash-chain",
             Self::Processes => "processes",
+            Self::Footprint => "footprint",
         }
     }
 
@@ -95,9 +99,13 @@ impl Property {
     #[must_use]
     pub fn trusts_indexes(self) -> bool {
         match self {
-            Self::Registers | Self::NeverRegranted | Self::Exact | Self::Atomic | Self::Order | Self::Processes => {
-                false
-            }
+            Self::Registers
+            | Self::NeverRegranted
+            | Self::Exact
+            | Self::Atomic
+            | Self::Order
+            | Self::Processes
+            | Self::Footprint => false,
             Self::RealTime
             | Self::Answers
             | Self::Freshness
@@ -145,6 +153,7 @@ impl Property {
             }
             Self::HashChain => "nodes that have applied the same have the same state",
             Self::Processes => "no node ends by itself or panics, unless its disk was harmed",
+            Self::Footprint => "memory and open files of a node that stays up come to rest",
         }
     }
 }

@@ -12,6 +12,7 @@ mod command;
 mod convert;
 mod delay;
 mod disk;
+mod footprint;
 mod formation;
 mod ground;
 mod network;

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::clock::{Clock, forget};
 use super::disk::Disk;
+use super::footprint;
 
 /// A node process and what belongs to it. Dropping it kills the process, then unmounts its disk.
 #[derive(Debug)]
@@ -101,6 +102,13 @@ impl Node {
     /// Whether a process was started and has not ended.
     pub fn runs(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// Its process, the memory that it has resident in KiB, and how many files it has open. `None` when it does not run.
+    #[must_use]
+    pub fn footprint(&self) -> Option<(u32, u64, u64)> {
+        let process = self.process.as_ref()?.id();
+        footprint::of(process).map(|(resident_kib, files)| (process, resident_kib, files))
     }
 
     /// `kill -9`, and the end of the process. Whether it ran until then.

@@ -32,7 +32,7 @@ const POWER_CUTS: Plan = Plan { faults: &[FaultKind::PowerCut], seconds: 25, ..C
 const CHANGES_OF_LEADER: Plan = Plan { faults: &[FaultKind::Kill, FaultKind::Pause], seconds: 30, ..CALM };
 const LEFT_ALONE: Plan = Plan { faults: &[FaultKind::LeaderAlone, FaultKind::Pause], seconds: 25, ..CALM };
 /// Whoever is away for a moment needs a snapshot, since the log that it missed is gone.
-const SNAPSHOTS: Plan = Plan { faults: &[FaultKind::Lagging, FaultKind::Pause], seconds: 30, snapshot_after: 40 };
+const SNAPSHOTS: Plan = Plan { faults: &[FaultKind::Install], seconds: 30, snapshot_after: 40 };
 
 pub(super) const MUTANTS: [Mutant; 12] = [
     Mutant {

@@ -8,7 +8,7 @@ mod packets;
 mod processes;
 mod schedule;
 
-pub use schedule::{Step, least, least_faults, possible, schedule};
+pub use schedule::{Step, least, least_faults, possible, schedule, spaced};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -174,6 +174,20 @@ pub fn least_faults(seconds: u64, nodes: usize, ground: &Ground, wanted: &[Fault
     if seconds >= ROUND.as_secs() { sure } else { planned - planned.div_ceil(4) }
 }
 
+/// The same with at least so long between two faults of a track: what comes sooner is left out.
+#[must_use]
+pub fn spaced(mut tracks: Vec<Vec<Step>>, apart: Duration) -> Vec<Vec<Step>> {
+    for track in &mut tracks {
+        let mut last: Option<Duration> = None;
+        track.retain(|step| {
+            let is_due = step.at >= last.map_or(apart, |last| last + apart);
+            last = if is_due { Some(step.at) } else { last };
+            is_due
+        });
+    }
+    tracks
+}
+
 /// Whether one of these may come to nothing in a good run: harm that no node happened to read.
 fn may_miss(kind: FaultKind) -> bool {
     kind == FaultKind::BitFlip
@@ -297,6 +311,16 @@ mod tests {
             }
             assert!(track.last().expect("there is one").at < Duration::from_secs(HOUR));
         }
+    }
+
+    #[test]
+    fn faults_can_be_kept_apart() {
+        let apart = Duration::from_secs(100);
+        let tracks = || schedule(3, HOUR, 5, &Ground::firm(), &[FaultKind::Restart]);
+        assert_eq!(spaced(tracks(), Duration::ZERO), tracks());
+        let track = spaced(tracks(), apart).concat();
+        assert!((25..36).contains(&track.len()), "{}", track.len());
+        assert!(track.windows(2).all(|pair| pair[1].at - pair[0].at >= apart) && track[0].at >= apart);
     }
 
     #[test]

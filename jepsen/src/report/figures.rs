@@ -25,11 +25,22 @@ pub(super) struct Faults {
     pub(super) recovery_ms: Vec<u64>,
 }
 
+/// What one node took up, over all of its processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Taken {
+    pub(super) processes: u64,
+    pub(super) most_kib: u64,
+    pub(super) last_kib: u64,
+    pub(super) most_files: u64,
+    pub(super) last_files: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Summary {
     pub(super) operations: BTreeMap<String, Outcomes>,
     pub(super) reasons: BTreeMap<String, u64>,
     pub(super) faults: BTreeMap<FaultKind, Faults>,
+    pub(super) footprints: BTreeMap<usize, Taken>,
     pub(super) leaderships: u64,
     pub(super) snapshots: u64,
     pub(super) purges: u64,
@@ -74,11 +85,25 @@ pub(super) fn summary(record: &Record) -> Summary {
         operations,
         reasons,
         faults,
+        footprints: taken(record),
         leaderships: leaders.len() as u64,
         snapshots: distinct(|sample| sample.snapshot),
         purges: distinct(|sample| sample.purged),
         log_entries: record.log.len() as u64,
     }
+}
+
+fn taken(record: &Record) -> BTreeMap<usize, Taken> {
+    let mut nodes: BTreeMap<usize, (u32, Taken)> = BTreeMap::new();
+    for footprint in &record.footprints {
+        let (process, taken) = nodes.entry(footprint.node).or_default();
+        taken.processes += u64::from(*process != footprint.process);
+        *process = footprint.process;
+        (taken.last_kib, taken.last_files) = (footprint.resident_kib, footprint.files);
+        taken.most_kib = taken.most_kib.max(footprint.resident_kib);
+        taken.most_files = taken.most_files.max(footprint.files);
+    }
+    nodes.into_iter().map(|(node, (_, taken))| (node, taken)).collect()
 }
 
 /// Each register's history alone, in the form of Knossos' `cas-register`: `:read`, `:write` and `:cas` of plain values.

@@ -51,6 +51,7 @@ pub(super) fn page(record: &Record, judgement: &Judgement, plots: &[Plot], mutan
         let data = STANDARD.encode(&plot.png);
         let _ = write!(out, "<h2>{}</h2><img alt=\"{}\" src=\"data:image/png;base64,{data}\">", plot.title, plot.title);
     }
+    footprints(&mut out, &figures);
     operations(&mut out, &figures);
     bugs_on_purpose(&mut out, mutants);
     out.push_str("<h2>Not tested here</h2><ul>");
@@ -128,6 +129,17 @@ fn faults(out: &mut String, figures: &Summary, judgement: &Judgement) {
     });
     let heads =
         ["fault", "made", "bit", "on the leader", "next write acknowledged after (ms, median)", "(ms, longest)"];
+    table(out, &heads, rows);
+}
+
+fn footprints(out: &mut String, figures: &Summary) {
+    out.push_str("<h2>What nodes took up</h2>");
+    let rows = figures.footprints.iter().map(|(node, taken)| {
+        let numbers =
+            [taken.processes, taken.most_kib / 1024, taken.last_kib / 1024, taken.most_files, taken.last_files];
+        std::iter::once(Cell::number(*node as u64)).chain(numbers.map(Cell::number)).collect()
+    });
+    let heads = ["node", "processes", "resident MiB, most", "MiB, in the end", "open files, most", "files, in the end"];
     table(out, &heads, rows);
 }
 

@@ -1,4 +1,4 @@
-//! Latency and rate over time, with a coloured band for each fault.
+//! Latency, rate and memory over time, with a coloured band for each fault.
 
 use std::path::Path;
 use std::sync::Once;
@@ -39,10 +39,11 @@ pub(super) fn draw(folder: &Path, record: &Record) -> Result<Vec<Plot>, ReportEr
         // Fails only for bytes that are no font.
         let _ = register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
     });
-    let plots: [(&str, &'static str, &str, bool, Vec<Series>); 3] = [
+    let plots: [(&str, &'static str, &str, bool, Vec<Series>); 4] = [
         ("latency-raw.png", "Latency of each operation", "milliseconds", true, raw(record)),
         ("latency-quantiles.png", "Latency, quantiles by second", "milliseconds", true, quantiles(record)),
         ("rate.png", "Operations by second", "operations", false, rate(record)),
+        ("memory.png", "Resident memory of each node", "MiB", false, memory(record)),
     ];
     let mut drawn = Vec::new();
     for (name, title, unit, logarithmic, series) in plots {
@@ -112,6 +113,28 @@ fn rate(record: &Record) -> Vec<Series> {
         Series { name: "failed", colour: FAIL, points: of(|o| matches!(o, Outcome::Fail(_))), lines: true },
         Series { name: "unknown", colour: INFO, points: of(|o| matches!(o, Outcome::Info(_))), lines: true },
     ]
+}
+
+/// Names of nodes and their colours; more nodes than these are not drawn.
+const NODES: [(&str, RGBColor); 9] = [
+    ("node 1", OK),
+    ("node 2", FAIL),
+    ("node 3", INFO),
+    ("node 4", RGBColor(20, 140, 90)),
+    ("node 5", RGBColor(120, 70, 190)),
+    ("node 6", RGBColor(110, 110, 110)),
+    ("node 7", RGBColor(0, 160, 170)),
+    ("node 8", RGBColor(150, 100, 40)),
+    ("node 9", RGBColor(200, 90, 160)),
+];
+
+fn memory(record: &Record) -> Vec<Series> {
+    let of = |number: usize| {
+        let seen = record.footprints.iter().filter(|footprint| footprint.node == number);
+        seen.map(|footprint| (seconds(footprint.time), footprint.resident_kib as f64 / 1024.0)).collect()
+    };
+    let nodes = (1..).zip(NODES).take(record.settings.voters + record.settings.learners);
+    nodes.map(|(number, (name, colour))| Series { name, colour, points: of(number), lines: true }).collect()
 }
 
 /// The colour of a kind of fault.
