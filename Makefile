@@ -63,13 +63,14 @@ test-rust: packages-test
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --workspace
 
+# With --workspace here and below, so that it is the binary of `chaos`: features are united over what is built together.
 test-clients: packages-test
-	cargo build --locked
+	cargo build --locked --workspace
 	tests/clients/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other
 test-deploy: packages-test
-	cargo build --locked
+	cargo build --locked --workspace
 	tests/deploy/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
