@@ -131,6 +131,8 @@ class Browser:
         """Takes over what was logged since the last time."""
         for entry in self._ask("POST", "/se/log", {"type": "performance"}):
             message = json.loads(entry["message"])["message"]
+            if message["params"].get("documentURL", "").startswith("chrome://"):
+                continue  # the browser's own first page
             if message["method"] == "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"])
             elif message["method"] == "Network.webSocketCreated":

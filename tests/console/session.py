@@ -181,7 +181,6 @@ def names_never_become_markup(browser):
 
 def pictures_are_taken(browser):
     os.makedirs(PICTURES, exist_ok=True)
-    ask(browser, "document:roadmap", "view", "user:ivo")
     for scheme in ("light", "dark"):
         browser.scheme(scheme)
         for width in WIDTHS:
@@ -191,6 +190,9 @@ def pictures_are_taken(browser):
                 wait("the page", lambda: browser.run("return document.querySelector('main').innerText.length") > 80)
                 if name == "schema":
                     browser.find(".graph")
+                if name == "explain":
+                    ask(browser, "document:roadmap", "view", "user:ivo")
+                    browser.find(".proof")
                 wide = browser.run("return document.documentElement.scrollWidth")
                 assert wide <= width, f"{name} is {wide} wide on a screen of {width}"
                 browser.picture(f"{PICTURES}/{name}-{width}-{scheme}.png")

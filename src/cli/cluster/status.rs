@@ -16,7 +16,7 @@ Examples:
   quorate cluster status
   quorate cluster status --endpoint node-2:50051 --json
   quorate cluster status --watch    drawn anew every two seconds, with rates; q ends it
-  quorate cluster status --watch --interval 10s --json >> status.jsonl
+  quorate cluster status --watch --interval 10s --json > status.jsonl
 
 OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
 applied: two members at the same index must have the same. Exit code 1 when they have not.";

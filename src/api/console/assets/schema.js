@@ -12,7 +12,7 @@ const SIDE = 14;
 const MARGIN = 40;
 const GAP_X = 92;
 const GAP_Y = 34;
-const LONGEST = 38;
+const LONGEST = 46;
 const SMALLEST = 0.72;
 const LONG_TEXT = 200_000;
 
@@ -225,8 +225,9 @@ function coloured(text) {
   return h("pre", { class: "source", tabindex: 0, "aria-label": "Text of the schema" }, h("code", {}, pieces));
 }
 
+const MEANINGS = { holds: "a relation holds", uses: "a permission is made of", arrow: "reached by an arrow" };
 const legend = () =>
-  h("p", { class: "legend quiet small" }, h("span", { class: "line holds" }), "a relation holds ", h("span", { class: "line uses" }), "a permission is made of ", h("span", { class: "line arrow" }), "reached by an arrow");
+  h("p", { class: "legend quiet small" }, Object.entries(MEANINGS).map(([kind, text]) => h("span", {}, h("span", { class: `line ${kind}` }), text)));
 
 /** The page. */
 export function schemaPage(root) {
