@@ -44,7 +44,7 @@ CHAOS ?=
 ALL ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-console test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
 .PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
@@ -55,8 +55,8 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, the official clients against a live cluster, what deploy/ ships, and a short chaos run
-test: packages-test test-rust test-clients test-deploy chaos
+## test: formatting, lints, all tests, the official clients and a browser against live clusters, what deploy/ ships, and a short chaos run
+test: packages-test test-rust test-clients test-console test-deploy chaos
 
 test-rust: packages-test
 	cargo fmt --all --check
@@ -67,6 +67,11 @@ test-rust: packages-test
 test-clients: packages-test
 	cargo build --locked --workspace
 	tests/clients/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-console: the web console in a headless Chromium, against a live cluster
+test-console: packages-test
+	cargo build --locked --workspace
+	tests/console/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other
 test-deploy: packages-test

@@ -1,10 +1,11 @@
-//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; and the first as JSON over HTTP.
+//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; the first as JSON over HTTP; and the console, pages for people.
 //!
 //! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
 
 mod admin;
 mod auth;
 mod authzed;
+mod console;
 mod deadline;
 mod errors;
 mod gateway;
@@ -20,6 +21,7 @@ mod staleness;
 #[cfg(test)]
 mod tests;
 
+pub use admin::write_report;
 pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
 pub use server::{ApiServices, Listeners, ServeError, serve};

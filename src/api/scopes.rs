@@ -51,7 +51,7 @@ const TABLE: [(&str, &[&str], Scope); 13] = [
     ("quorate.v1.ConsistencyService", &["ContentChangeCheck", "GetFloors"], Scope::Read),
     ("quorate.v1.SchemaPlanService", &["PlanSchema"], Scope::Schema),
     ("quorate.v1.ConsistencyService", &["SetFloors"], Scope::Admin),
-    ("quorate.v1.ClusterService", &["Status"], Scope::Read),
+    ("quorate.v1.ClusterService", &["Status", "Overview"], Scope::Read),
     (
         "quorate.v1.ClusterService",
         &["Init", "Join", "TransferLeader", "Promote", "Demote", "Remove", "Snapshot"],

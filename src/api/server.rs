@@ -1,4 +1,4 @@
-//! One listener with everything public on it, and one for the JSON gateway if it is wanted, from the first connection to the
+//! One listener with everything public on it, and one each for the JSON gateway and the console if they are wanted, from the first connection to the
 //! end of the last one.
 
 use std::net::SocketAddr;
@@ -22,11 +22,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::admin::{Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
-use super::gateway;
 use super::metering::MeteringLayer;
-use super::operator;
 use super::request_id::RequestIdLayer;
 use super::response_meta::ResponseMetaLayer;
+use super::{console, gateway, operator};
 use crate::model::limits;
 use crate::security::{Keyring, Listener, SecureListener};
 use crate::service::{ClusterAdmin, Services};
@@ -72,6 +71,9 @@ pub enum ServeError {
     /// The listener of the gateway failed.
     #[error("the JSON gateway stopped: {0}")]
     Gateway(std::io::Error),
+    /// The listener of the console failed.
+    #[error("the console stopped: {0}")]
+    Console(std::io::Error),
     /// The listener of the metrics failed.
     #[error("the listener of the metrics stopped: {0}")]
     Metrics(std::io::Error),
@@ -83,6 +85,8 @@ pub struct Listeners {
     pub grpc: Listener,
     /// For JSON over HTTP.
     pub gateway: Option<Listener>,
+    /// For the pages of the console.
+    pub console: Option<Listener>,
     /// For metrics and the like.
     pub metrics: Option<TcpListener>,
 }
@@ -104,10 +108,12 @@ pub async fn serve(
     let key = RequireKey::new(keyring);
     let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
-        match listeners.gateway {
-            Some(listener) => serve_gateway(listener, gateway::router(routes.clone(), key), shutdown.clone()).await,
-            None => Ok(()),
-        }
+        let router = || gateway::router(routes.clone(), key.clone());
+        serve_http(listeners.gateway, router, shutdown.clone()).await.map_err(ServeError::Gateway)
+    };
+    let console = async {
+        let router = || console::router(routes.clone(), key.clone());
+        serve_http(listeners.console, router, shutdown.clone()).await.map_err(ServeError::Console)
     };
     let operator = async {
         match listeners.metrics {
@@ -136,7 +142,7 @@ pub async fn serve(
             Listener::Secure(listener) => Ok(router.serve_with_incoming_shutdown(listener.into_stream(), stop).await?),
         }
     };
-    let serving = async { tokio::try_join!(grpc, gateway, operator).map(|((), (), ())| ()) };
+    let serving = async { tokio::try_join!(grpc, gateway, console, operator).map(|((), (), (), ())| ()) };
     let overdue = async {
         tokio::join!(reporting, shutdown.cancelled());
         tokio::time::sleep(GRACE).await;
@@ -185,22 +191,29 @@ pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter
         .add_service(key.guard(cluster)))
 }
 
-async fn serve_gateway(listener: Listener, router: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
+/// Serves what `router` makes, where there is a listener for it.
+async fn serve_http(
+    listener: Option<Listener>,
+    router: impl FnOnce() -> Router,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
     let stop = shutdown.cancelled_owned();
-    let served = match listener {
-        Listener::Plain(listener) => {
+    match listener {
+        None => Ok(()),
+        Some(Listener::Plain(listener)) => {
             let listener = listener.tap_io(|connection| {
                 // Only latency suffers where the system refuses.
                 let _ = connection.set_nodelay(true);
             });
-            axum::serve(listener, router).with_graceful_shutdown(stop).await
+            axum::serve(listener, router()).with_graceful_shutdown(stop).await
         }
-        Listener::Secure(listener) => axum::serve(Encrypted(listener), router).with_graceful_shutdown(stop).await,
-    };
-    served.map_err(ServeError::Gateway)
+        Some(Listener::Secure(listener)) => {
+            axum::serve(Encrypted(listener), router()).with_graceful_shutdown(stop).await
+        }
+    }
 }
 
-/// The gateway's connections with TLS.
+/// Connections with TLS of the gateway and the console.
 struct Encrypted(SecureListener);
 
 impl axum::serve::Listener for Encrypted {

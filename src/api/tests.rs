@@ -3,7 +3,7 @@
 mod lookups;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -29,7 +29,7 @@ use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
     Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage, MemberChange,
-    NodePosition, NodeState, Services, SnapshotTaken,
+    MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -81,9 +81,14 @@ impl ClusterAdmin for TestAdmin {
             log_entries_appended: 0,
             log_fsyncs: 0,
             state_age: None,
+            work: Work::default(),
             store: Footprint::default(),
         };
         async { Ok(status) }.boxed()
+    }
+
+    fn ask_members(&self, _: Duration) -> BoxFuture<'_, Vec<MemberReport>> {
+        async { vec![MemberReport { node_id: 2, report: Err("silent".to_owned()) }] }.boxed()
     }
 
     fn position(&self) -> Option<NodePosition> {
@@ -129,7 +134,7 @@ impl Server {
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
-            Listeners { grpc: Listener::Plain(listener), gateway: None, metrics: None },
+            Listeners { grpc: Listener::Plain(listener), gateway: None, console: None, metrics: None },
             api,
             keyring,
             shutdown.clone(),

@@ -73,6 +73,14 @@ impl ConnectionArgs {
         Connection::new(&self.endpoint, &self.trust, self.key.as_deref(), self.timeout.unwrap_or(default_timeout))
     }
 
+    /// Each endpoint for itself.
+    pub(super) fn open_each(&self, timeout: Duration) -> Result<Vec<Connection>, Failure> {
+        let open = |endpoint: &String| {
+            Connection::new(std::slice::from_ref(endpoint), &self.trust, self.key.as_deref(), timeout)
+        };
+        self.endpoint.iter().map(open).collect()
+    }
+
     /// The same connection flags for another node.
     pub(super) fn open_at(&self, endpoint: &str, timeout: Duration) -> Result<Connection, Failure> {
         // Members name themselves without a scheme, and all of them are served in the same way.

@@ -26,7 +26,7 @@ section! {
         /// File with the hashes of further keys, each with its scopes; read again when it changes; none: no further keys
         #[arg(value_name = "FILE")]
         key_file: PathBuf = PathBuf::new(), "key-file", "QUORATE_KEY_FILE";
-        /// Certificate of the public API and of the JSON gateway, in PEM; none: no TLS
+        /// Certificate of the public API, of the JSON gateway and of the console, in PEM; none: no TLS
         #[arg(value_name = "FILE")]
         tls_certificate: PathBuf = PathBuf::new(), "client-tls-certificate", "QUORATE_CLIENT_TLS_CERTIFICATE";
         /// Private key of that certificate, in PEM

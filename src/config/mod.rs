@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+mod console;
 mod error;
 mod gateway;
 mod history;
@@ -21,6 +22,7 @@ mod tests;
 mod tls;
 
 pub use client::{ClientOverrides, ClientSection};
+pub use console::{ConsoleOverrides, ConsoleSection};
 pub use error::ConfigError;
 pub use gateway::{GatewayOverrides, GatewaySection, OptionalListen};
 pub use history::{HistoryOverrides, HistorySection};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::client::{ClientOverrides, ClientSection};
+use super::console::{ConsoleOverrides, ConsoleSection};
 use super::gateway::{GatewayOverrides, GatewaySection};
 use super::history::{HistoryOverrides, HistorySection};
 use super::limits::{LimitsOverrides, LimitsSection};
@@ -28,6 +29,8 @@ pub struct NodeConfig {
     pub client: ClientSection,
     /// The public API as JSON.
     pub gateway: GatewaySection,
+    /// The pages for people.
+    pub console: ConsoleSection,
     /// The other nodes.
     pub peer: PeerSection,
     /// Elections and the log.
@@ -57,6 +60,8 @@ pub struct NodeOverrides {
     client: ClientOverrides,
     #[command(flatten)]
     gateway: GatewayOverrides,
+    #[command(flatten)]
+    console: ConsoleOverrides,
     #[command(flatten)]
     peer: PeerOverrides,
     #[command(flatten)]
@@ -99,6 +104,7 @@ impl NodeOverrides {
             data_dir: self.data_dir.or(lower.data_dir),
             client: self.client.over(lower.client),
             gateway: self.gateway.over(lower.gateway),
+            console: self.console.over(lower.console),
             peer: self.peer.over(lower.peer),
             raft: self.raft.over(lower.raft),
             store: self.store.over(lower.store),
@@ -124,6 +130,7 @@ impl NodeOverrides {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
             client: self.client.resolve(),
             gateway: self.gateway.resolve(),
+            console: self.console.resolve(),
             peer: self.peer.resolve(),
             raft: self.raft.resolve(),
             store: self.store.resolve(),
@@ -172,10 +179,14 @@ impl NodeConfig {
         if let Some(listen) = self.gateway.listen.address() {
             self.client.check_exposure("gateway.listen", listen)?;
         }
+        if let Some(listen) = self.console.listen.address() {
+            self.client.check_exposure("console.listen", listen)?;
+        }
         let listeners = [
             ("client.listen", Some(self.client.listen)),
             ("peer.listen", Some(self.peer.listen)),
             ("gateway.listen", self.gateway.listen.address()),
+            ("console.listen", self.console.listen.address()),
             ("metrics.listen", self.metrics.listen.address()),
         ];
         for (index, (key, address)) in listeners.into_iter().enumerate() {

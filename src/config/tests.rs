@@ -32,6 +32,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!((config.history.retain_ms, config.history.retain_entries), (86_400_000, 100_000));
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.gateway.listen, OptionalListen::Off);
+    assert_eq!(config.console.listen, OptionalListen::Off);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 33);
+    assert_eq!(seen, 34);
 }
 
 #[test]
@@ -152,6 +153,7 @@ fn each_rule_names_its_key() {
         (&["--client-listen", "0.0.0.0:50051", "--client-advertise", "a:1"], "client.listen"),
         (&["--peer-listen", "10.1.2.3:50151"], "peer.listen"),
         (&["--gateway-listen", "0.0.0.0:8443"], "gateway.listen"),
+        (&["--console-listen", "0.0.0.0:8444"], "console.listen"),
         (&["--client-tls-certificate", "c.pem"], "client.tls_key"),
         (&["--client-tls-key", "c.key"], "client.tls_certificate"),
         (&["--client-tls-ca", "ca.pem"], "client.tls_certificate"),
@@ -160,6 +162,7 @@ fn each_rule_names_its_key() {
         (&["--key", "two words"], "client.keys"),
         (&["--peer-listen", "127.0.0.1:50051"], "peer.listen"),
         (&["--gateway-listen", "127.0.0.1:50151"], "gateway.listen"),
+        (&["--console-listen", "127.0.0.1:50151"], "console.listen"),
         (&["--heartbeat-ms", "0"], "raft.heartbeat_ms"),
         (&["--heartbeat-ms", "200"], "raft.election_timeout_min_ms"),
         (&["--election-timeout-max-ms", "500"], "raft.election_timeout_max_ms"),

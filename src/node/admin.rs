@@ -16,10 +16,11 @@ use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, Revision};
 use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
-    NodePosition, NodeState, SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport,
+    MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
 };
 use crate::store::Footprint;
+use crate::telemetry::METRICS;
 
 /// How long a new cluster's first node may take to elect itself.
 const FORMING: Duration = Duration::from_secs(30);
@@ -84,9 +85,18 @@ impl ClusterAdmin for Admin {
     }
 
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
-        let status =
-            self.node.replica().map_or_else(waiting, |replica| cluster_status(replica.status(), self.node.state_age()));
+        let status = own_status(&self.node);
         async move { Ok(status) }.boxed()
+    }
+
+    fn ask_members(&self, patience: Duration) -> BoxFuture<'_, Vec<MemberReport>> {
+        async move {
+            match self.node.replica() {
+                Some(replica) => replica.ask_members(patience).await,
+                None => Vec::new(),
+            }
+        }
+        .boxed()
     }
 
     fn position(&self) -> Option<NodePosition> {
@@ -245,8 +255,18 @@ fn waiting() -> ClusterStatus {
         log_entries_appended: 0,
         log_fsyncs: 0,
         state_age: None,
+        work: work(),
         store: Footprint::default(),
     }
+}
+
+/// What the node knows of itself and the cluster.
+pub(super) fn own_status(node: &Node) -> ClusterStatus {
+    node.replica().map_or_else(waiting, |replica| cluster_status(replica.status(), node.state_age()))
+}
+
+fn work() -> Work {
+    Work { checks: METRICS.checks.get(), writes: METRICS.writes.get(), leader_changes: METRICS.leader_changes.get() }
 }
 
 fn cluster_status(status: ReplicaStatus, state_age: Option<Duration>) -> ClusterStatus {
@@ -281,6 +301,7 @@ fn cluster_status(status: ReplicaStatus, state_age: Option<Duration>) -> Cluster
         log_entries_appended: status.log_entries_appended,
         log_fsyncs: status.log_fsyncs,
         state_age,
+        work: work(),
         store: status.store,
     }
 }

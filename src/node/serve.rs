@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use super::admin::Admin;
+use super::admin::{Admin, own_status};
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
 use super::secrets::{Hangup, Secrets, SecretsError};
 use crate::api::{self, ApiServices, Listeners};
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, OptionalListen};
 use crate::raft::{Connections, NodeAddress, PeerServer};
 use crate::security::{Listener, SecureListener, Tls};
 use crate::service::{ServiceLimits, Services};
@@ -63,16 +63,12 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let data = DataDir::open(&config.data_dir)?;
     let client_listener = listen(config.client.listen, "clients").await?;
     let peer_listener = listen(config.peer.listen, "peers").await?;
-    let gateway_listener = match config.gateway.listen.address() {
-        Some(address) => Some(listen(address, "the JSON gateway").await?),
-        None => None,
-    };
-    let metrics_listener = match config.metrics.listen.address() {
-        Some(address) => Some(listen(address, "metrics").await?),
-        None => None,
-    };
-    let metrics = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let gateway = gateway_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let gateway_listener = listen_if(config.gateway.listen, "the JSON gateway").await?;
+    let console_listener = listen_if(config.console.listen, "the console").await?;
+    let metrics_listener = listen_if(config.metrics.listen, "metrics").await?;
+    let at = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let others =
+        [("gateway", at(&gateway_listener)), ("console", at(&console_listener)), ("metrics", at(&metrics_listener))];
     let address = NodeAddress {
         client: advertised(&config.client.advertise, &client_listener),
         peer: advertised(&config.peer.advertise, &peer_listener),
@@ -86,6 +82,8 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let peers = PeerServer::default();
     let connections = Arc::new(Connections::new(secrets.peer.clone()));
     let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone(), connections));
+    let told = Arc::downgrade(&node);
+    peers.report_with(move || told.upgrade().map_or_else(Vec::new, |node| api::write_report(own_status(&node))));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
 
     let stop_peers = CancellationToken::new();
@@ -99,9 +97,10 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
         grpc: secured(client_listener, &secrets.grpc)?,
         metrics: metrics_listener,
         gateway: gateway_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
+        console: console_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
     };
     let api_server = tokio::spawn(api::serve(listeners, api, Arc::clone(&secrets.keyring), stop_api.clone()));
-    announce(&address, gateway, metrics, node.replica().is_some());
+    announce(&address, others, node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
@@ -130,6 +129,13 @@ async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListene
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, purpose, source })
 }
 
+async fn listen_if(wanted: OptionalListen, purpose: &'static str) -> Result<Option<TcpListener>, ServeError> {
+    match wanted.address() {
+        Some(address) => listen(address, purpose).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 fn secured(listener: TcpListener, tls: &Option<Arc<Tls>>) -> Result<Listener, ServeError> {
     let secured = match tls {
         None => Ok(Listener::Plain(listener)),
@@ -147,12 +153,12 @@ fn advertised(configured: &str, listener: &TcpListener) -> String {
 }
 
 /// The one line on standard output: scripts wait for it. Where nobody does, the node serves all the same.
-fn announce(address: &NodeAddress, gateway: Option<SocketAddr>, metrics: Option<SocketAddr>, member: bool) {
+fn announce(address: &NodeAddress, others: [(&str, Option<SocketAddr>); 3], member: bool) {
     let state = if member { "member" } else { "waiting" };
-    let gateway = gateway.map(|at| format!(" gateway={at}")).unwrap_or_default();
-    let metrics = metrics.map(|at| format!(" metrics={at}")).unwrap_or_default();
+    let others = others.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
     let NodeAddress { client, peer } = address;
-    let _ = writeln!(std::io::stdout(), "ready client={client} peer={peer}{gateway}{metrics} state={state}");
+    let _ =
+        writeln!(std::io::stdout(), "ready client={client} peer={peer}{} state={state}", others.collect::<String>());
 }
 
 /// Waits for the replica's fault; for ever while there is no replica or no fault.

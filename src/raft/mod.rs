@@ -24,6 +24,7 @@ mod propose;
 mod read_index;
 mod repeat;
 mod replica;
+mod reports;
 pub mod simulation;
 mod snapshot;
 mod state_machine;
@@ -50,6 +51,7 @@ pub use propose::Proposer;
 pub use read_index::ReadIndex;
 pub use repeat::recall;
 pub use replica::{Membership, Replica, ReplicaError, ReplicaOptions};
+pub use reports::MemberReport;
 pub use state_machine::AppliedMark;
 pub use status::{MemberStatus, ReplicaStatus, Role};
 #[cfg(test)]

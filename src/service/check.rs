@@ -14,6 +14,7 @@ use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation, Explana
 use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
 use crate::mutants::Mutant;
 use crate::store::ReadView;
+use crate::telemetry::METRICS;
 
 /// Items of a bulk check that are evaluated in one go, and can share what they find out.
 const ITEMS_AT_ONCE: usize = 256;
@@ -99,7 +100,9 @@ impl Services {
                 Explain::No => Ok(ItemAnswer { decision: part.decided(&ready, item, &budget)?, explained: None }),
             }
         };
-        Ok(CheckAnswer { answer: self.pool.evaluate(call.deadline, evaluate).await?, zookie, raised })
+        let answer = self.pool.evaluate(call.deadline, evaluate).await?;
+        METRICS.checks.inc();
+        Ok(CheckAnswer { answer, zookie, raised })
     }
 
     /// Answers one question about the latest state, whatever bound the request brings. To be asked before content is changed;
@@ -153,7 +156,9 @@ impl Services {
             .buffered(PARTS_AT_ONCE)
             .try_collect()
             .await?;
-        Ok(BulkCheckAnswer { answers: answers.into_iter().flatten().collect(), zookie, raised })
+        let answers: Vec<Result<ItemAnswer, Error>> = answers.into_iter().flatten().collect();
+        METRICS.checks.inc_by(answers.iter().filter(|answer| answer.is_ok()).count() as u64);
+        Ok(BulkCheckAnswer { answers, zookie, raised })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::{Changed, Footprint, MemberChange};
+use super::{Changed, Footprint, MemberChange, MemberReport};
 use crate::model::{Error, Revision};
 
 /// A cluster was formed.
@@ -122,8 +122,21 @@ pub struct ClusterStatus {
     pub log_fsyncs: u64,
     /// How old this node's state may be at most; `None` where that was never made certain.
     pub state_age: Option<Duration>,
+    /// What it did since it started.
+    pub work: Work,
     /// Bytes of its store.
     pub store: Footprint,
+}
+
+/// What a node did since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Checks answered, those in a bulk each.
+    pub checks: u64,
+    /// Changes that its clients made and the log took.
+    pub writes: u64,
+    /// Times that the leader, as it sees it, changed or was lost.
+    pub leader_changes: u64,
 }
 
 /// A snapshot was written.
@@ -160,6 +173,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// What this node knows, without asking another.
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>>;
+
+    /// Asks each other member what it says of itself, for `patience` at most. The reports are the front's own messages.
+    fn ask_members(&self, patience: Duration) -> BoxFuture<'_, Vec<MemberReport>>;
 
     /// Who this node is, for every response; `None` while it is no member. Must cost nothing.
     fn position(&self) -> Option<NodePosition>;

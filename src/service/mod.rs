@@ -38,12 +38,12 @@ pub use crate::engine::{
     CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
     FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
-pub use crate::raft::{Changed, MemberChange};
+pub use crate::raft::{Changed, MemberChange, MemberReport};
 pub use crate::store::Footprint;
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,
-    SnapshotTaken,
+    SnapshotTaken, Work,
 };
 pub use consistency_request::Consistency;
 pub use counters::Count;

@@ -18,7 +18,7 @@ use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Z
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
-use crate::telemetry::note_consistency;
+use crate::telemetry::{METRICS, note_consistency};
 
 /// A reader of a stream that takes nothing for so long is given up.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
@@ -153,7 +153,9 @@ impl Services {
     }
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {
-        Ok(self.member()?.log.propose(body, call.deadline).await?)
+        let applied = self.member()?.log.propose(body, call.deadline).await?;
+        METRICS.writes.inc();
+        Ok(applied)
     }
 
     /// The view that a stream is about, and behind what it goes on: a cursor names an exact state, whatever consistency is

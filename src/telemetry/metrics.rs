@@ -80,6 +80,10 @@ pub struct Metrics {
     pub call_duration: Family<LatencyLabels, Histogram, fn() -> Histogram>,
     /// Time for which reads waited for a state that is fresh enough.
     pub freshness_wait: Histogram,
+    /// Checks answered, those in a bulk each.
+    pub checks: Counter,
+    /// Changes that clients of this node made and the log took.
+    pub writes: Counter,
     /// Evaluations that were refused because too many waited.
     pub evaluations_refused: Counter,
     /// Evaluations that run or wait.
@@ -128,6 +132,8 @@ impl Metrics {
             calls: Family::default(),
             call_duration: Family::new_with_constructor(latency),
             freshness_wait: latency(),
+            checks: Counter::default(),
+            writes: Counter::default(),
             evaluations_refused: Counter::default(),
             evaluations: Gauge::default(),
             log_sync: latency(),
@@ -156,6 +162,8 @@ impl Metrics {
         r.register_with_unit("call_duration", duration, Unit::Seconds, self.call_duration.clone());
         let wait = "Time for which a read waited until the node's state was fresh enough for it";
         r.register_with_unit("freshness_wait", wait, Unit::Seconds, self.freshness_wait.clone());
+        r.register("checks", "Checks answered, those in a bulk each", self.checks.clone());
+        r.register("writes", "Changes that clients of this node made and the log took", self.writes.clone());
         let refused = "Evaluations refused with RESOURCE_EXHAUSTED, because too many waited";
         r.register("evaluations_refused", refused, self.evaluations_refused.clone());
         r.register("evaluations", "Evaluations that run or wait", self.evaluations.clone());

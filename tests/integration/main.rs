@@ -22,6 +22,7 @@ mod identity;
 mod idle_watchers;
 mod import;
 mod keys;
+mod live_status;
 mod main_job;
 mod members;
 mod metrics;

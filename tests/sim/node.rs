@@ -248,6 +248,7 @@ impl Node {
                         Rpc::Admit => peers.admit(request).await,
                         Rpc::Promote => peers.promote(request).await,
                         Rpc::ChangeMembers => peers.change_members(request).await,
+                        Rpc::Status => peers.status(request).await,
                     };
                     net.answer(me, to, call, Answered::Peer(outcome(me, reply.map(tonic::Response::into_inner))));
                     if let Some(vote) = vote {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::api::deadline::deadline;
 use crate::api::errors::to_status;
 use crate::model::{Error, ErrorCode};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus, NodeState,
+    Changed, ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport, MemberStatus,
+    NodeState,
 };
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
@@ -21,6 +23,9 @@ const MOST_PEERS: usize = 100;
 
 /// How long a change to the members may take where the client does not say.
 const CHANGE: Duration = Duration::from_secs(30);
+
+/// How long an overview waits for each of the other members.
+const MEMBER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves administration.
 pub(in crate::api) struct Cluster {
@@ -56,6 +61,12 @@ impl ClusterService for Cluster {
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
         let status = self.admin.status().await.map_err(to_status)?;
         Ok(Response::new(from_status(status)))
+    }
+
+    async fn overview(&self, _: Request<wire::OverviewRequest>) -> Result<Response<wire::OverviewResponse>, Status> {
+        let asked = from_status(self.admin.status().await.map_err(to_status)?);
+        let members = self.admin.ask_members(MEMBER_PATIENCE).await.into_iter().map(from_report).collect();
+        Ok(Response::new(wire::OverviewResponse { asked: Some(asked), members }))
     }
 
     async fn transfer_leader(
@@ -142,6 +153,23 @@ fn from_member(member: MemberStatus) -> wire::Member {
     }
 }
 
+/// What another member said. Its version may be another one; what is no status is no answer.
+fn from_report(said: MemberReport) -> wire::MemberReport {
+    let MemberReport { node_id, report } = said;
+    let read = report.and_then(|bytes| {
+        wire::StatusResponse::decode(bytes.as_slice()).map_err(|error| format!("it answered in another form: {error}"))
+    });
+    match read {
+        Ok(status) => wire::MemberReport { node_id, status: Some(status), failure: String::new() },
+        Err(failure) => wire::MemberReport { node_id, status: None, failure },
+    }
+}
+
+/// The report on a node that others read with [`from_report`].
+pub fn write_report(status: ClusterStatus) -> Vec<u8> {
+    from_status(status).encode_to_vec()
+}
+
 fn from_status(status: ClusterStatus) -> wire::StatusResponse {
     wire::StatusResponse {
         state: from_state(status.state).into(),
@@ -160,6 +188,10 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
         log_entries_appended: status.log_entries_appended,
         log_fsyncs: status.log_fsyncs,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        state_age_ms: status.state_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        checks_answered: Some(status.work.checks),
+        writes_committed: Some(status.work.writes),
+        leader_changes: Some(status.work.leader_changes),
     }
 }
 
@@ -167,7 +199,7 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
 mod tests {
     use super::*;
     use crate::model::Revision;
-    use crate::service::Footprint;
+    use crate::service::{Footprint, Work};
 
     #[test]
     fn every_field_of_a_status_has_its_place() {
@@ -194,7 +226,8 @@ mod tests {
             members: vec![member],
             log_entries_appended: 10,
             log_fsyncs: 11,
-            state_age: None,
+            state_age: Some(Duration::from_millis(13)),
+            work: Work { checks: 15, writes: 16, leader_changes: 17 },
             store: Footprint::default(),
         };
         let found = from_status(status);
@@ -206,5 +239,18 @@ mod tests {
         assert_eq!((found.lineage.as_str(), found.state_hash.as_str()), ("00000000000000ab", "hash"));
         assert_eq!(found.members[0].matched_index, Some(14));
         assert_eq!(found.version, env!("CARGO_PKG_VERSION"));
+        assert_eq!((found.state_age_ms, found.checks_answered), (Some(13), Some(15)));
+        assert_eq!((found.writes_committed, found.leader_changes), (Some(16), Some(17)));
+    }
+
+    #[test]
+    fn a_report_that_is_none_is_no_answer() {
+        let said = |report| from_report(MemberReport { node_id: 2, report });
+        let status = wire::StatusResponse { node_id: 2, ..wire::StatusResponse::default() };
+        assert_eq!(said(Ok(status.encode_to_vec())).status, Some(status));
+        for bad in [Ok(b"\xff\xff".to_vec()), Err("no reply".to_owned())] {
+            let found = said(bad);
+            assert!(found.status.is_none() && !found.failure.is_empty(), "{found:?}");
+        }
     }
 }

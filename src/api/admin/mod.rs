@@ -5,5 +5,6 @@ mod consistency;
 mod schema;
 
 pub(super) use cluster::Cluster;
+pub use cluster::write_report;
 pub(super) use consistency::Consistency;
 pub(super) use schema::SchemaPlanning;

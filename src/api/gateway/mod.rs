@@ -15,4 +15,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub(super) use router::router;
+pub(super) use pass::refuse;
+pub(super) use router::{calls, router};
+#[cfg(test)]
+pub(super) use routes::grpc_path;

@@ -19,7 +19,7 @@ pub(super) fn describe(methods: &[Method]) -> Value {
         "info": {
             "title": "Quorate",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The protocols authzed.api.v1 and quorate.v1.ConsistencyService over HTTP, as JSON.",
+            "description": "The protocols authzed.api.v1 and, in part, quorate.v1 over HTTP, as JSON.",
         },
         "security": [{ "key": [] }],
         "paths": paths,

@@ -156,7 +156,7 @@ fn error_line(status: &Status) -> Vec<u8> {
 }
 
 /// The answer to a request that failed.
-pub(super) fn refuse(status: &Status) -> Response<Body> {
+pub(in crate::api) fn refuse(status: &Status) -> Response<Body> {
     let code = json::http_code(status.code());
     let mut response = respond(code, answer_headers(status.metadata()), Body::from(json::write_status(status)));
     if status.code() == Code::Unauthenticated {

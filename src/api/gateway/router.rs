@@ -12,6 +12,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::Layer as _;
 
 use super::pass::{Gateway, refuse, respond};
+use super::routes::Method;
 use super::{openapi, routes};
 use crate::api::auth::RequireKey;
 use crate::api::metering::MeteringLayer;
@@ -22,20 +23,27 @@ pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
     let methods = routes::methods();
     let description = openapi::describe(&methods).to_string();
     let health = HealthClient::new(services.clone());
-    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(services)), key);
-
-    let mut router = Router::new();
-    for method in methods {
-        let gateway = gateway.clone();
-        let path = method.path;
-        let handle = async move |request: Request<Body>| gateway.pass(method, request).await;
-        router = router.route(path, post(handle));
-    }
-    router
+    passing(methods, services, key)
         .route("/healthz", get(async move || answer_health(health).await))
         .route("/openapi.json", get(async move || respond(StatusCode::OK, HeaderMap::new(), Body::from(description))))
         .fallback(async || refuse(&Status::not_found("Not Found")))
         .method_not_allowed_fallback(async || refuse(&Status::unimplemented("Method Not Allowed")))
+}
+
+/// The calls at these `paths`, and nothing else of the gateway.
+pub(in crate::api) fn calls(paths: &[&str], services: Routes, key: RequireKey) -> Router {
+    let methods = routes::methods().into_iter().filter(|method| paths.contains(&method.path)).collect();
+    passing(methods, services, key)
+}
+
+fn passing(methods: Vec<Method>, services: Routes, key: RequireKey) -> Router {
+    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(services)), key);
+    methods.into_iter().fold(Router::new(), |router, method| {
+        let gateway = gateway.clone();
+        let path = method.path;
+        let handle = async move |request: Request<Body>| gateway.pass(method, request).await;
+        router.route(path, post(handle))
+    })
 }
 
 /// Whether requests are welcome: what the gRPC health service says of the node as a whole.

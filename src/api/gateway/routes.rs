@@ -14,8 +14,10 @@ const QUORATE: &str = "quorate.v1";
 /// Path, service, method.
 type Route = (&'static str, &'static str, &'static str);
 
-/// Calls of [`QUORATE`]. The administration of nodes is not among them.
-const OWN_ROUTES: [Route; 3] = [
+/// Calls of [`QUORATE`]. What changes a cluster is not among them.
+const OWN_ROUTES: [Route; 5] = [
+    ("/quorate/v1/cluster/status", "ClusterService", "Status"),
+    ("/quorate/v1/cluster/overview", "ClusterService", "Overview"),
     ("/quorate/v1/contentchangecheck", "ConsistencyService", "ContentChangeCheck"),
     ("/quorate/v1/floors/get", "ConsistencyService", "GetFloors"),
     ("/quorate/v1/floors/set", "ConsistencyService", "SetFloors"),
@@ -82,6 +84,12 @@ pub(super) fn methods() -> Vec<Method> {
     ROUTES.into_iter().map(|route| (AUTHZED, route)).chain(own).map(method).collect()
 }
 
+/// The call at a path of the gateway, by its name on the gRPC side.
+#[cfg(test)]
+pub(in crate::api) fn grpc_path(path: &str) -> Option<String> {
+    methods().into_iter().find(|method| method.path == path).map(|method| method.grpc_path.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -96,8 +104,11 @@ mod tests {
         let services = json::pool().services().filter(|service| {
             service.parent_file().package_name() == AUTHZED || service.full_name() == "quorate.v1.ConsistencyService"
         });
-        let all: BTreeSet<String> =
-            services.flat_map(|s| s.methods().map(|m| m.full_name().to_owned()).collect::<Vec<_>>()).collect();
+        let looks = ["quorate.v1.ClusterService.Status", "quorate.v1.ClusterService.Overview"].map(str::to_owned);
+        let all: BTreeSet<String> = services
+            .flat_map(|s| s.methods().map(|m| m.full_name().to_owned()).collect::<Vec<_>>())
+            .chain(looks)
+            .collect();
         assert_eq!(served, all);
     }
 }

@@ -7,6 +7,7 @@ mod snapshot;
 mod status;
 mod transfer_leader;
 mod view;
+mod watch;
 
 use clap::Subcommand;
 
@@ -31,8 +32,7 @@ enum ClusterCommand {
     /// Make a waiting node a member of an existing cluster
     Join(join::JoinArgs),
     /// Show the members, who leads, and how far each is
-    #[command(after_help = status::EXAMPLES)]
-    Status,
+    Status(status::StatusArgs),
     /// Give a learner a vote
     #[command(after_help = member::PROMOTE_EXAMPLES)]
     Promote(member::MemberArgs),
@@ -54,7 +54,7 @@ pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
     match args.command {
         ClusterCommand::Init => init::run(&args.connection).await,
         ClusterCommand::Join(join) => join::run(&args.connection, join).await,
-        ClusterCommand::Status => status::run(&args.connection).await,
+        ClusterCommand::Status(status) => status::run(&args.connection, status).await,
         ClusterCommand::Promote(member) => member::promote(&args.connection, member).await,
         ClusterCommand::Demote(member) => member::demote(&args.connection, member).await,
         ClusterCommand::Remove(member) => member::remove(&args.connection, member).await,

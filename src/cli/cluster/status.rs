@@ -5,23 +5,48 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::view::ClusterView;
-use crate::cli::connection::{Connection, ConnectionArgs, DEFAULT_TIMEOUT};
+use super::watch;
+use crate::cli::connection::{Connection, ConnectionArgs, DEFAULT_TIMEOUT, parse_duration};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::wire::quorate::v1::{StatusRequest, StatusResponse};
 
-pub(super) const EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   quorate cluster status
   quorate cluster status --endpoint node-2:50051 --json
+  quorate cluster status --watch    drawn anew every two seconds, with rates; q ends it
+  quorate cluster status --watch --interval 10s --json > status.jsonl
 
 OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
 applied: two members at the same index must have the same. Exit code 1 when they have not.";
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StatusArgs {
+    /// Look again and again: on a terminal a live picture with rates, which q ends; else a table or, with --json, a line each time
+    #[arg(long)]
+    watch: bool,
+    /// Between two looks: 500ms, 10s; no node is waited for longer
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "2s", requires = "watch")]
+    interval: Duration,
+}
+
+/// The shortest interval: nodes have better things to do.
+const SHORTEST: Duration = Duration::from_millis(200);
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval >= SHORTEST { Ok(interval) } else { Err(format!("use {SHORTEST:?} or more")) }
+}
+
 /// A member that does not answer must not hold up the picture of the others.
 const MEMBER_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(connection: &ConnectionArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(connection: &ConnectionArgs, args: StatusArgs) -> Result<Exit, Failure> {
+    if args.watch {
+        return watch::run(connection, args.interval).await;
+    }
     let asked = ask(&connection.open(DEFAULT_TIMEOUT)?).await?;
     let each = asked.members.iter().map(|member| async {
         if member.node_id == asked.node_id {
@@ -49,6 +74,6 @@ pub(super) async fn run(connection: &ConnectionArgs) -> Result<Exit, Failure> {
     }
 }
 
-async fn ask(node: &Connection) -> Result<StatusResponse, Failure> {
+pub(super) async fn ask(node: &Connection) -> Result<StatusResponse, Failure> {
     Ok(node.read(|node| async move { node.cluster().status(StatusRequest {}).await }).await?)
 }

@@ -22,12 +22,18 @@ impl ClusterView {
         Self { asked, members }
     }
 
-    fn rows(&self) -> impl Iterator<Item = (&Member, Option<&StatusResponse>)> {
+    /// What the asked node said.
+    pub(super) fn asked(&self) -> &StatusResponse {
+        &self.asked
+    }
+
+    /// Each member, and what it says of itself.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Member, Option<&StatusResponse>)> {
         self.asked.members.iter().zip(self.members.iter().map(Option::as_ref))
     }
 
     /// The highest commit that anyone has heard of.
-    fn committed(&self) -> u64 {
+    pub(super) fn committed(&self) -> u64 {
         let known = self.members.iter().flatten().map(|said| said.committed_index);
         known.chain([self.asked.committed_index]).max().unwrap_or(0)
     }
@@ -49,7 +55,7 @@ impl ClusterView {
     }
 
     /// Who leads, as the asked node has it: it may not have noticed yet that the leader is gone.
-    fn leader(&self) -> String {
+    pub(super) fn leader(&self) -> String {
         let id = self.asked.leader_id;
         let answers = self.rows().any(|(member, said)| member.node_id == id && said.is_some());
         match id {
@@ -73,11 +79,6 @@ impl ClusterView {
         let committed = self.committed();
         for (member, said) in self.rows() {
             let of = |value: fn(&StatusResponse) -> String| said.map_or_else(|| "-".to_owned(), value);
-            let lag = match (said, member.matched_index) {
-                (Some(said), _) => committed.saturating_sub(said.applied_index).to_string(),
-                (None, Some(matched)) => format!("{} (log)", committed.saturating_sub(matched)),
-                (None, None) => "-".to_owned(),
-            };
             let state = said.map_or("no answer", |said| state_name(said.state()));
             rows.add_row([
                 member.node_id.to_string(),
@@ -88,9 +89,9 @@ impl ClusterView {
                 of(|said| said.term.to_string()),
                 of(|said| said.oldest_index.to_string()),
                 of(|said| said.applied_index.to_string()),
-                lag,
+                lag_text(committed, member, said),
                 of(|said| said.snapshot_index.to_string()),
-                of(|said| said.state_hash.chars().take(HASH_SHOWN).collect()),
+                of(short_hash),
             ]);
         }
         output.table(&rows)
@@ -119,6 +120,20 @@ impl ClusterView {
     }
 }
 
+/// What a member has yet to apply; of one that does not answer, what the leader knows of its log.
+pub(super) fn lag_text(committed: u64, member: &Member, said: Option<&StatusResponse>) -> String {
+    match (said, member.matched_index) {
+        (Some(said), _) => committed.saturating_sub(said.applied_index).to_string(),
+        (None, Some(matched)) => format!("{} (log)", committed.saturating_sub(matched)),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+/// The beginning of the hash of its state.
+pub(super) fn short_hash(said: &StatusResponse) -> String {
+    said.state_hash.chars().take(HASH_SHOWN).collect()
+}
+
 fn status_json(said: &StatusResponse) -> Value {
     json!({
         "node_id": said.node_id,
@@ -136,6 +151,10 @@ fn status_json(said: &StatusResponse) -> Value {
         "log_entries_appended": said.log_entries_appended,
         "log_fsyncs": said.log_fsyncs,
         "version": said.version,
+        "state_age_ms": said.state_age_ms,
+        "checks_answered": said.checks_answered,
+        "writes_committed": said.writes_committed,
+        "leader_changes": said.leader_changes,
     })
 }
 

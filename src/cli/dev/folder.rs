@@ -19,8 +19,9 @@ const DEFAULT_NODES: u16 = 3;
 const DEFAULT_BASE_PORT: u16 = 50051;
 /// From a node's client port to its peer port.
 const PEER_PORT_OFFSET: u16 = 100;
-/// From a node's client port to that of its JSON gateway.
+/// From a node's client port to that of its JSON gateway, and of its web console.
 const GATEWAY_PORT_OFFSET: u16 = 50;
+const CONSOLE_PORT_OFFSET: u16 = 70;
 
 /// How many nodes, and on which ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,15 @@ const GATEWAY_PORT_OFFSET: u16 = 50;
 pub(super) struct Layout {
     pub(super) nodes: u16,
     pub(super) base_port: u16,
+}
+
+/// What every node serves besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fronts {
+    /// The JSON gateway.
+    pub(super) gateway: bool,
+    /// The web console.
+    pub(super) console: bool,
 }
 
 /// Where one node lives.
@@ -39,18 +49,21 @@ pub(super) struct NodePlace {
     pub(super) peer: SocketAddr,
     /// If it is wanted.
     pub(super) gateway: Option<SocketAddr>,
+    /// If it is wanted.
+    pub(super) console: Option<SocketAddr>,
     pub(super) data: PathBuf,
     pub(super) log: PathBuf,
 }
 
 impl Layout {
-    pub(super) fn places(self, folder: &Path, gateway: bool) -> impl Iterator<Item = NodePlace> {
+    pub(super) fn places(self, folder: &Path, fronts: Fronts) -> impl Iterator<Item = NodePlace> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         (1..=self.nodes).map(move |number| NodePlace {
             number,
             client: at(self.base_port + number - 1),
             peer: at(self.base_port + PEER_PORT_OFFSET + number - 1),
-            gateway: gateway.then(|| at(self.base_port + GATEWAY_PORT_OFFSET + number - 1)),
+            gateway: fronts.gateway.then(|| at(self.base_port + GATEWAY_PORT_OFFSET + number - 1)),
+            console: fronts.console.then(|| at(self.base_port + CONSOLE_PORT_OFFSET + number - 1)),
             data: folder.join(format!("node-{number}")),
             log: folder.join(format!("node-{number}.log")),
         })
@@ -87,7 +100,7 @@ impl Layout {
 pub(super) struct Folder {
     path: PathBuf,
     layout: Layout,
-    gateway: bool,
+    fronts: Fronts,
     /// Held, so that no second `quorate dev` starts nodes on the same data.
     _lock: File,
 }
@@ -110,13 +123,13 @@ impl Folder {
         }
         let lock = lock(&path).map_err(about)?;
         let layout = Layout::choose(nodes, base_port, recorded).map_err(about)?;
-        Ok(Self { path, layout, gateway: false, _lock: lock })
+        Ok(Self { path, layout, fronts: Fronts::default(), _lock: lock })
     }
 
-    /// The same, with a JSON gateway on every node if `wanted`.
+    /// The same, with these on every node.
     #[must_use]
-    pub(super) fn with_gateway(self, wanted: bool) -> Self {
-        Self { gateway: wanted, ..self }
+    pub(super) fn with_fronts(self, fronts: Fronts) -> Self {
+        Self { fronts, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -128,7 +141,7 @@ impl Folder {
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = NodePlace> {
-        self.layout.places(&self.path, self.gateway)
+        self.layout.places(&self.path, self.fronts)
     }
 
     /// Notes how the folder is used. The note is whole or not there.
@@ -202,14 +215,15 @@ mod tests {
     #[test]
     fn nodes_have_folders_and_ports_of_their_own() {
         let layout = Layout { nodes: 2, base_port: 7000 };
-        let places = layout.places(Path::new("/d"), false);
+        let places = layout.places(Path::new("/d"), Fronts::default());
         let shown = places.map(|p| format!("{} {} {} {}", p.number, p.client, p.peer, p.data.display()));
         assert_eq!(
             shown.collect::<Vec<_>>(),
             ["1 127.0.0.1:7000 127.0.0.1:7100 /d/node-1", "2 127.0.0.1:7001 127.0.0.1:7101 /d/node-2"]
         );
-        let gateways = layout.places(Path::new("/d"), true).map(|place| place.gateway.expect("wanted").port());
-        assert_eq!(gateways.collect::<Vec<_>>(), [7050, 7051]);
+        let both = layout.places(Path::new("/d"), Fronts { gateway: true, console: true });
+        let ports = both.map(|place| [place.gateway, place.console].map(|at| at.expect("wanted").port()));
+        assert_eq!(ports.collect::<Vec<_>>(), [[7050, 7070], [7051, 7071]]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use folder::Folder;
+use folder::{Folder, Fronts};
 use process::{Exited, NodeProcess};
 
 use super::failure::{Exit, Failure};
@@ -28,8 +28,10 @@ Examples:
   quorate dev
   quorate dev --nodes 5 --dir /tmp/five --base-port 7000
   quorate dev --no-example --gateway
+  quorate dev --console
 
-Node N serves clients at base port + N - 1, the other nodes 100 above that, and JSON over HTTP 50 above. Ctrl-C stops all nodes; started again,
+Node N serves clients at base port + N - 1, the other nodes 100 above that, JSON over HTTP 50 above and the web console 70
+above. Ctrl-C stops all nodes; started again,
 the data is still there. Remove the folder to start over.";
 
 /// As many as share out to at most one hundred ports between clients and peers, and as a laptop stands.
@@ -50,6 +52,9 @@ pub(super) struct DevArgs {
     /// Serve the API as JSON over HTTP, too
     #[arg(long)]
     gateway: bool,
+    /// Serve the web console, too
+    #[arg(long)]
+    console: bool,
     /// Load no example schema and relationships
     #[arg(long)]
     no_example: bool,
@@ -60,7 +65,8 @@ pub(super) struct DevArgs {
 
 pub(super) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut stop = StopSignals::watch()?;
-    let folder = Folder::open(&args.dir, args.nodes, args.base_port)?.with_gateway(args.gateway);
+    let fronts = Fronts { gateway: args.gateway, console: args.console };
+    let folder = Folder::open(&args.dir, args.nodes, args.base_port)?.with_fronts(fronts);
     ports::check_free(folder.places())?;
     folder.record()?;
 

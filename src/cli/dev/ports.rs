@@ -11,7 +11,8 @@ pub(super) fn check_free(places: impl Iterator<Item = NodePlace>) -> Result<(), 
     for place in places {
         let needed = [(place.client, "clients"), (place.peer, "the other nodes")];
         let gateway = place.gateway.map(|address| (address, "its JSON gateway"));
-        for (address, purpose) in needed.into_iter().chain(gateway) {
+        let console = place.console.map(|address| (address, "its web console"));
+        for (address, purpose) in needed.into_iter().chain(gateway).chain(console) {
             check(address, place.number, purpose)?;
         }
     }
@@ -47,6 +48,7 @@ mod tests {
             client,
             peer,
             gateway: Some(gateway),
+            console: None,
             data: PathBuf::new(),
             log: PathBuf::new(),
         };

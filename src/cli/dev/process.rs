@@ -102,6 +102,9 @@ fn spawn(place: &NodePlace, key: &str) -> io::Result<Child> {
     if let Some(gateway) = place.gateway {
         command.args(["--gateway-listen", &gateway.to_string()]);
     }
+    if let Some(console) = place.console {
+        command.args(["--console-listen", &console.to_string()]);
+    }
     // What is set here for commands, or for another node, is not meant for these nodes. But their logs may be tuned.
     for (name, _) in std::env::vars_os() {
         let quorate = name.to_string_lossy().starts_with("QUORATE_");

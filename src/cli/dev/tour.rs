@@ -144,6 +144,9 @@ Try this in another terminal:
   curl -s {gateway}/openapi.json"
         ))?;
     }
+    if let Some(console) = places.first().and_then(|place| place.console) {
+        print_line(format_args!("\nOpen http://{console}/ in a browser, with the key {key}"))?;
+    }
     print_line(format_args!(
         "
 Or with the official client of SpiceDB for Python (pip install authzed):

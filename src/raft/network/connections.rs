@@ -80,6 +80,7 @@ impl Transport for Connections {
                 Rpc::Admit => client.admit(envelope).await,
                 Rpc::Promote => client.promote(envelope).await,
                 Rpc::ChangeMembers => client.change_members(envelope).await,
+                Rpc::Status => client.status(envelope).await,
             };
             reply.map(tonic::Response::into_inner).map_err(|status| classify(address, &status))
         }

@@ -25,11 +25,12 @@ pub(in crate::raft) enum Kind {
     Admit = 8,
     Promote = 9,
     ChangeMembers = 10,
+    Status = 11,
 }
 
 impl Kind {
     pub(in crate::raft) fn of(envelope: &Envelope) -> Result<Self, Status> {
-        const ALL: [Kind; 10] = [
+        const ALL: [Kind; 11] = [
             Kind::Append,
             Kind::Vote,
             Kind::PreVote,
@@ -40,6 +41,7 @@ impl Kind {
             Kind::Admit,
             Kind::Promote,
             Kind::ChangeMembers,
+            Kind::Status,
         ];
         let known = ALL.into_iter().find(|kind| *kind as u32 == envelope.kind);
         known.ok_or_else(|| {

@@ -30,13 +30,22 @@ const FORWARDED: Duration = Duration::from_secs(30);
 #[derive(Clone, Default)]
 pub struct PeerServer {
     replica: Arc<OnceCell<Arc<Replica>>>,
+    report: Arc<OnceCell<Report>>,
 }
+
+/// Tells what the node says of itself, in bytes that the fronts understand.
+type Report = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
 
 impl PeerServer {
     /// From now on, answers for `replica`. A node becomes a member once in its life.
     pub fn serve_for(&self, replica: Arc<Replica>) {
         let first = self.replica.set(replica).is_ok();
         assert!(first, "a node becomes a member only once");
+    }
+
+    /// From now on, other nodes are told what `report` says of this one. Only the first counts.
+    pub fn report_with(&self, report: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
+        let _ = self.report.set(Box::new(report));
     }
 
     /// Takes a snapshot that another node sends: a header, then the bytes of its files.
@@ -132,9 +141,13 @@ impl PeerService for PeerServer {
                 let transfer: TransferLeaderRequest<TypeConfig> = decode(&envelope.payload)?;
                 Ok(Response::new(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?)))
             }
-            Kind::Snapshot | Kind::Propose | Kind::ReadIndex | Kind::Admit | Kind::Promote | Kind::ChangeMembers => {
-                Err(unexpected(kind))
-            }
+            Kind::Snapshot
+            | Kind::Propose
+            | Kind::ReadIndex
+            | Kind::Admit
+            | Kind::Promote
+            | Kind::ChangeMembers
+            | Kind::Status => Err(unexpected(kind)),
         }
     }
 
@@ -176,5 +189,11 @@ impl PeerService for PeerServer {
         let replica = self.open_as(&envelope, Kind::ChangeMembers)?;
         let change: MemberChange = decode(&envelope.payload)?;
         Ok(Response::new(reply(&replica.change_members_here(change).await)))
+    }
+
+    async fn status(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        self.open_as(request.get_ref(), Kind::Status)?;
+        let report = self.report.get().ok_or_else(|| Status::unavailable("this node is just starting"))?;
+        Ok(Response::new(Reply { payload: report() }))
     }
 }

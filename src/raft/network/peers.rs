@@ -83,6 +83,23 @@ impl Peers {
         Ok(reply.payload)
     }
 
+    /// What the member at `address` says of itself. Whether it says something is for whoever asks, and no reason to log.
+    pub(in crate::raft) async fn ask_status(
+        &self,
+        address: &str,
+        to: u64,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, CallError> {
+        let envelope = self.envelope(to, Kind::Status, Vec::new());
+        let asked = tokio::time::timeout(timeout, self.transport.call(Rpc::Status, address, envelope)).await;
+        let late = || CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") };
+        let answer = asked.unwrap_or_else(|_| Err(late()));
+        if matches!(answer, Err(CallError::NotSent { .. } | CallError::Lost { .. })) {
+            self.transport.reconnect(Rpc::Status, address);
+        }
+        answer.map(|reply| reply.payload)
+    }
+
     /// Sends a snapshot and waits until it is installed.
     pub(super) async fn send_snapshot(
         &self,

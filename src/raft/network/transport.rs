@@ -27,6 +27,8 @@ pub enum Rpc {
     Promote,
     /// A change to the members that a follower was asked for.
     ChangeMembers,
+    /// What the other node says of itself.
+    Status,
 }
 
 /// Why a call gave no reply.
