@@ -28,8 +28,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage, MemberChange,
-    NodePosition, NodeState, Services, SnapshotTaken,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress, JoinStage,
+    MemberChange, NodePosition, NodeState, Services, SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -82,6 +82,9 @@ impl ClusterAdmin for TestAdmin {
             log_fsyncs: 0,
             state_age: None,
             store: Footprint::default(),
+            feature_level: None,
+            highest_level: FeatureLevel::new(2),
+            home_region: None,
         };
         async { Ok(status) }.boxed()
     }

@@ -128,6 +128,7 @@ mod tests {
             "cluster demote",
             "cluster remove",
             "cluster transfer-leader",
+            "cluster upgrade",
             "cluster snapshot",
             "schema write",
             "schema diff",

@@ -38,7 +38,7 @@ pub use crate::engine::{
     CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
     FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
-pub use crate::raft::{Changed, MemberChange};
+pub use crate::raft::{Changed, FeatureLevel, MemberChange};
 pub use crate::store::Footprint;
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{

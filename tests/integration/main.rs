@@ -31,6 +31,7 @@ mod retries;
 mod snapshot;
 mod staleness;
 mod tls;
+mod upgrade;
 mod validate;
 mod watch;
 mod zookies;

@@ -9,9 +9,10 @@ use tonic::{Request, Response, Status};
 
 use crate::api::deadline::deadline;
 use crate::api::errors::to_status;
-use crate::model::{Error, ErrorCode};
+use crate::model::{Error, ErrorCode, PlaceName};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus, NodeState,
+    Changed, ClusterAdmin, ClusterStatus, FeatureLevel, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
+    NodeState,
 };
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
@@ -90,6 +91,17 @@ impl ClusterService for Cluster {
         Ok(Response::new(wire::RemoveResponse { changed }))
     }
 
+    async fn upgrade(&self, request: Request<wire::UpgradeRequest>) -> Result<Response<wire::UpgradeResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let to = match request.into_inner().to {
+            0 => self.admin.status().await.map_err(to_status)?.highest_level,
+            to => FeatureLevel::new(to),
+        };
+        let change = MemberChange::RaiseLevel { to };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::UpgradeResponse { feature_level: to.number(), changed }))
+    }
+
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
         let taken = self.admin.snapshot().await.map_err(to_status)?;
         Ok(Response::new(wire::SnapshotResponse {
@@ -102,6 +114,10 @@ impl ClusterService for Cluster {
 /// As people see it: 16 hexadecimal digits.
 fn lineage_text(lineage: u64) -> String {
     format!("{lineage:016x}")
+}
+
+fn place_text(place: Option<PlaceName>) -> String {
+    place.map(String::from).unwrap_or_default()
 }
 
 fn from_progress(progress: JoinProgress) -> wire::JoinProgress {
@@ -139,6 +155,8 @@ fn from_member(member: MemberStatus) -> wire::Member {
         peer_address: member.peer_address,
         voter: member.voter,
         matched_index: member.matched.map(|matched| matched.index()),
+        region: place_text(member.locality.region),
+        zone: place_text(member.locality.zone),
     }
 }
 
@@ -160,13 +178,16 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
         log_entries_appended: status.log_entries_appended,
         log_fsyncs: status.log_fsyncs,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        feature_level: status.feature_level.map(FeatureLevel::number).unwrap_or_default(),
+        highest_feature_level: status.highest_level.number(),
+        home_region: place_text(status.home_region),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Revision;
+    use crate::model::{Locality, Revision};
     use crate::service::Footprint;
 
     #[test]
@@ -177,6 +198,7 @@ mod tests {
             peer_address: "p:1".to_owned(),
             voter: true,
             matched: Some(Revision::new(14)),
+            locality: Locality { region: PlaceName::new("north").ok(), zone: PlaceName::new("n-1").ok() },
         };
         let status = ClusterStatus {
             state: NodeState::Leader,
@@ -196,6 +218,9 @@ mod tests {
             log_fsyncs: 11,
             state_age: None,
             store: Footprint::default(),
+            feature_level: Some(FeatureLevel::new(2)),
+            highest_level: FeatureLevel::new(3),
+            home_region: PlaceName::new("south").ok(),
         };
         let found = from_status(status);
         assert_eq!(found.state(), wire::status_response::State::Leader);
@@ -205,6 +230,8 @@ mod tests {
         assert_eq!((found.log_entries_appended, found.log_fsyncs), (10, 11));
         assert_eq!((found.lineage.as_str(), found.state_hash.as_str()), ("00000000000000ab", "hash"));
         assert_eq!(found.members[0].matched_index, Some(14));
+        assert_eq!((found.members[0].region.as_str(), found.members[0].zone.as_str()), ("north", "n-1"));
+        assert_eq!((found.feature_level, found.highest_feature_level, found.home_region.as_str()), (2, 3, "south"));
         assert_eq!(found.version, env!("CARGO_PKG_VERSION"));
     }
 }

@@ -6,6 +6,7 @@ mod member;
 mod snapshot;
 mod status;
 mod transfer_leader;
+mod upgrade;
 mod view;
 
 use clap::Subcommand;
@@ -45,6 +46,8 @@ enum ClusterCommand {
     /// Have the leader hand over to another voter
     #[command(after_help = transfer_leader::EXAMPLES)]
     TransferLeader(transfer_leader::TransferLeaderArgs),
+    /// Raise the feature level, once every node runs the new version; there is no way back
+    Upgrade(upgrade::UpgradeArgs),
     /// Have a node write a snapshot now and purge the log that it covers
     #[command(after_help = snapshot::EXAMPLES)]
     Snapshot,
@@ -59,6 +62,7 @@ pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
         ClusterCommand::Demote(member) => member::demote(&args.connection, member).await,
         ClusterCommand::Remove(member) => member::remove(&args.connection, member).await,
         ClusterCommand::TransferLeader(transfer) => transfer_leader::run(&args.connection, transfer).await,
+        ClusterCommand::Upgrade(upgrade) => upgrade::run(&args.connection, upgrade).await,
         ClusterCommand::Snapshot => snapshot::run(&args.connection).await,
     }
 }

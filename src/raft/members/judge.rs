@@ -1,10 +1,12 @@
 //! What may be done to the members: of plain values, so that every case can be written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::change::ChangeError;
 use super::roster::Roster;
+use crate::raft::network::Announcement;
+use crate::raft::{FeatureLevel, SupportedLevels};
 
 /// Log entries that the next leader may lack when a transfer begins: so many are sent within the pause of the writes.
 const TRANSFER_LAG: u64 = 1_000;
@@ -81,6 +83,25 @@ pub(super) fn may_vote(roster: &Roster, node_id: u64, since: Instant) -> Result<
         return Err(ChangeError::NotAnswering { node_id });
     }
     keeps_quorum(roster, &next, since)
+}
+
+/// Whether every member supports `level`, by what each said in answer to a message sent at `since` or later.
+pub(super) fn supports(
+    roster: &Roster,
+    own: SupportedLevels,
+    heard: &BTreeMap<u64, (Instant, Announcement)>,
+    level: FeatureLevel,
+    since: Instant,
+) -> Result<(), ChangeError> {
+    for node_id in roster.standings.keys().copied() {
+        let said = heard.get(&node_id).filter(|(asked, _)| *asked >= since).map(|(_, said)| said.levels);
+        let supported = if node_id == roster.me { Some(own) } else { said };
+        let supported = supported.ok_or(ChangeError::NotAnswering { node_id })?;
+        if !supported.include(level) {
+            return Err(ChangeError::LevelUnsupported { node_id, supported, level });
+        }
+    }
+    Ok(())
 }
 
 fn answers_since(roster: &Roster, node_id: u64, since: Instant) -> bool {
@@ -205,6 +226,30 @@ mod tests {
         assert_eq!(may_vote(&with(true), 3, later), Ok(()), "it votes already");
         let no_quorum = roster_at(heard, &[(2, true, END, false), (3, true, END, false), (4, false, END, true)]);
         assert!(matches!(may_vote(&no_quorum, 4, heard), Err(ChangeError::QuorumAtRisk { .. })));
+    }
+
+    #[test]
+    fn a_level_is_raised_when_every_member_has_just_said_that_it_supports_it() {
+        let asked = Instant::now();
+        let before = asked.checked_sub(Duration::from_millis(1)).expect("the machine has run for so long");
+        let two = FeatureLevel::LOCALITIES;
+        let both = SupportedLevels { lowest: FeatureLevel::FIRST, highest: two };
+        let said = |at, levels| (at, Announcement { levels, ..Announcement::none() });
+        let members = roster(&[(2, true, END, true), (3, false, END, true)]);
+        let judged = |own, others: &[(u64, (Instant, Announcement))]| {
+            supports(&members, own, &others.iter().cloned().collect(), two, asked)
+        };
+        assert_eq!(judged(both, &[(2, said(asked, both)), (3, said(asked, both))]), Ok(()));
+        let (silent, old) = (said(before, both), said(asked, SupportedLevels::UNANNOUNCED));
+        let silent_3 = Err(ChangeError::NotAnswering { node_id: 3 });
+        assert_eq!(judged(both, &[(2, said(asked, both)), (3, silent)]), silent_3, "a learner counts too");
+        assert_eq!(judged(both, &[(2, said(asked, both))]), silent_3);
+        let refused = |node_id| {
+            Err(ChangeError::LevelUnsupported { node_id, supported: SupportedLevels::UNANNOUNCED, level: two })
+        };
+        assert_eq!(judged(both, &[(2, old.clone()), (3, said(asked, both))]), refused(2));
+        assert_eq!(judged(SupportedLevels::UNANNOUNCED, &[(2, said(asked, both)), (3, said(asked, both))]), refused(1));
+        assert_eq!(supports(&members, both, &[(2, old.clone()), (3, old)].into(), FeatureLevel::FIRST, asked), Ok(()));
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl Cluster {
         cluster
     }
 
+    /// As [`Cluster::form_with`]; each node is told apart by `adapt` before it starts.
+    pub(crate) async fn form_each(size: usize, settings: Settings, adapt: impl Fn(usize, &mut Node)) -> Self {
+        let mut cluster = Self::prepare(size, settings, None, Some(turn().await));
+        for (index, node) in cluster.nodes.iter_mut().enumerate() {
+            adapt(index, node);
+        }
+        cluster.grow_together().await;
+        cluster
+    }
+
     /// A second cluster within the turn of a test that has one.
     pub(crate) async fn form_beside(_first: &Self, size: usize) -> Self {
         let mut cluster = Self::prepare(size, Settings::default(), None, None);
@@ -114,10 +124,16 @@ impl Cluster {
     }
 
     async fn start_one_more(&mut self) -> usize {
+        let index = self.prepare_one_more();
+        assert_eq!(self.nodes[index].start().await, "waiting");
+        index
+    }
+
+    /// One more node, which is not started; its position.
+    pub(crate) fn prepare_one_more(&mut self) -> usize {
         let index = self.nodes.len();
         let (client, peer) = (self.ports.client(index), self.ports.peer(index));
-        let mut node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
-        assert_eq!(node.start().await, "waiting");
+        let node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
         self.nodes.push(node);
         index
     }
