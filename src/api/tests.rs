@@ -24,7 +24,7 @@ use tonic_types::StatusExt as _;
 
 use super::{ApiServices, Listeners, serve};
 use crate::consistency::Zookie;
-use crate::model::{Error, ErrorCode, Revision};
+use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
@@ -95,6 +95,10 @@ impl ClusterAdmin for TestAdmin {
 
     fn change_members(&self, _: MemberChange, _: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
         async { Ok(Changed { leader: 2, term: 4, changed: true }) }.boxed()
+    }
+
+    fn set_home_region(&self, _: Option<PlaceName>, _: Instant) -> BoxFuture<'_, Result<bool, Error>> {
+        async { Ok(true) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
-use crate::model::{Error, ErrorCode, Revision};
+use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::raft::{self, Membership, Replica, ReplicaStatus, Role, SupportedLevels};
 use crate::service::{
     Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberStatus,
@@ -96,6 +96,10 @@ impl ClusterAdmin for Admin {
 
     fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
         async move { Ok(self.replica()?.change_members(change, deadline).await?) }.boxed()
+    }
+
+    fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>> {
+        async move { self.replica()?.set_home_region(region, deadline).await }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

@@ -175,6 +175,9 @@ pub trait ClusterAdmin: Send + Sync {
     /// Has the leader make this change to the members. To ask for what is so already changes nothing.
     fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>>;
 
+    /// Sets where the leader is to be, `None` for anywhere; whether that changed anything.
+    fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>>;
+
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;
 }

@@ -27,6 +27,7 @@ mod members;
 mod metrics;
 mod one_index;
 mod power_cut;
+mod regions;
 mod retries;
 mod snapshot;
 mod staleness;

@@ -102,6 +102,19 @@ impl ClusterService for Cluster {
         Ok(Response::new(wire::UpgradeResponse { feature_level: to.number(), changed }))
     }
 
+    async fn set_home_region(
+        &self,
+        request: Request<wire::SetHomeRegionRequest>,
+    ) -> Result<Response<wire::SetHomeRegionResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let region = match request.into_inner().region.as_str() {
+            "" => None,
+            name => Some(PlaceName::new(name).map_err(|error| to_status(error.into()))?),
+        };
+        let changed = self.admin.set_home_region(region, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::SetHomeRegionResponse { changed }))
+    }
+
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
         let taken = self.admin.snapshot().await.map_err(to_status)?;
         Ok(Response::new(wire::SnapshotResponse {

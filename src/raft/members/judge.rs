@@ -13,14 +13,18 @@ const TRANSFER_LAG: u64 = 1_000;
 /// Log entries that a learner may lack when it gets a vote: until it has them, commits may wait for it.
 const VOTER_LAG: u64 = 1_000;
 
-/// Who is to lead; `None` where that node leads already.
-pub(super) fn successor(roster: &Roster, to: Option<u64>) -> Result<Option<u64>, ChangeError> {
+/// Who is to lead; `None` where that node leads already. Where nobody is named, one at home goes before the others.
+pub(super) fn successor(
+    roster: &Roster,
+    to: Option<u64>,
+    is_home: impl Fn(u64) -> bool,
+) -> Result<Option<u64>, ChangeError> {
     let Some(node_id) = to else {
-        // The one with most of the log; of equals the lowest id, so that the same question has the same answer.
-        let others = roster.standings.iter().filter(|(id, _)| **id != roster.me && roster.voters.contains(id));
-        let most = others.max_by_key(|(id, standing)| (standing.answers, standing.matched, std::cmp::Reverse(**id)));
-        let (id, _) = most.ok_or(ChangeError::NoOtherVoter)?;
-        return ready(roster, *id).map(Some);
+        if let Some(at_home) = successor_at_home(roster, is_home) {
+            return Ok(Some(at_home));
+        }
+        let most = most_of_the_log(roster, |_| true).ok_or(ChangeError::NoOtherVoter)?;
+        return ready(roster, most).map(Some);
     };
     if !roster.standings.contains_key(&node_id) {
         return Err(ChangeError::UnknownNode { node_id });
@@ -32,6 +36,19 @@ pub(super) fn successor(roster: &Roster, to: Option<u64>) -> Result<Option<u64>,
         return Ok(None);
     }
     ready(roster, node_id).map(Some)
+}
+
+/// The voter at home that could lead at once.
+pub(super) fn successor_at_home(roster: &Roster, is_home: impl Fn(u64) -> bool) -> Option<u64> {
+    most_of_the_log(roster, |id| is_home(id) && ready(roster, id).is_ok())
+}
+
+/// Of the other voters, the one with most of the log; of equals the lowest id, so that the same question has the same answer.
+fn most_of_the_log(roster: &Roster, is_meant: impl Fn(u64) -> bool) -> Option<u64> {
+    let others = roster.standings.iter().filter(|(id, _)| **id != roster.me && roster.voters.contains(id));
+    let meant = others.filter(|(id, _)| is_meant(**id));
+    let most = meant.max_by_key(|(id, standing)| (standing.answers, standing.matched, std::cmp::Reverse(**id)));
+    most.map(|(id, _)| *id)
 }
 
 fn ready(roster: &Roster, node_id: u64) -> Result<u64, ChangeError> {
@@ -153,7 +170,7 @@ mod tests {
             (None, Ok(Some(2))),
         ];
         for (to, expected) in cases {
-            assert_eq!(successor(&members, to), expected, "{to:?}");
+            assert_eq!(successor(&members, to, |_| true), expected, "{to:?}");
         }
     }
 
@@ -166,12 +183,29 @@ mod tests {
             (END, false, Err(ChangeError::NotAnswering { node_id: 2 })),
         ] {
             let members = roster(&[(2, true, matched, answers)]);
-            assert_eq!(successor(&members, Some(2)), expected);
-            assert_eq!(successor(&members, None), expected, "nobody else is there to choose");
+            assert_eq!(successor(&members, Some(2), |_| true), expected);
+            assert_eq!(successor(&members, None, |_| true), expected, "nobody else is there to choose");
         }
         let one_is_silent = roster(&[(2, true, END, false), (3, true, END - 5, true), (4, true, END - 5, true)]);
-        assert_eq!(successor(&one_is_silent, None), Ok(Some(3)));
-        assert_eq!(successor(&roster(&[(2, false, END, true)]), None), Err(ChangeError::NoOtherVoter));
+        assert_eq!(successor(&one_is_silent, None, |_| true), Ok(Some(3)));
+        let no_voter = roster(&[(2, false, END, true)]);
+        assert_eq!(successor(&no_voter, None, |_| true), Err(ChangeError::NoOtherVoter));
+    }
+
+    #[test]
+    fn one_at_home_goes_before_the_others_if_it_could_lead() {
+        let members =
+            roster(&[(2, true, END, true), (3, true, END - 5, true), (4, true, END - 9, true), (5, false, END, true)]);
+        let at = |home: &'static [u64]| move |id| home.contains(&id);
+        for (home, at_home, any) in
+            [(&[3, 4, 5][..], Some(3), 3), (&[4], Some(4), 4), (&[5], None, 2), (&[1], None, 2), (&[], None, 2)]
+        {
+            assert_eq!(successor_at_home(&members, at(home)), at_home, "{home:?}");
+            assert_eq!(successor(&members, None, at(home)), Ok(Some(any)), "{home:?}");
+        }
+        let late = roster(&[(2, true, END, true), (3, true, 0, true), (4, true, END, false)]);
+        assert_eq!(successor_at_home(&late, at(&[3, 4])), None, "one is behind, and one does not answer");
+        assert_eq!(successor(&late, None, at(&[3, 4])), Ok(Some(2)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod alter;
 mod change;
+mod home;
 mod join;
 mod judge;
 mod localities;
