@@ -147,6 +147,7 @@ impl Node {
             Origin::Join => {}
         }
         self.peers.serve_for(Arc::clone(&replica));
+        replica.announce_address(self.address.clone());
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
         let reads = &self.config.reads;
         let freshness = FreshnessOptions {

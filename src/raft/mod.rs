@@ -12,8 +12,11 @@ mod command;
 mod contract;
 #[cfg(test)]
 mod crash_tests;
+mod elections;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod golden;
 mod history;
 mod identity;
 mod leader;

@@ -164,6 +164,17 @@ pub enum ChangeError {
         /// The cluster's.
         level: FeatureLevel,
     },
+    /// A member says that it is reached where it is not.
+    #[error(
+        "nothing was changed: node {node_id} says that it moved, and does not answer where it says that it is ({why}); see \
+         `peer.advertise`"
+    )]
+    NotThere {
+        /// Which.
+        node_id: u64,
+        /// What was found there.
+        why: String,
+    },
 }
 
 impl ChangeError {
@@ -185,6 +196,7 @@ impl ChangeError {
             | Self::Removed { .. }
             | Self::LevelUnsupported { .. }
             | Self::LevelPassed { .. }
+            | Self::NotThere { .. }
             | Self::Unknown(_) => false,
         }
     }
@@ -206,6 +218,7 @@ impl ChangeError {
             | Self::Removed { .. }
             | Self::LevelUnsupported { .. }
             | Self::LevelPassed { .. }
+            | Self::NotThere { .. }
             | Self::Interrupted => Self::Interrupted,
             known @ (Self::AnotherLeads { .. } | Self::Unknown(_)) => known,
         }
@@ -224,7 +237,9 @@ impl From<ChangeError> for Error {
             | ChangeError::LevelUnsupported { .. }
             | ChangeError::LevelPassed { .. } => ErrorCode::WrongState,
             ChangeError::QuorumAtRisk { .. } | ChangeError::LastVoter => ErrorCode::QuorumAtRisk,
-            ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } => ErrorCode::NodeBehind,
+            ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } | ChangeError::NotThere { .. } => {
+                ErrorCode::NodeBehind
+            }
             ChangeError::AnotherLeads { .. } => ErrorCode::AnotherLeads,
             ChangeError::Interrupted | ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
         };
@@ -258,6 +273,7 @@ mod tests {
             (ChangeError::Removed { node_id }, false, false),
             (ChangeError::LevelUnsupported { node_id, supported, level }, false, false),
             (ChangeError::LevelPassed { level }, false, false),
+            (ChangeError::NotThere { node_id, why: "nobody".into() }, false, false),
             (unknown, false, false),
         ];
         for (error, at_first, once_begun) in cases {

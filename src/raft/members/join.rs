@@ -124,12 +124,14 @@ impl Replica {
                 return Err(ChangeError::LevelUnsupported { node_id, supported: levels, level });
             }
             let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
-            let here = BTreeMap::from([(node_id, address.clone())]);
             match known {
                 Some(known) if known.address == address => {}
-                // It joined before at addresses that were wrong, or it moved. Who answers there says who it is, in every message.
-                Some(_) => drop(self.commit(ChangeMembers::SetNodes(here)).await?),
-                None => drop(self.commit(ChangeMembers::AddNodes(here)).await?),
+                // It joined before at addresses that were wrong, or it moved.
+                Some(_) => self.move_member(node_id, address).await?,
+                None => {
+                    let here = BTreeMap::from([(node_id, address)]);
+                    self.commit(ChangeMembers::AddNodes(here)).await?;
+                }
             }
         }
         // Others may change the members while this one catches up, which may take long.

@@ -5,10 +5,13 @@
 
 mod alter;
 mod change;
+#[cfg(test)]
+mod half_made;
 mod home;
 mod join;
 mod judge;
 mod localities;
+mod moved;
 mod request;
 mod roster;
 mod transfer;

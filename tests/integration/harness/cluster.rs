@@ -25,6 +25,8 @@ pub(crate) async fn turn() -> MutexGuard<'static, ()> {
 
 /// The longest that an election, or catching up after one, may take on a busy machine.
 pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// No test has so many nodes that one would be at a spare address.
+const SPARE: usize = 50;
 /// How many of the last lines of each log are shown when a test fails.
 const LINES_SHOWN: usize = 60;
 
@@ -33,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     settings: Settings,
     ports: PortBlock,
+    /// How many spare addresses were given out.
+    spares: usize,
     home: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -91,7 +95,7 @@ impl Cluster {
         let node =
             |i: usize| Node::prepare(base, &format!("node-{}", i + 1), ports.client(i), ports.peer(i), &settings);
         let nodes = (0..size).map(node).collect();
-        Self { nodes, settings, ports, home, _turn: turn }
+        Self { nodes, settings, ports, spares: 0, home, _turn: turn }
     }
 
     async fn grow_together(&mut self) {
@@ -136,6 +140,12 @@ impl Cluster {
         let node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
         self.nodes.push(node);
         index
+    }
+
+    /// Where no node is: addresses for clients and for other nodes.
+    pub(crate) fn spare_addresses(&mut self) -> (String, String) {
+        self.spares += 1;
+        (self.ports.client(SPARE + self.spares), self.ports.peer(SPARE + self.spares))
     }
 
     /// Starts the node at this position, which is down, with an empty data folder, and makes it a member with a vote.
