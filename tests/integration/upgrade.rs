@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
-use crate::harness::wire::authzed::WriteRelationshipsRequest;
+use crate::harness::wire::authzed::{Consistency, WriteRelationshipsRequest};
 use crate::harness::wire::cluster::status_response::State;
 use crate::harness::{
     Client, Cluster, Fault, Load, Node, SETTLE_LIMIT, Settings, eventually, filter, fully, minimize, reason_of, run_at,
@@ -85,13 +85,12 @@ async fn work(clients: Vec<Client>, name: String, writes: bool, stop: Cancellati
         }
         let tuple = format!("document:{name}-{number}#viewer@user:tom");
         let begin = Instant::now();
-        let done = if writes {
-            retried(&clients, &tally, true, async |client| write_keyed(client, &tuple).await).await
-        } else {
-            let asked = if number % 2 == 0 { fully() } else { minimize() };
-            let check = async |client: &Client| client.check("document:any#view@user:tom", asked.clone()).await;
-            retried(&clients, &tally, false, async |client| check(client).await.map(drop)).await
+        let ask = match number % 2 {
+            _ if writes => Ask::Write(&tuple),
+            0 => Ask::Check(fully()),
+            _ => Ask::Check(minimize()),
         };
+        let done = retried(&clients, &tally, &ask).await;
         let mut tally = tally.lock();
         tally.longest = tally.longest.max(begin.elapsed());
         match done {
@@ -105,27 +104,35 @@ async fn work(clients: Vec<Client>, name: String, writes: bool, stop: Cancellati
     }
 }
 
-async fn write_keyed(client: &Client, tuple: &str) -> Result<(), Status> {
-    let message = WriteRelationshipsRequest { updates: vec![touch(tuple)], ..Default::default() };
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("quorate-idempotency-key", tuple.parse().expect("plain text"));
-    client.permissions.clone().write_relationships(request).await.map(drop)
+/// A request that may come again.
+enum Ask<'a> {
+    /// Of a tuple, under its own name as a key.
+    Write(&'a str),
+    Check(Option<Consistency>),
+}
+
+impl Ask<'_> {
+    async fn send(&self, client: &Client) -> Result<(), Status> {
+        match self {
+            Self::Write(tuple) => {
+                let message = WriteRelationshipsRequest { updates: vec![touch(tuple)], ..Default::default() };
+                let mut request = Request::new(message);
+                request.metadata_mut().insert("quorate-idempotency-key", tuple.parse().expect("plain text"));
+                client.permissions.clone().write_relationships(request).await.map(drop)
+            }
+            Self::Check(asked) => client.check("document:any#view@user:tom", asked.clone()).await.map(drop),
+        }
+    }
 }
 
 /// Tries again at the next node while a node says UNAVAILABLE, and what has a key while its outcome is unknown.
-async fn retried(
-    clients: &[Client],
-    tally: &Mutex<Tally>,
-    has_key: bool,
-    request: impl AsyncFn(&Client) -> Result<(), Status>,
-) -> Result<(), Status> {
+async fn retried(clients: &[Client], tally: &Mutex<Tally>, ask: &Ask<'_>) -> Result<(), Status> {
     let deadline = Instant::now() + ONE_REQUEST;
     let mut at = 0;
     loop {
-        let Err(status) = request(&clients[at % clients.len()]).await else { return Ok(()) };
-        let unknown = reason_of(&status).as_deref() == Some("OUTCOME_UNKNOWN");
-        let may_retry = status.code() == Code::Unavailable || (has_key && unknown);
-        if !may_retry || Instant::now() > deadline {
+        let Err(status) = ask.send(&clients[at % clients.len()]).await else { return Ok(()) };
+        let unknown = reason_of(&status).as_deref() == Some("OUTCOME_UNKNOWN") && matches!(ask, Ask::Write(_));
+        if !(status.code() == Code::Unavailable || unknown) || Instant::now() > deadline {
             return Err(status);
         }
         at += 1;

@@ -13,7 +13,7 @@ use crate::model::{Error, ErrorCode, PlaceName};
 use crate::raft::clock::monotonic;
 use crate::raft::leader::LeaderWatch;
 use crate::raft::replica::Replica;
-use crate::raft::{CommandBody, FeatureLevel, Outcome, Propose, ProposeError};
+use crate::raft::{CommandBody, FeatureLevel, Outcome, Propose};
 
 /// For so long somebody at home must have been able to lead before he is to.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -60,7 +60,7 @@ impl Replica {
         }
         if let Some(region) = &region {
             let roster = self.roster();
-            let of = |id| settings.localities.get(id).and_then(|locality| locality.region.as_ref());
+            let of = |id: &u64| settings.localities.get(id).and_then(|locality| locality.region.as_ref());
             if !roster.voters.iter().any(|id| of(id) == Some(region)) {
                 return refused(format!("no voter says that it is in region {region}; see `node.region`"));
             }
@@ -71,7 +71,6 @@ impl Replica {
                 Outcome::Refused(refusal) => refused(format!("the cluster refused it: {refusal:?}")),
                 Outcome::Done | Outcome::Deleted { .. } | Outcome::Admitted { .. } => Ok(changed),
             },
-            Err(error @ ProposeError::Unknown(_)) => Err(Error::new(ErrorCode::OutcomeUnknown, error.to_string())),
             Err(error) => Err(error.into()),
         }
     }
