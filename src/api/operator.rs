@@ -68,6 +68,7 @@ async fn observe(node: &dyn ClusterAdmin, is_ready: bool) {
         METRICS.role.get_or_create(&RoleLabels { role: known }).set(i64::from(known == role));
     }
     METRICS.term.set(gauge(status.term));
+    METRICS.feature_level.set(status.feature_level.map_or(0, |level| i64::from(level.number())));
     METRICS.leader_known.set(i64::from(status.leader_id.is_some()));
     for (position, at) in positions(&status) {
         METRICS.position.get_or_create(&PositionLabels { position }).set(gauge(at.index()));

@@ -54,7 +54,7 @@ const TABLE: [(&str, &[&str], Scope); 13] = [
     ("quorate.v1.ClusterService", &["Status", "Overview"], Scope::Read),
     (
         "quorate.v1.ClusterService",
-        &["Init", "Join", "TransferLeader", "Promote", "Demote", "Remove", "Snapshot"],
+        &["Init", "Join", "TransferLeader", "Promote", "Demote", "Remove", "Upgrade", "SetHomeRegion", "Snapshot"],
         Scope::Admin,
     ),
 ];

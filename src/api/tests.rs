@@ -24,12 +24,12 @@ use tonic_types::StatusExt as _;
 
 use super::{ApiServices, Listeners, serve};
 use crate::consistency::Zookie;
-use crate::model::{Error, ErrorCode, Revision};
+use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage, MemberChange,
-    MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
+    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress, JoinStage,
+    MemberChange, MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -83,6 +83,9 @@ impl ClusterAdmin for TestAdmin {
             state_age: None,
             work: Work::default(),
             store: Footprint::default(),
+            feature_level: None,
+            highest_level: FeatureLevel::new(2),
+            home_region: None,
         };
         async { Ok(status) }.boxed()
     }
@@ -97,6 +100,10 @@ impl ClusterAdmin for TestAdmin {
 
     fn change_members(&self, _: MemberChange, _: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
         async { Ok(Changed { leader: 2, term: 4, changed: true }) }.boxed()
+    }
+
+    fn set_home_region(&self, _: Option<PlaceName>, _: Instant) -> BoxFuture<'_, Result<bool, Error>> {
+        async { Ok(true) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

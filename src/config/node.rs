@@ -10,6 +10,7 @@ use super::console::{ConsoleOverrides, ConsoleSection};
 use super::gateway::{GatewayOverrides, GatewaySection};
 use super::history::{HistoryOverrides, HistorySection};
 use super::limits::{LimitsOverrides, LimitsSection};
+use super::locality::{NodeSection, NodeSectionOverrides};
 use super::log::{LogOverrides, LogSection};
 use super::metrics::{MetricsOverrides, MetricsSection};
 use super::peer::{PeerOverrides, PeerSection};
@@ -25,6 +26,8 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/quorate";
 pub struct NodeConfig {
     /// Where everything that must survive a restart is kept. One node, one folder.
     pub data_dir: PathBuf,
+    /// Where it is.
+    pub node: NodeSection,
     /// The public API.
     pub client: ClientSection,
     /// The public API as JSON.
@@ -56,6 +59,8 @@ pub struct NodeOverrides {
     /// Folder for everything that must survive a restart [default: /var/lib/quorate]
     #[arg(long, env = "QUORATE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeSectionOverrides,
     #[command(flatten)]
     client: ClientOverrides,
     #[command(flatten)]
@@ -102,6 +107,7 @@ impl NodeOverrides {
     pub fn over(self, lower: Self) -> Self {
         Self {
             data_dir: self.data_dir.or(lower.data_dir),
+            node: self.node.over(lower.node),
             client: self.client.over(lower.client),
             gateway: self.gateway.over(lower.gateway),
             console: self.console.over(lower.console),
@@ -128,6 +134,7 @@ impl NodeOverrides {
     pub fn with_defaults(self) -> NodeConfig {
         NodeConfig {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
+            node: self.node.resolve(),
             client: self.client.resolve(),
             gateway: self.gateway.resolve(),
             console: self.console.resolve(),
@@ -173,6 +180,7 @@ impl NodeConfig {
         if self.data_dir.as_os_str().is_empty() {
             return Err(invalid("data_dir", "is empty; name a folder of this node's own"));
         }
+        self.node.validate()?;
         self.client.validate()?;
         self.peer.validate()?;
         self.client.check_exposure("client.listen", self.client.listen)?;

@@ -82,7 +82,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 34);
+    assert_eq!(seen, 36);
 }
 
 #[test]
@@ -174,6 +174,8 @@ fn each_rule_names_its_key() {
         (&["--request-timeout-ms", "0"], "limits.request_timeout_ms"),
         (&["--concurrent-evaluations", "0"], "limits.concurrent_evaluations"),
         (&["--waiting-writes", "0"], "limits.waiting_writes"),
+        (&["--node-region", "eu north"], "node.region"),
+        (&["--node-zone", "a/b"], "node.zone"),
         (&["--log", "quorate=loud"], "log.filter"),
     ] {
         let message = problem(flags, KEY);

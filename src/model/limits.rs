@@ -68,6 +68,8 @@ pub const CURSOR_BYTES: usize = 102_400;
 pub const ZOOKIE_BYTES: usize = 1024;
 /// Largest message of the public API, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
+/// Longest name of a region or of a zone, in bytes.
+pub const PLACE_NAME_BYTES: usize = 63;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// The key of a write is remembered for at least so long, by the cluster's time.

@@ -113,6 +113,11 @@ name_type!(
     IdempotencyKey,
     check_idempotency_key
 );
+name_type!(
+    /// What an operator calls a region or a zone. At most 63 bytes.
+    PlaceName,
+    check_place_name
+);
 
 impl ObjectId {
     /// The id that stands for every object of its type.
@@ -197,6 +202,13 @@ fn check_idempotency_key(text: &str) -> Result<(), NameError> {
     }
 }
 
+fn check_place_name(text: &str) -> Result<(), NameError> {
+    const RULE: &str = "a region or a zone is 1 to 63 characters of a-z, A-Z, 0-9 and . _ -";
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let fits = (1..=limits::PLACE_NAME_BYTES).contains(&text.len());
+    if fits && text.bytes().all(allowed) { Ok(()) } else { Err(NameError::new("place", text, RULE)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +250,16 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a\tb", "a\0", "a\u{7f}", "é", &"k".repeat(129)] {
             assert!(IdempotencyKey::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_plain_and_bounded() {
+        for good in ["n", "eu-north.1", "Rack_7", &"r".repeat(63)] {
+            assert!(PlaceName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "eu north", "a/b", "é", "a\0", &"r".repeat(64)] {
+            assert!(PlaceName::new(bad).is_err(), "{bad:?}");
         }
     }
 

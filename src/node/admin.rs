@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
-use crate::model::{Error, ErrorCode, Revision};
-use crate::raft::{self, Membership, Replica, ReplicaStatus, Role};
+use crate::model::{Error, ErrorCode, PlaceName, Revision};
+use crate::raft::{self, Membership, Replica, ReplicaStatus, Role, SupportedLevels};
 use crate::service::{
     Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport,
     MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
@@ -108,6 +108,10 @@ impl ClusterAdmin for Admin {
         async move { Ok(self.replica()?.change_members(change, deadline).await?) }.boxed()
     }
 
+    fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>> {
+        async move { self.replica()?.set_home_region(region, deadline).await }.boxed()
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {
         async move {
             let replica = self.replica()?;
@@ -129,7 +133,11 @@ async fn form(node: Arc<Node>) -> Result<ClusterFormed, Error> {
     let node_id = Membership::FIRST_NODE_ID;
     node.become_member(Membership { lineage, node_id }, Origin::Init).await.map_err(internal)?;
     let replica = node.replica().expect("the node has just become a member");
-    replica.read_index().get(Instant::now() + FORMING).await?;
+    let deadline = Instant::now() + FORMING;
+    replica.read_index().get(deadline).await?;
+    // A new cluster has no older versions to wait for.
+    let to = node.announcement().levels.highest;
+    replica.change_members(MemberChange::RaiseLevel { to }, deadline).await?;
     Ok(ClusterFormed { lineage, node_id })
 }
 
@@ -147,9 +155,12 @@ async fn join(
     let _transition = transition.await.map_err(|_| busy())?;
     if node.replica().is_none() {
         let membership =
-            raft::request_admission(node.connections(), peers, node.address().clone()).await.map_err(|why| {
-                Error::new(ErrorCode::Unavailable, format!("no member admitted this node; nothing was changed: {why}"))
-            })?;
+            raft::request_admission(node.connections(), peers, node.address().clone(), node.announcement())
+                .await
+                .map_err(|why| {
+                    let message = format!("no member admitted this node; nothing was changed: {why}");
+                    Error::new(ErrorCode::Unavailable, message)
+                })?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;
     }
     let replica = node.replica().expect("the node is a member by now");
@@ -257,6 +268,9 @@ fn waiting() -> ClusterStatus {
         state_age: None,
         work: work(),
         store: Footprint::default(),
+        feature_level: None,
+        highest_level: SupportedLevels::of_this_program().highest,
+        home_region: None,
     }
 }
 
@@ -275,6 +289,7 @@ fn cluster_status(status: ReplicaStatus, state_age: Option<Duration>) -> Cluster
         client_address: member.address.client,
         peer_address: member.address.peer,
         voter: member.voter,
+        locality: member.locality,
         matched: member.matched.map(Revision::new),
     });
     ClusterStatus {
@@ -303,5 +318,8 @@ fn cluster_status(status: ReplicaStatus, state_age: Option<Duration>) -> Cluster
         state_age,
         work: work(),
         store: status.store,
+        feature_level: Some(status.settings.level),
+        highest_level: status.supported.highest,
+        home_region: status.settings.home_region.clone(),
     }
 }

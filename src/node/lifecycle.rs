@@ -9,10 +9,12 @@ use super::identity::{DataDir, Identity, IdentityError, Origin};
 use crate::config::NodeConfig;
 use crate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
 use crate::raft::{
-    Connections, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError, ReplicaOptions,
+    Announcement, Connections, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaError,
+    ReplicaOptions, SupportedLevels,
 };
 use crate::service::Services;
 use crate::store::StoreOptions;
+use crate::telemetry::{LocalityLabels, METRICS};
 
 /// Why a node could not become a member.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ impl Node {
         peers: PeerServer,
         connections: Arc<Connections>,
     ) -> Self {
+        let (region, zone) = (config.node.region.clone(), config.node.zone.clone());
+        METRICS.locality.get_or_create(&LocalityLabels { region, zone }).set(1);
         Self {
             config,
             data,
@@ -62,6 +66,11 @@ impl Node {
     /// Where this node is reached.
     pub(super) fn address(&self) -> &NodeAddress {
         &self.address
+    }
+
+    /// What this node says of itself to the others.
+    pub(super) fn announcement(&self) -> Announcement {
+        Announcement { levels: SupportedLevels::of_this_program(), locality: self.config.node.locality() }
     }
 
     /// The way to other nodes.
@@ -129,6 +138,7 @@ impl Node {
                 retain_entries: history.retain_entries,
             },
             store: self.store_options(),
+            announcement: self.announcement(),
         };
         let replica = Replica::open(options, self.connections()).await?;
         match identity.origin {
@@ -137,6 +147,7 @@ impl Node {
             Origin::Join => {}
         }
         self.peers.serve_for(Arc::clone(&replica));
+        replica.announce_address(self.address.clone());
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;
         let reads = &self.config.reads;
         let freshness = FreshnessOptions {

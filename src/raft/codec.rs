@@ -7,9 +7,14 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::FeatureLevel;
+
 /// Written first in every record. Append-only: a new layout gets a new number and, from the first release on, old ones stay
 /// readable. Version 1, which did not record who was removed, was before that.
 const VERSION: u8 = 2;
+/// The layout of [`VERSION`], for the state of a cluster above the first feature level. Programs that know of no levels know no
+/// such version, and refuse a state that they could no longer follow.
+const LEVELLED: u8 = 3;
 
 /// Largest record, in bytes. A log entry must fit into one message between nodes.
 pub(super) const RECORD_BYTES: usize = 24 << 20;
@@ -22,7 +27,7 @@ pub enum CodecError {
     Empty,
     /// Made by another version of the product.
     #[error(
-        "record version {0} is not known to this version, which reads version {VERSION}: run the one that wrote it"
+        "record version {0} is not known to this version, which reads versions {VERSION} and {LEVELLED}: run the one that wrote it"
     )]
     Version(u8),
     /// Damaged.
@@ -36,16 +41,25 @@ fn config() -> Configuration<LittleEndian, Fixint, Limit<RECORD_BYTES>> {
 
 /// Encodes a value. Values of this product always encode: they hold no maps with unencodable keys and no unsized parts.
 pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    encode_as(VERSION, value)
+}
+
+/// Encodes what a state at `level` says of itself.
+pub(super) fn encode_at<T: Serialize>(level: FeatureLevel, value: &T) -> Vec<u8> {
+    encode_as(if level == FeatureLevel::FIRST { VERSION } else { LEVELLED }, value)
+}
+
+fn encode_as<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
     let unlimited = bincode::config::standard().with_fixed_int_encoding();
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![version];
     bincode::serde::encode_into_std_write(value, &mut bytes, unlimited).expect("encoding into memory cannot fail");
     bytes
 }
 
-/// Decodes what [`encode`] made.
+/// Decodes what [`encode`] or [`encode_at`] made.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (&version, body) = bytes.split_first().ok_or(CodecError::Empty)?;
-    if version != VERSION {
+    if ![VERSION, LEVELLED].contains(&version) {
         return Err(CodecError::Version(version));
     }
     let (value, used) =

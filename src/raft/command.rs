@@ -1,13 +1,14 @@
 //! What the log replicates. A command carries everything that apply needs, so that apply reads no clock and no
 //! configuration and compiles no schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::FeatureLevel;
 use crate::model::{
-    CounterName, Floor, IdempotencyKey, Precondition, Revision, StoreId, TimestampMs, TupleFilter, TupleKey,
-    TupleUpdate, TypeName,
+    CounterName, Floor, IdempotencyKey, Locality, PlaceName, Precondition, Revision, StoreId, TimestampMs, TupleFilter,
+    TupleKey, TupleUpdate, TypeName,
 };
 
 /// One entry of the log.
@@ -21,7 +22,7 @@ pub struct Command {
     pub body: CommandBody,
 }
 
-/// What a command does.
+/// What a command does. Variants are appended, each with the level from which on it may be proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandBody {
     /// Change tuples one by one.
@@ -41,6 +42,20 @@ pub enum CommandBody {
     },
     /// Replace the floors.
     SetFloors(SetFloors),
+    /// Raise the feature level. At every level, since it is proposed only when all members support the new one.
+    RaiseLevel(RaiseLevel),
+    /// Replace what is known of where a member is.
+    PlaceNode {
+        /// Which member.
+        node_id: u64,
+        /// Where it is.
+        locality: Locality,
+    },
+    /// Replace the home region.
+    SetHomeRegion {
+        /// Where the leader is to be; `None` for anywhere.
+        region: Option<PlaceName>,
+    },
 }
 
 impl CommandBody {
@@ -52,9 +67,30 @@ impl CommandBody {
             Self::DeleteTuples(delete) => (delete.store, &delete.request),
             Self::WriteSchema(write) => (write.store, &write.request),
             Self::ChangeCounter(change) => (change.store, &change.request),
-            Self::AdmitNode(_) | Self::AdvanceWatermark { .. } | Self::SetFloors(_) => return None,
+            Self::AdmitNode(_)
+            | Self::AdvanceWatermark { .. }
+            | Self::SetFloors(_)
+            | Self::RaiseLevel(_)
+            | Self::PlaceNode { .. }
+            | Self::SetHomeRegion { .. } => return None,
         };
         Some((store, request.as_ref()?))
+    }
+
+    /// The level that the state must have before this may be proposed.
+    #[must_use]
+    pub fn level(&self) -> FeatureLevel {
+        match self {
+            Self::WriteTuples(_)
+            | Self::DeleteTuples(_)
+            | Self::WriteSchema(_)
+            | Self::ChangeCounter(_)
+            | Self::AdmitNode(_)
+            | Self::AdvanceWatermark { .. }
+            | Self::SetFloors(_)
+            | Self::RaiseLevel(_) => FeatureLevel::FIRST,
+            Self::PlaceNode { .. } | Self::SetHomeRegion { .. } => FeatureLevel::LOCALITIES,
+        }
     }
 }
 
@@ -147,6 +183,15 @@ pub struct SetFloors {
     pub floors: BTreeMap<TypeName, Floor>,
 }
 
+/// A raise of the feature level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaiseLevel {
+    /// The new one.
+    pub to: FeatureLevel,
+    /// Who was known to support it. Apply refuses when somebody else is a member by then.
+    pub members: BTreeSet<u64>,
+}
+
 /// Where a node is reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct NodeAddress {
@@ -225,4 +270,11 @@ pub enum Refusal {
     JudgementOutdated,
     /// The key of the request was used for another one.
     KeyReused,
+    /// The state has not the level that the command needs, or has more than the command would raise it to.
+    WrongLevel {
+        /// The one that it has.
+        current: FeatureLevel,
+    },
+    /// The members are not those that the command was made for.
+    MembersChanged,
 }

@@ -21,7 +21,9 @@ use super::apply::{Applier, Apply};
 use super::log::LogStore;
 use super::snapshot::SnapshotFolder;
 use super::types::{Entry, LogId, TypeConfig, Vote};
-use super::{Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions};
+use super::{
+    Announcement, Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions,
+};
 use crate::model::TimestampMs;
 use crate::store::{RocksStore, StateStore, StoreOptions};
 
@@ -132,6 +134,7 @@ fn options(dir: &TempDir) -> ReplicaOptions {
         waiting_writes: 16,
         history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
         store: StoreOptions::default(),
+        announcement: Announcement::none(),
     }
 }
 

@@ -12,11 +12,15 @@ mod command;
 mod contract;
 #[cfg(test)]
 mod crash_tests;
+mod elections;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod golden;
 mod history;
 mod identity;
 mod leader;
+mod level;
 mod log;
 mod members;
 mod network;
@@ -35,18 +39,19 @@ mod storage_suite;
 mod testing;
 mod types;
 
-pub use apply::FloorTable;
+pub use apply::{ClusterSettings, FloorTable};
 pub use clock::{Moment, SystemClock, WallClock, monotonic, wall_clock};
 pub use codec::CodecError;
 pub use command::{
-    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
-    WriteSchema, WriteTuples,
+    ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, RaiseLevel, Refusal,
+    SetFloors, WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
 pub use history::HistoryOptions;
+pub use level::{FeatureLevel, SupportedLevels};
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
 pub use members::{ChangeError, Changed, MemberChange, request_admission, request_promotion};
-pub use network::{CallError, Connections, PeerServer, Removal, Rpc, Transport};
+pub use network::{Announcement, CallError, Connections, PeerServer, Removal, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;
 pub use repeat::recall;

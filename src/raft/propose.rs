@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::apply::ClusterSettings;
 use super::clock::{WallClock, monotonic};
 use super::codec::{self, RECORD_BYTES};
 use super::contract::{Applied, Propose, ProposeError};
@@ -45,6 +46,7 @@ pub struct Proposer {
     capacity: u32,
     /// Whether proposals are held back.
     paused: watch::Sender<bool>,
+    settings: watch::Receiver<Arc<ClusterSettings>>,
     /// What requests came to, for a bug on purpose: nobody else knows it.
     #[cfg(feature = "mutants")]
     answered: parking_lot::Mutex<std::collections::HashMap<crate::model::IdempotencyKey, Applied>>,
@@ -78,6 +80,7 @@ impl Proposer {
         peers: Arc<Peers>,
         leader: LeaderWatch,
         clock: Arc<dyn WallClock>,
+        settings: watch::Receiver<Arc<ClusterSettings>>,
         in_flight: usize,
     ) -> Self {
         // So that a pause can take all of them at once.
@@ -91,6 +94,7 @@ impl Proposer {
             in_flight,
             capacity,
             paused: watch::Sender::new(false),
+            settings,
             #[cfg(feature = "mutants")]
             answered: parking_lot::Mutex::default(),
         }
@@ -98,6 +102,12 @@ impl Proposer {
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
     pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
+        // By what is applied here: a level that the state has, it keeps.
+        let (level, needed) = (self.settings.borrow().level, body.level());
+        if needed > level {
+            let why = format!("it needs feature level {needed}, and the cluster is at {level}");
+            return Ok(Err(ProposeError::NotProposed(why)));
+        }
         let permit = match self.room() {
             Ok(permit) => permit,
             Err(NoRoom::Full) => return Ok(Err(ProposeError::Overloaded)),

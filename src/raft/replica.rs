@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use openraft::storage::RaftLogStorage;
-use openraft::{Config, SnapshotPolicy};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::apply::FloorTable;
+use super::apply::{ClusterSettings, FloorTable};
 use super::clock::{SystemClock, WallClock, monotonic};
 use super::contract::{Applied, Propose};
+use super::elections;
 use super::history::{self, Advance, HistoryOptions};
 use super::identity;
 use super::leader::LeaderWatch;
 use super::log::{LogCounters, LogError, LogStore};
-use super::network::{Admitted, Network, PeerIdentity, Peers, Rejection, Transport};
+use super::network::{Admitted, Announcement, Network, PeerIdentity, Peers, Rejection, Transport};
 use super::propose::Proposer;
 use super::read_index::{self, ReadIndex};
 use super::snapshot::SnapshotFolder;
 use super::state_machine::{AppliedMark, StateMachine};
 use super::status::ReplicaStatus;
 use super::types::{Raft, TypeConfig};
-use super::{CommandBody, NodeAddress, Outcome, blocking};
+use super::{CommandBody, FeatureLevel, NodeAddress, Outcome, SupportedLevels, blocking};
 use crate::model::Revision;
-use crate::store::{CheckpointStore, RocksStore, StateStore, StoreError, StoreOptions};
+use crate::store::{CheckpointStore, MetaKey, RocksStore, StateStore, StoreError, StoreOptions};
 
 type Metrics = RaftMetrics<TypeConfig>;
 
@@ -71,6 +71,8 @@ pub struct ReplicaOptions {
     pub history: HistoryOptions,
     /// The state store's options.
     pub store: StoreOptions,
+    /// What this node says of itself.
+    pub announcement: Announcement,
 }
 
 /// Why a replica could not be opened or made.
@@ -98,6 +100,17 @@ pub enum ReplicaError {
         /// Whose it should be.
         expected: String,
     },
+    /// The data is of a cluster at a level that this program does not support.
+    #[error(
+        "the data is of a cluster at feature level {level}, and this version supports {supported}; a level is never lowered: start \
+         the version that ran before, or a newer one"
+    )]
+    Level {
+        /// The cluster's.
+        level: FeatureLevel,
+        /// This program's.
+        supported: SupportedLevels,
+    },
     /// Raft settings that do not fit together.
     #[error("raft settings: {0}")]
     Settings(String),
@@ -111,12 +124,15 @@ pub struct Replica {
     peers: Arc<Peers>,
     raft: Raft,
     store: Arc<dyn StateStore>,
+    /// The same, for what only concerns snapshots.
+    checkpoints: Arc<dyn CheckpointStore>,
     snapshots: Arc<SnapshotFolder>,
     proposer: Arc<Proposer>,
     read_index: ReadIndex,
     applied: watch::Receiver<AppliedMark>,
     floors: watch::Receiver<Arc<FloorTable>>,
     retired: watch::Receiver<Arc<BTreeSet<u64>>>,
+    settings: watch::Receiver<Arc<ClusterSettings>>,
     counters: Arc<LogCounters>,
     clock: Arc<dyn WallClock>,
     leader: LeaderWatch,
@@ -160,12 +176,21 @@ impl Replica {
         identity::check(&log, &*state, options.membership)?;
         let snapshots = SnapshotFolder::open(&options.dir.join("snapshots")).map_err(ReplicaError::Snapshots)?;
         let snapshots = Arc::new(snapshots);
-        let peers = Arc::new(Peers::new(PeerIdentity { lineage, node_id }, transport));
-        let machine = StateMachine::open(Arc::clone(&state), Arc::clone(&snapshots))?;
+        let supported = options.announcement.levels;
+        let identity = PeerIdentity { lineage, node_id };
+        let peers = Arc::new(Peers::new(identity, options.announcement.clone(), transport));
+        let machine = StateMachine::open(Arc::clone(&state), Arc::clone(&snapshots), supported)?;
+        let settings = machine.watch_settings();
+        let level = settings.borrow().level;
+        if !supported.include(level) {
+            return Err(ReplicaError::Level { level, supported });
+        }
         let (applied, floors, retired) = (machine.watch(), machine.watch_floors(), machine.watch_retired());
         let counters = log.counters();
         cover_state(&log, &machine, &state, &snapshots).await?;
-        let config = raft_config(&options)?;
+        let home = settings.borrow().home_region.clone();
+        let abroad = home.is_some() && options.announcement.locality.region != home;
+        let config = elections::raft_config(&options, abroad)?;
         let append_timeout = options.election_timeout.1;
         let snapshot_timeout = Duration::from_millis(config.install_snapshot_timeout);
         let network = Network::new(Arc::clone(&peers), append_timeout, snapshot_timeout);
@@ -176,7 +201,8 @@ impl Replica {
         tokio::spawn(leader.clone().log_changes(node_id));
         tokio::spawn(leader.clone().tell_addresses(Arc::clone(&peers)));
         let (calls, stamps) = (Arc::clone(&peers), Arc::clone(&clock));
-        let proposer = Proposer::new(raft.clone(), calls, leader.clone(), stamps, options.waiting_writes);
+        let known = settings.clone();
+        let proposer = Proposer::new(raft.clone(), calls, leader.clone(), stamps, known, options.waiting_writes);
         let proposer = Arc::new(proposer);
         let read_index = ReadIndex::start(raft.clone(), Arc::clone(&peers), leader.clone());
         let stopping = CancellationToken::new();
@@ -189,18 +215,21 @@ impl Replica {
             proposer: Arc::clone(&proposer),
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
+        let checkpoints: Arc<dyn CheckpointStore> = Arc::<S>::clone(&state);
         let store: Arc<dyn StateStore> = state;
         let changing = Mutex::new(());
         let replica = Arc::new(Self {
             peers,
             raft,
             store,
+            checkpoints,
             snapshots,
             proposer,
             read_index,
             applied,
             floors,
             retired,
+            settings,
             counters,
             clock,
             leader,
@@ -209,6 +238,10 @@ impl Replica {
         });
         let settling = Self::keep_settled(Arc::downgrade(&replica), replica.leader.clone());
         tokio::spawn(replica.stopping.clone().run_until_cancelled_owned(settling));
+        let homing = Self::keep_home(Arc::downgrade(&replica), replica.leader.clone());
+        tokio::spawn(replica.stopping.clone().run_until_cancelled_owned(homing));
+        let placing = Self::keep_localities(Arc::downgrade(&replica), replica.leader.clone());
+        tokio::spawn(replica.stopping.clone().run_until_cancelled_owned(placing));
         Ok(replica)
     }
 
@@ -220,6 +253,12 @@ impl Replica {
         }
         let members = std::collections::BTreeMap::from([(self.peers.me().node_id, address)]);
         self.raft.initialize(members).await.map_err(|error| start(error.to_string()))
+    }
+
+    /// From now on, tells the cluster that this node is reached at `address`, where it knows another one.
+    pub fn announce_address(self: &Arc<Self>, address: NodeAddress) {
+        let telling = Self::keep_address(Arc::downgrade(self), self.leader.clone(), address);
+        tokio::spawn(self.stopping.clone().run_until_cancelled_owned(telling));
     }
 
     /// The cluster's lineage.
@@ -270,6 +309,27 @@ impl Replica {
         self.floors.clone()
     }
 
+    /// The cluster's settings, as far as this node has applied.
+    #[must_use]
+    pub fn settings(&self) -> Arc<ClusterSettings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// Follows them.
+    pub(super) fn watch_settings(&self) -> watch::Receiver<Arc<ClusterSettings>> {
+        self.settings.clone()
+    }
+
+    /// Whether this program can go on from the state in `folder`.
+    pub(super) fn snapshot_fits(&self, folder: &Path) -> Result<(), ReplicaError> {
+        let settings = match self.checkpoints.peek(folder, MetaKey::Cluster)? {
+            Some(record) => ClusterSettings::decode(&record)?,
+            None => ClusterSettings::default(),
+        };
+        let (level, supported) = (settings.level, self.peers.announcement().levels);
+        if supported.include(level) { Ok(()) } else { Err(ReplicaError::Level { level, supported }) }
+    }
+
     /// Follows whether this node was removed from its cluster. Then it knows nothing of what is written since, and must not
     /// answer for the cluster.
     #[must_use]
@@ -285,7 +345,8 @@ impl Replica {
         let fsyncs = self.counters.fsyncs.load(Ordering::Relaxed);
         let state = (self.store.oldest(), *self.applied.borrow(), self.store.footprint());
         let removed = *self.peers.removed().borrow();
-        ReplicaStatus::new(self.lineage(), removed, &metrics, state, entries, fsyncs)
+        let about = (self.settings(), self.peers.announcement().levels);
+        ReplicaStatus::new(self.lineage(), removed, &metrics, state, about, (entries, fsyncs))
     }
 
     /// Makes a snapshot of what is applied now, and purges the log that it covers.
@@ -410,26 +471,4 @@ fn log_dir(dir: &Path) -> PathBuf {
 
 fn state_dir(dir: &Path) -> PathBuf {
     dir.join("state")
-}
-
-fn raft_config(options: &ReplicaOptions) -> Result<Config, ReplicaError> {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let config = Config {
-        cluster_name: format!("{:016x}", options.membership.lineage),
-        heartbeat_interval: millis(options.heartbeat),
-        election_timeout_min: millis(options.election_timeout.0),
-        election_timeout_max: millis(options.election_timeout.1),
-        // A node that was cut off must not depose a healthy leader when it comes back (Raft dissertation, section 9.6).
-        enable_pre_vote: Some(true),
-        // A leader that was killed may have lost entries that followers already have. It must not go on in the same term: it
-        // would give the same log ids to other entries.
-        enable_leader_restore: Some(false),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_after_entries),
-        max_in_snapshot_log_to_keep: options.keep_entries,
-        // A snapshot is one stream; this bounds all of it.
-        install_snapshot_timeout: 600_000,
-        max_payload_entries: 1024,
-        ..Config::default()
-    };
-    config.validate().map_err(|error| ReplicaError::Settings(error.to_string()))
 }

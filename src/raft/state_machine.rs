@@ -9,10 +9,10 @@ use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::apply::{AppliedState, Applier, Apply, FloorTable};
-use super::blocking;
+use super::apply::{AppliedState, Applier, Apply, ApplyError, ClusterSettings, FloorTable};
 use super::snapshot::{SnapshotFiles, SnapshotFolder};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use super::{SupportedLevels, blocking};
 use crate::model::{Revision, TimestampMs};
 use crate::store::{CheckpointStore, StoreError};
 use crate::telemetry::{METRICS, seconds};
@@ -45,16 +45,24 @@ pub struct StateMachine {
     applied: watch::Sender<AppliedMark>,
     floors: watch::Sender<Arc<FloorTable>>,
     retired: watch::Sender<Arc<BTreeSet<u64>>>,
+    settings: watch::Sender<Arc<ClusterSettings>>,
+    levels: SupportedLevels,
 }
 
 impl StateMachine {
-    /// Takes up where `store` stands.
-    pub(super) fn open<S: CheckpointStore>(store: Arc<S>, snapshots: Arc<SnapshotFolder>) -> Result<Self, StoreError> {
-        let applier = Box::new(Applier::open(Arc::clone(&store))?);
+    /// Takes up where `store` stands, in a program that supports `levels`. Whether that is enough for where it stands, the caller
+    /// judges.
+    pub(super) fn open<S: CheckpointStore>(
+        store: Arc<S>,
+        snapshots: Arc<SnapshotFolder>,
+        levels: SupportedLevels,
+    ) -> Result<Self, StoreError> {
+        let applier = Box::new(Applier::open(Arc::clone(&store))?.supporting(levels));
         let mark = AppliedMark::of(applier.state());
         let floors = watch::Sender::new(Arc::clone(applier.floors()));
         let retired = watch::Sender::new(Arc::new(applier.state().retired.clone()));
-        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors, retired })
+        let settings = watch::Sender::new(Arc::clone(applier.settings()));
+        Ok(Self { store, applier, snapshots, applied: watch::Sender::new(mark), floors, retired, settings, levels })
     }
 
     /// Follows what is applied.
@@ -72,6 +80,11 @@ impl StateMachine {
         self.retired.subscribe()
     }
 
+    /// Follows the cluster's settings. Never behind what [`StateMachine::watch`] says to be applied.
+    pub(super) fn watch_settings(&self) -> watch::Receiver<Arc<ClusterSettings>> {
+        self.settings.subscribe()
+    }
+
     /// The last applied entry.
     pub(super) fn last_applied(&self) -> Option<LogId> {
         self.applier.state().last
@@ -84,6 +97,14 @@ impl StateMachine {
             let changed = !Arc::ptr_eq(known, floors);
             if changed {
                 *known = Arc::clone(floors);
+            }
+            changed
+        });
+        let settings = self.applier.settings();
+        self.settings.send_if_modified(|known| {
+            let changed = !Arc::ptr_eq(known, settings);
+            if changed {
+                *known = Arc::clone(settings);
             }
             changed
         });
@@ -158,6 +179,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         if installed != meta.last_log_id {
             let what = format!("the snapshot says {:?} and its files say {installed:?}", meta.last_log_id);
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let level = self.applier.settings().level;
+        if !self.levels.include(level) {
+            return Err(io::Error::other(ApplyError::Level { level, supported: self.levels }));
         }
         tracing::info!(revision = %self.applier.state().revision(), "installed a snapshot");
         self.publish();

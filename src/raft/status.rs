@@ -1,12 +1,15 @@
 //! What a replica knows of itself and of the cluster, in plain values.
 
+use std::sync::Arc;
+
 use openraft::ServerState;
 use openraft::metrics::RaftMetrics;
 
-use super::NodeAddress;
+use super::apply::ClusterSettings;
 use super::state_machine::AppliedMark;
 use super::types::TypeConfig;
-use crate::model::Revision;
+use super::{NodeAddress, SupportedLevels};
+use crate::model::{Locality, Revision};
 use crate::store::Footprint;
 
 /// The part that a node plays.
@@ -35,6 +38,8 @@ pub struct MemberStatus {
     pub address: NodeAddress,
     /// Whether it votes.
     pub voter: bool,
+    /// Where it is, as far as that is replicated.
+    pub locality: Locality,
     /// The last log index known to be on it; only the leader knows.
     pub matched: Option<u64>,
 }
@@ -72,6 +77,10 @@ pub struct ReplicaStatus {
     pub log_fsyncs: u64,
     /// Bytes of its store.
     pub store: Footprint,
+    /// The cluster's settings that it has applied.
+    pub settings: Arc<ClusterSettings>,
+    /// The feature levels that its program supports.
+    pub supported: SupportedLevels,
 }
 
 impl ReplicaStatus {
@@ -80,8 +89,8 @@ impl ReplicaStatus {
         removed: bool,
         metrics: &RaftMetrics<TypeConfig>,
         (oldest, applied, store): (Revision, AppliedMark, Footprint),
-        log_entries_appended: u64,
-        log_fsyncs: u64,
+        (settings, supported): (Arc<ClusterSettings>, SupportedLevels),
+        (log_entries_appended, log_fsyncs): (u64, u64),
     ) -> Self {
         let index = |id: &Option<super::types::LogId>| id.as_ref().map_or(0, |id| id.index);
         let membership = metrics.membership_config.membership();
@@ -91,6 +100,7 @@ impl ReplicaStatus {
             node_id: *id,
             address: address.clone(),
             voter: voters.contains(id),
+            locality: settings.localities.get(id).cloned().unwrap_or_default(),
             matched: matched(id),
         });
         Self {
@@ -116,6 +126,8 @@ impl ReplicaStatus {
             log_entries_appended,
             log_fsyncs,
             store,
+            supported,
+            settings,
         }
     }
 }

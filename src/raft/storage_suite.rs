@@ -6,6 +6,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
+use super::SupportedLevels;
 use super::log::LogStore;
 use super::snapshot::SnapshotFolder;
 use super::state_machine::StateMachine;
@@ -20,7 +21,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let log = LogStore::open(&dir.path().join("log")).expect("an empty log opens");
         let store = RocksStore::open(&dir.path().join("state"), StoreOptions::default()).expect("an empty store opens");
         let snapshots = SnapshotFolder::open(&dir.path().join("snapshots")).expect("an empty folder opens");
-        let machine = StateMachine::open(Arc::new(store), Arc::new(snapshots)).expect("an empty state machine opens");
+        let machine = StateMachine::open(Arc::new(store), Arc::new(snapshots), SupportedLevels::OURS)
+            .expect("an empty state machine opens");
         Ok((dir, log, machine))
     }
 }

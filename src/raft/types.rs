@@ -37,6 +37,9 @@ impl fmt::Display for Command {
             CommandBody::AdmitNode(_) => "admit node",
             CommandBody::AdvanceWatermark { .. } => "advance the watermark",
             CommandBody::SetFloors(_) => "set floors",
+            CommandBody::RaiseLevel(_) => "raise the feature level",
+            CommandBody::PlaceNode { .. } => "place node",
+            CommandBody::SetHomeRegion { .. } => "set the home region",
         };
         write!(f, "{kind} (operation {:032x})", self.op_id)
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::{Changed, Footprint, MemberChange, MemberReport};
-use crate::model::{Error, Revision};
+use super::{Changed, FeatureLevel, Footprint, MemberChange, MemberReport};
+use crate::model::{Error, Locality, PlaceName, Revision};
 
 /// A cluster was formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct MemberStatus {
     pub peer_address: String,
     /// Whether it votes.
     pub voter: bool,
+    /// Where it is, as far as that is replicated.
+    pub locality: Locality,
     /// The last log index known to be on it; only the leader knows.
     pub matched: Option<Revision>,
 }
@@ -126,6 +128,12 @@ pub struct ClusterStatus {
     pub work: Work,
     /// Bytes of its store.
     pub store: Footprint,
+    /// The feature level that it has applied; `None` while it belongs to no cluster.
+    pub feature_level: Option<FeatureLevel>,
+    /// The highest one that its program supports.
+    pub highest_level: FeatureLevel,
+    /// Where the leader is to be, as far as it has applied.
+    pub home_region: Option<PlaceName>,
 }
 
 /// What a node did since it started.
@@ -182,6 +190,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Has the leader make this change to the members. To ask for what is so already changes nothing.
     fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>>;
+
+    /// Sets where the leader is to be, `None` for anywhere; whether that changed anything.
+    fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

@@ -38,7 +38,7 @@ pub use crate::engine::{
     CaveatProof, CaveatResult, CheckItem, Condition, ExcludedSubject, ExpandedBody, ExpandedTree, Explanation,
     FoundResource, FoundSubject, Proof, ResourceQuestion, Standing, Step, SubjectQuestion, TupleProof,
 };
-pub use crate::raft::{Changed, MemberChange, MemberReport};
+pub use crate::raft::{Changed, FeatureLevel, MemberChange, MemberReport};
 pub use crate::store::Footprint;
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{

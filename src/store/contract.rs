@@ -269,6 +269,9 @@ pub trait CheckpointStore: StateStore {
     /// The files must have passed [`verify_checkpoint`](super::verify_checkpoint). A checkpoint older than the applied state
     /// is refused: what was readable must not vanish.
     fn install(&self, from: &Path) -> Result<(), StoreError>;
+
+    /// A single record of the checkpoint in `from`, whose files stay as they are.
+    fn peek(&self, from: &Path, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
 /// Changes that become visible and durable together. Reads through a batch see its own writes.

@@ -36,4 +36,9 @@ impl CheckpointStore for MemoryStore {
         self.replace(next);
         Ok(())
     }
+
+    fn peek(&self, from: &Path, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let state: State = codec::decode("checkpoint", &fs::read(from.join(FILE)).map_err(failed)?)?;
+        Ok(state.meta.get(&key).cloned())
+    }
 }

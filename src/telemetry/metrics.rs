@@ -56,6 +56,15 @@ pub struct PositionLabels {
     pub position: &'static str,
 }
 
+/// Where the node is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LocalityLabels {
+    /// Its region; empty for none.
+    pub region: String,
+    /// Its zone; empty for none.
+    pub zone: String,
+}
+
 /// A part of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PartLabels {
@@ -104,6 +113,10 @@ pub struct Metrics {
     pub term: Gauge,
     /// 1 while a leader is known.
     pub leader_known: Gauge,
+    /// The cluster's feature level.
+    pub feature_level: Gauge,
+    /// 1, with where the node is.
+    pub locality: Family<LocalityLabels, Gauge>,
     /// Positions in the log.
     pub position: Family<PositionLabels, Gauge>,
     /// Entries that a member lacks, on the leader.
@@ -144,6 +157,8 @@ impl Metrics {
             ready: Gauge::default(),
             term: Gauge::default(),
             leader_known: Gauge::default(),
+            feature_level: Gauge::default(),
+            locality: Family::default(),
             position: Family::default(),
             member_lag: Family::default(),
             state_age: Seconds::default(),
@@ -177,6 +192,8 @@ impl Metrics {
         r.register("ready", "1 while requests are welcome: what /readyz says", self.ready.clone());
         r.register("term", "The Raft term", self.term.clone());
         r.register("leader_known", "1 while a leader is known", self.leader_known.clone());
+        r.register("feature_level", "The cluster's feature level", self.feature_level.clone());
+        r.register("locality", "1, with the region and the zone of the node", self.locality.clone());
         r.register("log_position", "Positions in the log, as indexes", self.position.clone());
         let lag = "Entries of the leader's log that a member is not known to have; only the leader says so";
         r.register("member_lag_entries", lag, self.member_lag.clone());
@@ -224,6 +241,8 @@ mod tests {
         drop(METRICS.calls.get_or_create(&CallLabels { method: "other", code: "OK" }));
         drop(METRICS.call_duration.get_or_create(&LatencyLabels { method: "other", consistency: "none" }));
         drop(METRICS.role.get_or_create(&RoleLabels { role: "leader" }));
+        let (region, zone) = ("north".to_owned(), String::new());
+        drop(METRICS.locality.get_or_create(&LocalityLabels { region, zone }));
         drop(METRICS.position.get_or_create(&PositionLabels { position: "log" }));
         drop(METRICS.member_lag.get_or_create(&MemberLabels { member: 1 }));
         drop(METRICS.store_bytes.get_or_create(&PartLabels { part: "files" }));

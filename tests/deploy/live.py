@@ -50,7 +50,8 @@ class Cluster:
         config = self.folder / f"node-{number}.toml"
         config.write_text(text)
         host = HOSTS[number]
-        env = self.env | {"QUORATE_CONFIG": str(config)}
+        region = "north" if number < 2 else "south"
+        env = self.env | {"QUORATE_CONFIG": str(config), "QUORATE_NODE_REGION": region}
         for role, port in (("CLIENT", self.client), ("PEER", self.peer), ("GATEWAY", self.gateway)):
             env[f"QUORATE_{role}_LISTEN"] = f"{host}:{port}"
         log = open(self.folder / f"node-{number}.log", "a")
@@ -63,7 +64,7 @@ class Cluster:
         assert code == 0, f"node {number} ended with {code}"
 
     def form(self):
-        return run("deploy/form-cluster", HOSTS[0], HOSTS[1], "--learners", HOSTS[2], env=self.env)
+        return run("deploy/form-cluster", HOSTS[0], HOSTS[1], "--learners", HOSTS[2], "--home", "north", env=self.env)
 
     def get(self, number, path):
         """The status of a request to the gateway, its certificate verified."""
@@ -117,6 +118,7 @@ def steps(cluster):
 
     code, out, err = cluster.form()
     assert code == 0 and "formed" in out and " learner   no " in out, out + err
+    assert "home region north" in out and " south " in out, out + err
     for number in range(3):
         eventually("a member is ready", lambda: cluster.get(number, "/healthz") == 200)
     code, out, err = cluster.form()

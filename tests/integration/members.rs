@@ -234,3 +234,129 @@ async fn a_node_that_was_removed_answers_nothing_and_comes_back_as_another() {
     load.verify_exactly(&cluster.client(2)).await;
     cluster.assert_same_state().await;
 }
+
+/// Starts the node at `index`, which is down, at other ports than before.
+async fn start_elsewhere(cluster: &mut Cluster, index: usize) {
+    let (client, peer) = cluster.spare_addresses();
+    let node = &mut cluster.nodes[index];
+    node.flags.extend([format!("--client-listen={client}"), format!("--peer-listen={peer}")]);
+    (node.client_address, node.peer_address) = (client, peer);
+    assert_eq!(node.start().await, "member");
+}
+
+/// Where the members are, as a node has it.
+async fn addresses(cluster: &Cluster, index: usize) -> Vec<(String, String)> {
+    let members = cluster.status(index).await.members;
+    members.into_iter().map(|member| (member.client_address, member.peer_address)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_moved_is_found_where_it_is() {
+    let mut cluster = Cluster::form(3).await;
+    let mut load = Load::start(&cluster.clients()[1..2], 2);
+    load.progress(10).await;
+    // A follower, and the node that led until it moved.
+    for index in [2, 0] {
+        if index == 0 {
+            let id = cluster.status(0).await.node_id;
+            within("a transfer", TRANSFER_LIMIT, cluster.client(1).transfer_leader(id)).await.unwrap();
+        }
+        assert!(cluster.nodes[index].stop().await.success());
+        start_elsewhere(&mut cluster, index).await;
+        let there = cluster.nodes.iter().map(|node| (node.client_address.clone(), node.peer_address.clone()));
+        let there: Vec<_> = there.collect();
+        for asked in [1, index] {
+            eventually("the new address is known", SETTLE_LIMIT, async || match addresses(&cluster, asked).await {
+                seen if seen == there => Ok(()),
+                seen => Err(seen),
+            })
+            .await;
+        }
+        load.progress(20).await;
+    }
+    load.stop().await;
+    load.verify_exactly(&cluster.client(0)).await;
+    cluster.assert_same_state().await;
+    // The two that moved are a majority by themselves.
+    cluster.nodes[1].kill();
+    cluster.leader_among(&[0, 2]).await;
+    eventually("a write", SETTLE_LIMIT, async || {
+        cluster.client(2).write([touch("document:moved#viewer@user:tom")]).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_address_takes_nobody_away() {
+    let mut cluster = Cluster::form(3).await;
+    let leader = cluster.leader().await;
+    let index = (leader + 1) % 3;
+    let before = addresses(&cluster, leader).await;
+    // Nobody is at the one, and another member is at the other.
+    for wrong in ["127.0.0.1:9".to_owned(), cluster.nodes[leader].peer_address.clone()] {
+        assert!(cluster.nodes[index].stop().await.success());
+        cluster.nodes[index].flags = vec![format!("--peer-advertise={wrong}")];
+        assert_eq!(cluster.nodes[index].start().await, "member");
+        eventually("it is told that it is not there", SETTLE_LIMIT, async || {
+            let log = cluster.nodes[index].log();
+            if log.contains(&format!("does not answer where it says that it is ({wrong}")) { Ok(()) } else { Err(log) }
+        })
+        .await;
+        cluster.client(leader).write([touch("document:still#viewer@user:tom")]).await.unwrap();
+        assert_eq!(addresses(&cluster, leader).await, before);
+        cluster.assert_same_state().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_can_be_asked_for_its_own_removal() {
+    let mut cluster = Cluster::form(4).await;
+    // A follower, and then the leader itself.
+    for round in 0..2 {
+        let leader = cluster.leader().await;
+        let index = if round == 0 { cluster.others(&[leader])[0] } else { leader };
+        let id = cluster.status(index).await.node_id;
+        let remove = ["cluster", "remove", &id.to_string()];
+        let first = run_at(&cluster, index, &remove).await;
+        // It may hear of the removal before the leader's answer, and then it does not know whether all of it was done.
+        assert!([Some(0), Some(1), Some(4)].contains(&first.code), "{first:?}");
+        if first.code != Some(0) {
+            assert!(first.err.contains("WRONG_STATE") || first.err.contains("OUTCOME_UNKNOWN"), "{first:?}");
+        }
+        eventually("it knows that it was removed", SETTLE_LIMIT, async || match cluster.status(index).await.state() {
+            State::Removed => Ok(()),
+            state => Err(state),
+        })
+        .await;
+        let again = run_at(&cluster, index, &remove).await;
+        assert!(again.code == Some(1) && again.err.contains("WRONG_STATE"), "{again:?}");
+        cluster.nodes[index].stop().await;
+        let gone = cluster.nodes.remove(index);
+        drop(gone);
+        let rest = cluster.leader().await;
+        assert!(cluster.status(rest).await.members.iter().all(|member| member.node_id != id));
+        cluster.client(rest).write([touch("document:rest#viewer@user:tom")]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_waited_while_its_node_was_removed_ends() {
+    let mut cluster = Cluster::form(3).await;
+    let late = cluster.prepare_one_more();
+    // Nobody reaches it there, so it comes in and does not get its vote.
+    cluster.nodes[late].flags = vec!["--peer-advertise=127.0.0.1:9".into()];
+    assert_eq!(cluster.nodes[late].start().await, "waiting");
+    let (joiner, peers) = (cluster.client(late), vec![cluster.nodes[1].peer_address.clone()]);
+    let waiting = tokio::spawn(async move { joiner.join(peers, false).await });
+    eventually("it is a member without a vote", SETTLE_LIMIT, async || match members(&cluster, 0).await {
+        (voters, learners) if voters == [1, 2, 3] && learners == [4] => Ok(()),
+        seen => Err(seen),
+    })
+    .await;
+    assert!(cluster.client(0).remove(4).await.unwrap());
+    let ended = within("the join ends", SETTLE_LIMIT, waiting).await.expect("it does not panic");
+    let status = ended.expect_err("a node that was removed came in");
+    assert_eq!((status.code(), reason_of(&status).as_deref()), (Code::FailedPrecondition, Some("WRONG_STATE")));
+    assert!(status.message().contains("removed from the cluster as node 4"), "{status:?}");
+    assert_eq!(members(&cluster, 0).await, (vec![1, 2, 3], vec![]));
+}

@@ -192,7 +192,10 @@ impl State {
             CommandBody::ChangeCounter(_)
             | CommandBody::AdmitNode(_)
             | CommandBody::AdvanceWatermark { .. }
-            | CommandBody::SetFloors(_) => None,
+            | CommandBody::SetFloors(_)
+            | CommandBody::RaiseLevel(_)
+            | CommandBody::PlaceNode { .. }
+            | CommandBody::SetHomeRegion { .. } => None,
         }
     }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quorate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
-use quorate::model::TimestampMs;
+use quorate::model::{Locality, TimestampMs};
 use quorate::raft::simulation::{Foundation, asks_for_vote};
 use quorate::raft::{
-    CallError, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaOptions, Rpc, WallClock,
-    monotonic, request_admission, request_promotion,
+    Announcement, CallError, HistoryOptions, Membership, NodeAddress, PeerServer, Propose, Replica, ReplicaOptions,
+    Rpc, SupportedLevels, WallClock, monotonic, request_admission, request_promotion,
 };
 use quorate::service::{ServiceLimits, Services};
 use quorate::store::{MemoryStore, StoreOptions};
@@ -317,7 +317,9 @@ impl Boot {
         } else {
             let transport = Arc::new(Wire { net: self.net.clone(), me: self.id });
             loop {
-                match request_admission(Arc::clone(&transport) as _, &[address_of(1)], self.address()).await {
+                match request_admission(Arc::clone(&transport) as _, &[address_of(1)], self.address(), announcement())
+                    .await
+                {
                     Ok(membership) => break membership,
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
@@ -345,6 +347,7 @@ impl Boot {
             waiting_writes: 1000,
             history: HistoryOptions { retain: Duration::from_secs(3600), retain_entries: 100_000 },
             store: StoreOptions::default(),
+            announcement: announcement(),
         };
         let replica = match self.foundation().start(options).await {
             Ok(replica) => replica,
@@ -385,6 +388,11 @@ impl Boot {
         }
         *self.joined.lock() = true;
     }
+}
+
+/// What every node says of itself.
+fn announcement() -> Announcement {
+    Announcement { levels: SupportedLevels::of_this_program(), locality: Locality::default() }
 }
 
 /// A monotonic clock's rate: right, a little wrong, or very wrong.

@@ -10,10 +10,10 @@ use tonic::{Request, Response, Status};
 
 use crate::api::deadline::deadline;
 use crate::api::errors::to_status;
-use crate::model::{Error, ErrorCode};
+use crate::model::{Error, ErrorCode, PlaceName};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport, MemberStatus,
-    NodeState,
+    Changed, ClusterAdmin, ClusterStatus, FeatureLevel, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport,
+    MemberStatus, NodeState,
 };
 use crate::wire::quorate::v1 as wire;
 use crate::wire::quorate::v1::cluster_service_server::ClusterService;
@@ -101,6 +101,30 @@ impl ClusterService for Cluster {
         Ok(Response::new(wire::RemoveResponse { changed }))
     }
 
+    async fn upgrade(&self, request: Request<wire::UpgradeRequest>) -> Result<Response<wire::UpgradeResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let to = match request.into_inner().to {
+            0 => self.admin.status().await.map_err(to_status)?.highest_level,
+            to => FeatureLevel::new(to),
+        };
+        let change = MemberChange::RaiseLevel { to };
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::UpgradeResponse { feature_level: to.number(), changed }))
+    }
+
+    async fn set_home_region(
+        &self,
+        request: Request<wire::SetHomeRegionRequest>,
+    ) -> Result<Response<wire::SetHomeRegionResponse>, Status> {
+        let deadline = deadline(request.metadata(), CHANGE);
+        let region = match request.into_inner().region.as_str() {
+            "" => None,
+            name => Some(PlaceName::new(name).map_err(|error| to_status(error.into()))?),
+        };
+        let changed = self.admin.set_home_region(region, deadline).await.map_err(to_status)?;
+        Ok(Response::new(wire::SetHomeRegionResponse { changed }))
+    }
+
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
         let taken = self.admin.snapshot().await.map_err(to_status)?;
         Ok(Response::new(wire::SnapshotResponse {
@@ -113,6 +137,10 @@ impl ClusterService for Cluster {
 /// As people see it: 16 hexadecimal digits.
 fn lineage_text(lineage: u64) -> String {
     format!("{lineage:016x}")
+}
+
+fn place_text(place: Option<PlaceName>) -> String {
+    place.map(String::from).unwrap_or_default()
 }
 
 fn from_progress(progress: JoinProgress) -> wire::JoinProgress {
@@ -150,6 +178,8 @@ fn from_member(member: MemberStatus) -> wire::Member {
         peer_address: member.peer_address,
         voter: member.voter,
         matched_index: member.matched.map(|matched| matched.index()),
+        region: place_text(member.locality.region),
+        zone: place_text(member.locality.zone),
     }
 }
 
@@ -192,13 +222,16 @@ fn from_status(status: ClusterStatus) -> wire::StatusResponse {
         checks_answered: Some(status.work.checks),
         writes_committed: Some(status.work.writes),
         leader_changes: Some(status.work.leader_changes),
+        feature_level: status.feature_level.map(FeatureLevel::number).unwrap_or_default(),
+        highest_feature_level: status.highest_level.number(),
+        home_region: place_text(status.home_region),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Revision;
+    use crate::model::{Locality, Revision};
     use crate::service::{Footprint, Work};
 
     #[test]
@@ -209,6 +242,7 @@ mod tests {
             peer_address: "p:1".to_owned(),
             voter: true,
             matched: Some(Revision::new(14)),
+            locality: Locality { region: PlaceName::new("north").ok(), zone: PlaceName::new("n-1").ok() },
         };
         let status = ClusterStatus {
             state: NodeState::Leader,
@@ -229,6 +263,9 @@ mod tests {
             state_age: Some(Duration::from_millis(13)),
             work: Work { checks: 15, writes: 16, leader_changes: 17 },
             store: Footprint::default(),
+            feature_level: Some(FeatureLevel::new(2)),
+            highest_level: FeatureLevel::new(3),
+            home_region: PlaceName::new("south").ok(),
         };
         let found = from_status(status);
         assert_eq!(found.state(), wire::status_response::State::Leader);
@@ -238,6 +275,8 @@ mod tests {
         assert_eq!((found.log_entries_appended, found.log_fsyncs), (10, 11));
         assert_eq!((found.lineage.as_str(), found.state_hash.as_str()), ("00000000000000ab", "hash"));
         assert_eq!(found.members[0].matched_index, Some(14));
+        assert_eq!((found.members[0].region.as_str(), found.members[0].zone.as_str()), ("north", "n-1"));
+        assert_eq!((found.feature_level, found.highest_feature_level, found.home_region.as_str()), (2, 3, "south"));
         assert_eq!(found.version, env!("CARGO_PKG_VERSION"));
         assert_eq!((found.state_age_ms, found.checks_answered), (Some(13), Some(15)));
         assert_eq!((found.writes_committed, found.leader_changes), (Some(16), Some(17)));

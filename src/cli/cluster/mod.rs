@@ -1,11 +1,13 @@
 //! `quorate cluster`: forming a cluster, growing it, looking at it.
 
+mod home_region;
 mod init;
 mod join;
 mod member;
 mod snapshot;
 mod status;
 mod transfer_leader;
+mod upgrade;
 mod view;
 mod watch;
 
@@ -45,6 +47,10 @@ enum ClusterCommand {
     /// Have the leader hand over to another voter
     #[command(after_help = transfer_leader::EXAMPLES)]
     TransferLeader(transfer_leader::TransferLeaderArgs),
+    /// Say which region the leader is to be in
+    HomeRegion(home_region::HomeRegionArgs),
+    /// Raise the feature level, once every node runs the new version; there is no way back
+    Upgrade(upgrade::UpgradeArgs),
     /// Have a node write a snapshot now and purge the log that it covers
     #[command(after_help = snapshot::EXAMPLES)]
     Snapshot,
@@ -59,6 +65,8 @@ pub(super) async fn run(args: ClusterArgs) -> Result<Exit, Failure> {
         ClusterCommand::Demote(member) => member::demote(&args.connection, member).await,
         ClusterCommand::Remove(member) => member::remove(&args.connection, member).await,
         ClusterCommand::TransferLeader(transfer) => transfer_leader::run(&args.connection, transfer).await,
+        ClusterCommand::HomeRegion(home) => home_region::run(&args.connection, home).await,
+        ClusterCommand::Upgrade(upgrade) => upgrade::run(&args.connection, upgrade).await,
         ClusterCommand::Snapshot => snapshot::run(&args.connection).await,
     }
 }

@@ -65,6 +65,21 @@ impl ClusterView {
         }
     }
 
+    /// What is settled for the whole cluster, and what an operator may want to settle next.
+    fn settings(&self) -> String {
+        let level = self.asked.feature_level;
+        let mut text = format!("feature level {level}");
+        let everybody = self.members.iter().map(|said| said.as_ref().map(|said| said.highest_feature_level));
+        let supported = everybody.min().flatten().unwrap_or(level);
+        if supported > level {
+            text += &format!("; every member supports {supported}: `quorate cluster upgrade` raises it");
+        }
+        if !self.asked.home_region.is_empty() {
+            text += &format!("; home region {}", self.asked.home_region);
+        }
+        text
+    }
+
     /// For people.
     pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let asked = &self.asked;
@@ -73,14 +88,20 @@ impl ClusterView {
             return output.line("Make it the first of a new one with `quorate cluster init`, or let it join one.");
         }
         output.line(format_args!("cluster {}, term {}: {}", asked.lineage, asked.term, self.leader()))?;
-        let mut rows = table(&[
-            "NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "OLDEST", "APPLIED", "LAG", "SNAPSHOT", "HASH",
-        ]);
+        output.line(self.settings())?;
+        let mut columns =
+            vec!["NODE", "STATE", "VOTE", "CLIENTS", "PEERS", "TERM", "OLDEST", "APPLIED", "LAG", "SNAPSHOT", "HASH"];
+        // Where nobody says where he is, there is nothing to show.
+        let placed = asked.members.iter().any(|member| !member.region.is_empty() || !member.zone.is_empty());
+        if placed {
+            columns.extend(["REGION", "ZONE"]);
+        }
+        let mut rows = table(&columns);
         let committed = self.committed();
         for (member, said) in self.rows() {
             let of = |value: fn(&StatusResponse) -> String| said.map_or_else(|| "-".to_owned(), value);
             let state = said.map_or("no answer", |said| state_name(said.state()));
-            rows.add_row([
+            let mut row = vec![
                 member.node_id.to_string(),
                 state.to_owned(),
                 if member.voter { "yes" } else { "no" }.to_owned(),
@@ -92,7 +113,12 @@ impl ClusterView {
                 lag_text(committed, member, said),
                 of(|said| said.snapshot_index.to_string()),
                 of(short_hash),
-            ]);
+            ];
+            if placed {
+                let shown = |name: &str| if name.is_empty() { "-".to_owned() } else { name.to_owned() };
+                row.extend([shown(&member.region), shown(&member.zone)]);
+            }
+            rows.add_row(row);
         }
         output.table(&rows)
     }
@@ -108,6 +134,8 @@ impl ClusterView {
                     "client_address": member.client_address,
                     "peer_address": member.peer_address,
                     "voter": member.voter,
+                    "region": member.region,
+                    "zone": member.zone,
                     "matched_index": member.matched_index,
                     "lag": said.map(|said| committed.saturating_sub(said.applied_index)),
                     "status": said.map(status_json),
@@ -155,6 +183,9 @@ fn status_json(said: &StatusResponse) -> Value {
         "checks_answered": said.checks_answered,
         "writes_committed": said.writes_committed,
         "leader_changes": said.leader_changes,
+        "feature_level": said.feature_level,
+        "highest_feature_level": said.highest_feature_level,
+        "home_region": said.home_region,
     })
 }
 
@@ -207,6 +238,19 @@ mod tests {
             view.asked.leader_id = leader_id;
             assert!(view.leader().contains(expected), "{leader_id}: {}", view.leader());
         }
+    }
+
+    #[test]
+    fn an_upgrade_is_proposed_when_every_member_is_known_to_be_ready_for_it() {
+        let at = |highest: &[Option<u32>]| {
+            let said = |highest| StatusResponse { highest_feature_level: highest, ..said(1, 10, "aa") };
+            let mut view = view(highest.iter().map(|highest| highest.map(said)).collect());
+            view.asked.feature_level = 1;
+            view.settings()
+        };
+        assert_eq!(at(&[Some(1), Some(2)]), "feature level 1");
+        assert_eq!(at(&[Some(2), None]), "feature level 1", "one does not answer");
+        assert!(at(&[Some(2), Some(3)]).contains("every member supports 2"), "{}", at(&[Some(2), Some(3)]));
     }
 
     #[test]

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use openraft::EntryPayload;
 
 use super::state::AppliedState;
-use super::{FloorTable, counters, floors, judge, requests};
+use super::{ClusterSettings, FloorTable, cluster, counters, floors, judge, requests};
 use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
 use crate::mutants::Mutant;
 use crate::raft::repeat;
 use crate::raft::types::{Entry, StoredMembership};
-use crate::raft::{Applied, Command, CommandBody, DeleteTuples, Outcome, Refusal, WriteSchema, WriteTuples, codec};
+use crate::raft::{
+    Applied, Command, CommandBody, DeleteTuples, FeatureLevel, Outcome, Refusal, SupportedLevels, WriteSchema,
+    WriteTuples, codec,
+};
 use crate::store::{ChangeRecord, MetaKey, ReadView, StateBatch, StateStore, StoreError};
 
 /// Where a command stands.
@@ -34,6 +37,27 @@ pub(in crate::raft) struct Applier<S> {
     store: Arc<S>,
     state: AppliedState,
     floors: Arc<FloorTable>,
+    settings: Arc<ClusterSettings>,
+    supported: SupportedLevels,
+}
+
+/// Why entries were not applied. The node must stop.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::raft) enum ApplyError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What follows may mean something else than this program knows.
+    #[error(
+        "the cluster is at feature level {level}, and this version supports {supported}: start the version that ran before, or a \
+         newer one"
+    )]
+    Level {
+        /// The cluster's.
+        level: FeatureLevel,
+        /// This program's.
+        supported: SupportedLevels,
+    },
 }
 
 /// Applying, whatever the store.
@@ -44,12 +68,15 @@ pub(in crate::raft) trait Apply: Send + Sync {
     /// The floors in force. Another one after each change.
     fn floors(&self) -> &Arc<FloorTable>;
 
+    /// The cluster's settings in force. Another one after each change.
+    fn settings(&self) -> &Arc<ClusterSettings>;
+
     /// Reads the state anew, after the store's content was replaced.
     fn reload(&mut self) -> Result<(), StoreError>;
 
     /// Applies consecutive entries; one answer each, in order. On an error the node must stop: what is in memory is then
     /// ahead of what is in the store.
-    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError>;
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, ApplyError>;
 }
 
 impl<S: StateStore> Apply for Applier<S> {
@@ -61,13 +88,18 @@ impl<S: StateStore> Apply for Applier<S> {
         &self.floors
     }
 
+    fn settings(&self) -> &Arc<ClusterSettings> {
+        &self.settings
+    }
+
     fn reload(&mut self) -> Result<(), StoreError> {
         self.state = read_state(&*self.store)?;
         self.floors = Arc::new(FloorTable::read(&*self.store)?);
+        self.settings = Arc::new(ClusterSettings::read(&*self.store)?);
         Ok(())
     }
 
-    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, StoreError> {
+    fn apply(&mut self, entries: &[Entry]) -> Result<Vec<Applied>, ApplyError> {
         let mut applied = Vec::with_capacity(entries.len());
         let mut rest = entries;
         while !rest.is_empty() {
@@ -84,18 +116,28 @@ impl<S: StateStore> Applier<S> {
     /// Takes up where `store` stands.
     pub(in crate::raft) fn open(store: Arc<S>) -> Result<Self, StoreError> {
         let (state, floors) = (read_state(&*store)?, Arc::new(FloorTable::read(&*store)?));
-        Ok(Self { store, state, floors })
+        let settings = Arc::new(ClusterSettings::read(&*store)?);
+        Ok(Self { store, state, floors, settings, supported: SupportedLevels::OURS })
+    }
+
+    /// The same in a program that supports these levels only.
+    pub(in crate::raft) fn supporting(self, supported: SupportedLevels) -> Self {
+        Self { supported, ..self }
     }
 
     /// Applies entries of which only the first may scan, as one batch.
-    fn apply_segment(&mut self, segment: &[Entry], applied: &mut Vec<Applied>) -> Result<(), StoreError> {
+    fn apply_segment(&mut self, segment: &[Entry], applied: &mut Vec<Applied>) -> Result<(), ApplyError> {
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
         for entry in segment {
             applied.push(self.step(&*store, &mut batch, entry)?);
+            let (level, supported) = (self.settings.level, self.supported);
+            if !supported.include(level) {
+                return Err(ApplyError::Level { level, supported });
+            }
         }
-        batch.put_meta(MetaKey::Applied, &codec::encode(&self.state))?;
-        batch.commit(self.state.revision())
+        batch.put_meta(MetaKey::Applied, &codec::encode_at(self.settings.level, &self.state))?;
+        Ok(batch.commit(self.state.revision())?)
     }
 
     fn step(&mut self, store: &S, batch: &mut S::Batch<'_>, entry: &Entry) -> Result<Applied, StoreError> {
@@ -109,6 +151,7 @@ impl<S: StateStore> Applier<S> {
                 let gone: Vec<u64> = before.filter(|id| !kept.contains(id)).collect();
                 self.state.retired.extend(gone);
                 self.state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                cluster::retain(batch, &mut self.settings, &kept)?;
                 Applied::first(at, Outcome::Done)
             }
         };
@@ -150,6 +193,9 @@ impl<S: StateStore> Applier<S> {
         stamp: Stamp,
         body: &CommandBody,
     ) -> Result<Outcome, StoreError> {
+        if body.level() > self.settings.level {
+            return Ok(Outcome::Refused(Refusal::WrongLevel { current: self.settings.level }));
+        }
         match body {
             CommandBody::WriteTuples(write) => write_tuples(store, batch, stamp, write),
             CommandBody::DeleteTuples(delete) => delete_tuples(store, batch, stamp, delete),
@@ -166,7 +212,21 @@ impl<S: StateStore> Applier<S> {
                 Ok(Outcome::Done)
             }
             CommandBody::SetFloors(set) => floors::set(batch, &mut self.floors, stamp.at, set),
+            CommandBody::RaiseLevel(raise) => {
+                let members = self.members();
+                cluster::raise(batch, &mut self.settings, &members, raise)
+            }
+            CommandBody::PlaceNode { node_id, locality } => {
+                let members = self.members();
+                cluster::place(batch, &mut self.settings, &members, (*node_id, locality))
+            }
+            CommandBody::SetHomeRegion { region } => cluster::set_home(batch, &mut self.settings, region.as_ref()),
         }
+    }
+
+    /// The members, learners too, as of the last applied entry.
+    fn members(&self) -> BTreeSet<u64> {
+        self.state.membership.membership().nodes().map(|(id, _)| *id).collect()
     }
 }
 
@@ -185,7 +245,10 @@ fn scans(entry: &Entry) -> bool {
         CommandBody::ChangeCounter(_)
         | CommandBody::AdmitNode(_)
         | CommandBody::AdvanceWatermark { .. }
-        | CommandBody::SetFloors(_) => false,
+        | CommandBody::SetFloors(_)
+        | CommandBody::RaiseLevel(_)
+        | CommandBody::PlaceNode { .. }
+        | CommandBody::SetHomeRegion { .. } => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! same log gives the same bytes on every node, whatever the store and however the entries were cut into batches.
 
 mod applier;
+mod cluster;
 mod counters;
 mod floors;
 mod judge;
@@ -12,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use applier::{Applier, Apply};
+pub(super) use applier::{Applier, Apply, ApplyError};
+pub use cluster::ClusterSettings;
 pub use floors::FloorTable;
 pub(super) use state::AppliedState;

@@ -1,6 +1,8 @@
 //! Apply on both stores: the same log gives the same outcomes, the same state and the same hash chain, however it was cut
 //! into calls, and each kind of command does what it says.
 
+mod cluster;
+
 mod requests;
 
 mod settings;
@@ -13,22 +15,23 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::RaftLeaderId;
 use proptest::prelude::*;
 
-use super::{AppliedState, Applier, Apply, FloorTable};
+use super::{AppliedState, Applier, Apply, ApplyError, ClusterSettings, FloorTable};
 use crate::model::{
-    Counter, CounterName, Floor, IdempotencyKey, ObjectRef, Precondition, PreconditionKind, Qualifiers, RelationName,
-    Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind,
-    limits,
+    Counter, CounterName, Floor, IdempotencyKey, Locality, ObjectRef, PlaceName, Precondition, PreconditionKind,
+    Qualifiers, RelationName, Revision, StoreId, SubjectRef, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate,
+    TypeName, UpdateKind, limits,
 };
 use crate::raft::types::{Entry, LogId};
 use crate::raft::{
-    Applied, ChangeCounter, Command, CommandBody, DeleteTuples, KeyedRequest, NodeAddress, Outcome, Refusal, SetFloors,
-    WriteSchema, WriteTuples,
+    Applied, ChangeCounter, Command, CommandBody, DeleteTuples, FeatureLevel, KeyedRequest, NodeAddress, Outcome,
+    RaiseLevel, Refusal, SetFloors, SupportedLevels, WriteSchema, WriteTuples,
 };
 use crate::store::{
     ChangeRecord, Collector, MemoryStore, MetaKey, RequestRecord, RocksStore, StateBatch, StateStore, StoreOptions,
     TupleRow,
 };
 
+use cluster::{home, raise};
 use settings::{count, floor, watermark};
 
 const STORE: StoreId = StoreId::DEFAULT;
@@ -108,6 +111,7 @@ struct Dump {
     counters: Vec<Counter>,
     requests: Vec<(IdempotencyKey, RequestRecord)>,
     floors: FloorTable,
+    settings: Option<Vec<u8>>,
 }
 
 fn dump<S: StateStore>(store: &S) -> Dump {
@@ -138,6 +142,7 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         counters,
         requests,
         floors,
+        settings: store.meta(MetaKey::Cluster).unwrap(),
     }
 }
 
@@ -366,7 +371,12 @@ fn keyed(mut body: CommandBody, number: u8) -> CommandBody {
         CommandBody::DeleteTuples(delete) => delete.request = named,
         CommandBody::WriteSchema(write) => write.request = named,
         CommandBody::ChangeCounter(change) => change.request = named,
-        CommandBody::AdmitNode(_) | CommandBody::AdvanceWatermark { .. } | CommandBody::SetFloors(_) => {}
+        CommandBody::AdmitNode(_)
+        | CommandBody::AdvanceWatermark { .. }
+        | CommandBody::SetFloors(_)
+        | CommandBody::RaiseLevel(_)
+        | CommandBody::PlaceNode { .. }
+        | CommandBody::SetHomeRegion { .. } => {}
     }
     body
 }
@@ -395,6 +405,8 @@ fn unkeyed_body() -> impl Strategy<Value = CommandBody> {
         1 => Just(CommandBody::AdmitNode(NodeAddress::default())),
         2 => (0..60u64).prop_map(watermark),
         1 => (0..4u64).prop_map(|replaces| floor(STORE, replaces, "payment")),
+        1 => (1..3u32).prop_map(|to| raise(to, &[])),
+        1 => any::<bool>().prop_map(|somewhere| home(somewhere.then_some("north"))),
     ]
 }
 

@@ -23,13 +23,13 @@ use crate::raft::replica::Replica;
 use crate::raft::types::{LogId, TypeConfig};
 
 /// How long a change may wait for a majority before its outcome is called unknown.
-const COMMIT_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a learner that is to get a vote may take to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(15);
 /// Between two attempts to finish what was left half done.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
 /// How long a leader may take to apply the change to the members that came before.
-const APPLY_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const APPLY_LIMIT: Duration = Duration::from_secs(5);
 
 type Members = ChangeMembers<u64, NodeAddress>;
 
@@ -230,7 +230,7 @@ impl Replica {
     }
 }
 
-fn unchanged(roster: &Roster) -> Changed {
+pub(super) fn unchanged(roster: &Roster) -> Changed {
     Changed { leader: roster.me, term: roster.term, changed: false }
 }
 

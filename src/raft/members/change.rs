@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Error, ErrorCode};
-use crate::raft::NodeAddress;
+use crate::raft::{FeatureLevel, NodeAddress, SupportedLevels};
 
 /// A change to the members, or to who leads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,11 @@ pub enum MemberChange {
     Remove {
         /// Which.
         node_id: u64,
+    },
+    /// The feature level is to be raised, for good.
+    RaiseLevel {
+        /// To which.
+        to: FeatureLevel,
     },
 }
 
@@ -140,6 +145,36 @@ pub enum ChangeError {
         "the outcome of the change is not known ({0}); see `quorate cluster status`, and ask again: that does no harm"
     )]
     Unknown(String),
+    /// A member, or who wants to become one, runs a program that cannot be a member at that level.
+    #[error(
+        "nothing was changed: the version that node {node_id} runs supports feature levels {supported}, and not {level}; start \
+         another version on it"
+    )]
+    LevelUnsupported {
+        /// Which.
+        node_id: u64,
+        /// What it supports.
+        supported: SupportedLevels,
+        /// What it would have to.
+        level: FeatureLevel,
+    },
+    /// The cluster is above the level that was asked for.
+    #[error("nothing was changed: the cluster is at feature level {level}, and a level is never lowered")]
+    LevelPassed {
+        /// The cluster's.
+        level: FeatureLevel,
+    },
+    /// A member says that it is reached where it is not.
+    #[error(
+        "nothing was changed: node {node_id} says that it moved, and does not answer where it says that it is ({why}); see \
+         `peer.advertise`"
+    )]
+    NotThere {
+        /// Which.
+        node_id: u64,
+        /// What was found there.
+        why: String,
+    },
 }
 
 impl ChangeError {
@@ -159,6 +194,9 @@ impl ChangeError {
             | Self::QuorumAtRisk { .. }
             | Self::LastVoter
             | Self::Removed { .. }
+            | Self::LevelUnsupported { .. }
+            | Self::LevelPassed { .. }
+            | Self::NotThere { .. }
             | Self::Unknown(_) => false,
         }
     }
@@ -178,6 +216,9 @@ impl ChangeError {
             | Self::QuorumAtRisk { .. }
             | Self::LastVoter
             | Self::Removed { .. }
+            | Self::LevelUnsupported { .. }
+            | Self::LevelPassed { .. }
+            | Self::NotThere { .. }
             | Self::Interrupted => Self::Interrupted,
             known @ (Self::AnotherLeads { .. } | Self::Unknown(_)) => known,
         }
@@ -190,11 +231,15 @@ impl From<ChangeError> for Error {
             ChangeError::NotLeader { .. } | ChangeError::NotDrained { .. } => ErrorCode::Unavailable,
             ChangeError::Busy => ErrorCode::MembersBusy,
             ChangeError::UnknownNode { .. } => ErrorCode::UnknownNode,
-            ChangeError::NotVoter { .. } | ChangeError::NoOtherVoter | ChangeError::Removed { .. } => {
-                ErrorCode::WrongState
-            }
+            ChangeError::NotVoter { .. }
+            | ChangeError::NoOtherVoter
+            | ChangeError::Removed { .. }
+            | ChangeError::LevelUnsupported { .. }
+            | ChangeError::LevelPassed { .. } => ErrorCode::WrongState,
             ChangeError::QuorumAtRisk { .. } | ChangeError::LastVoter => ErrorCode::QuorumAtRisk,
-            ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } => ErrorCode::NodeBehind,
+            ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } | ChangeError::NotThere { .. } => {
+                ErrorCode::NodeBehind
+            }
             ChangeError::AnotherLeads { .. } => ErrorCode::AnotherLeads,
             ChangeError::Interrupted | ChangeError::Unknown(_) => ErrorCode::OutcomeUnknown,
         };
@@ -210,6 +255,7 @@ mod tests {
     fn what_was_begun_is_neither_given_up_nor_called_unchanged() {
         let (node_id, voters) = (2, BTreeSet::from([1, 2]));
         let unknown = ChangeError::Unknown("no answer".into());
+        let (supported, level) = (SupportedLevels::UNANNOUNCED, FeatureLevel::LOCALITIES);
         // An error, whether the change is asked for again: at first, and once it was begun.
         let cases = [
             (ChangeError::NotLeader { leader: None }, true, true),
@@ -225,6 +271,9 @@ mod tests {
             (ChangeError::QuorumAtRisk { answering: voters.clone(), voters }, false, false),
             (ChangeError::LastVoter, false, false),
             (ChangeError::Removed { node_id }, false, false),
+            (ChangeError::LevelUnsupported { node_id, supported, level }, false, false),
+            (ChangeError::LevelPassed { level }, false, false),
+            (ChangeError::NotThere { node_id, why: "nobody".into() }, false, false),
             (unknown, false, false),
         ];
         for (error, at_first, once_begun) in cases {

@@ -13,10 +13,11 @@ use openraft::ChangeMembers;
 use super::change::ChangeError;
 use crate::raft::clock::monotonic;
 use crate::raft::network::{
-    AdmitRequest, Admitted, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc, Transport,
+    AdmitRequest, Admitted, Announcement, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc,
+    Transport,
 };
 use crate::raft::replica::{Membership, Replica};
-use crate::raft::{NodeAddress, codec};
+use crate::raft::{NodeAddress, SupportedLevels, codec};
 
 /// How long one request to a member may take. Catching up may take longer; the request is then made again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,14 +26,27 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long the leader waits for a node to catch up before it says that it has not; the node asks again.
 const CATCH_UP: Duration = Duration::from_secs(20);
 
+/// A node that asks to be a member.
+pub(in crate::raft) struct Joining {
+    /// The id that was reserved for it.
+    pub(in crate::raft) node_id: u64,
+    /// Where it is reached.
+    pub(in crate::raft) address: NodeAddress,
+    /// Whether it wants a vote.
+    pub(in crate::raft) voter: bool,
+    /// What its program supports.
+    pub(in crate::raft) levels: SupportedLevels,
+}
+
 /// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
 pub async fn request_admission(
     transport: Arc<dyn Transport>,
     addresses: &[String],
     address: NodeAddress,
+    announcement: Announcement,
 ) -> Result<Membership, String> {
     // Who asks belongs to no cluster yet.
-    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 }, transport);
+    let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 }, announcement, transport);
     let mut failures = Vec::new();
     for member in addresses {
         let payload = codec::encode(&AdmitRequest { address: address.clone() });
@@ -96,41 +110,47 @@ pub async fn request_promotion(
 impl Replica {
     /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that votes
     /// already keeps its vote.
-    pub(in crate::raft) async fn promote_here(
-        &self,
-        node_id: u64,
-        address: NodeAddress,
-        voter: bool,
-    ) -> Result<(), Rejection> {
+    pub(in crate::raft) async fn promote_here(&self, joining: Joining) -> Result<(), ChangeError> {
+        let Joining { node_id, address, voter, levels } = joining;
         {
             let _turn = self.changing().lock().await;
-            let roster = self.settled_roster().await.map_err(rejection)?;
+            let roster = self.settled_roster().await?;
             // It may have been removed while this waited for its turn, and openraft would take it back.
-            self.is_member(&roster, node_id).map_err(rejection)?;
+            self.is_member(&roster, node_id)?;
+            // Nobody raises the level meanwhile: that takes the same turn.
+            self.log_applied().await?;
+            let level = self.settings().level;
+            if !levels.include(level) {
+                return Err(ChangeError::LevelUnsupported { node_id, supported: levels, level });
+            }
             let known = self.status().members.into_iter().find(|member| member.node_id == node_id);
-            let here = BTreeMap::from([(node_id, address.clone())]);
             match known {
                 Some(known) if known.address == address => {}
-                // It joined before at addresses that were wrong, or it moved. Who answers there says who it is, in every message.
-                Some(_) => drop(self.commit(ChangeMembers::SetNodes(here)).await.map_err(rejection)?),
-                None => drop(self.commit(ChangeMembers::AddNodes(here)).await.map_err(rejection)?),
+                // It joined before at addresses that were wrong, or it moved.
+                Some(_) => self.move_member(node_id, address).await?,
+                None => {
+                    let here = BTreeMap::from([(node_id, address)]);
+                    self.commit(ChangeMembers::AddNodes(here)).await?;
+                }
             }
         }
         // Others may change the members while this one catches up, which may take long.
-        self.caught_up(node_id, monotonic() + CATCH_UP).await.map_err(rejection)?;
+        self.caught_up(node_id, monotonic() + CATCH_UP).await?;
         if voter {
-            let asked = self.may_vote(node_id).await.map_err(rejection)?;
+            let asked = self.may_vote(node_id).await?;
             let _turn = self.changing().lock().await;
-            self.give_vote(node_id, asked).await.map_err(rejection)?;
+            self.give_vote(node_id, asked).await?;
         }
         Ok(())
     }
 }
 
-fn rejection(error: ChangeError) -> Rejection {
-    match error {
-        ChangeError::NotLeader { leader } => Rejection::NotLeader { leader },
-        other => Rejection::NotConfirmed(other.to_string()),
+impl From<ChangeError> for Rejection {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotLeader { leader } => Self::NotLeader { leader },
+            other => Self::NotConfirmed(other.to_string()),
+        }
     }
 }
 
@@ -157,6 +177,7 @@ mod tests {
             waiting_writes: 16,
             history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
             store: StoreOptions::default(),
+            announcement: Announcement::none(),
         };
         Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
         let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
@@ -166,17 +187,19 @@ mod tests {
         let led = leads.metrics(|metrics| metrics.last_applied.is_some_and(|id| id.index >= 1), "a leader of one");
         led.await.unwrap();
         // The log is so short that a node without any of it has caught up.
-        replica.promote_here(2, address(2), false).await.unwrap();
+        let second = || Joining { node_id: 2, address: address(2), voter: false, levels: SupportedLevels::OURS };
+        replica.promote_here(second()).await.unwrap();
 
         let turn = replica.changing().lock().await;
         let waiting = {
             let replica = Arc::clone(&replica);
-            tokio::spawn(async move { replica.promote_here(2, address(2), false).await })
+            let second = second();
+            tokio::spawn(async move { replica.promote_here(second).await })
         };
         assert!(replica.remove_member(2).await.unwrap().changed);
         drop(turn);
         let refused = waiting.await.unwrap().expect_err("it was removed");
-        assert_eq!(refused, rejection(ChangeError::Removed { node_id: 2 }));
+        assert_eq!(refused, ChangeError::Removed { node_id: 2 });
         assert!(replica.status().members.iter().all(|member| member.node_id != 2));
         replica.shutdown().await;
     }

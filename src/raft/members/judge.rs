@@ -1,24 +1,30 @@
 //! What may be done to the members: of plain values, so that every case can be written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::change::ChangeError;
 use super::roster::Roster;
+use crate::raft::network::Announcement;
+use crate::raft::{FeatureLevel, SupportedLevels};
 
 /// Log entries that the next leader may lack when a transfer begins: so many are sent within the pause of the writes.
 const TRANSFER_LAG: u64 = 1_000;
 /// Log entries that a learner may lack when it gets a vote: until it has them, commits may wait for it.
 const VOTER_LAG: u64 = 1_000;
 
-/// Who is to lead; `None` where that node leads already.
-pub(super) fn successor(roster: &Roster, to: Option<u64>) -> Result<Option<u64>, ChangeError> {
+/// Who is to lead; `None` where that node leads already. Where nobody is named, one at home goes before the others.
+pub(super) fn successor(
+    roster: &Roster,
+    to: Option<u64>,
+    is_home: impl Fn(u64) -> bool,
+) -> Result<Option<u64>, ChangeError> {
     let Some(node_id) = to else {
-        // The one with most of the log; of equals the lowest id, so that the same question has the same answer.
-        let others = roster.standings.iter().filter(|(id, _)| **id != roster.me && roster.voters.contains(id));
-        let most = others.max_by_key(|(id, standing)| (standing.answers, standing.matched, std::cmp::Reverse(**id)));
-        let (id, _) = most.ok_or(ChangeError::NoOtherVoter)?;
-        return ready(roster, *id).map(Some);
+        if let Some(at_home) = successor_at_home(roster, is_home) {
+            return Ok(Some(at_home));
+        }
+        let most = most_of_the_log(roster, |_| true).ok_or(ChangeError::NoOtherVoter)?;
+        return ready(roster, most).map(Some);
     };
     if !roster.standings.contains_key(&node_id) {
         return Err(ChangeError::UnknownNode { node_id });
@@ -30,6 +36,19 @@ pub(super) fn successor(roster: &Roster, to: Option<u64>) -> Result<Option<u64>,
         return Ok(None);
     }
     ready(roster, node_id).map(Some)
+}
+
+/// The voter at home that could lead at once.
+pub(super) fn successor_at_home(roster: &Roster, is_home: impl Fn(u64) -> bool) -> Option<u64> {
+    most_of_the_log(roster, |id| is_home(id) && ready(roster, id).is_ok())
+}
+
+/// Of the other voters, the one with most of the log; of equals the lowest id, so that the same question has the same answer.
+fn most_of_the_log(roster: &Roster, is_meant: impl Fn(u64) -> bool) -> Option<u64> {
+    let others = roster.standings.iter().filter(|(id, _)| **id != roster.me && roster.voters.contains(id));
+    let meant = others.filter(|(id, _)| is_meant(**id));
+    let most = meant.max_by_key(|(id, standing)| (standing.answers, standing.matched, std::cmp::Reverse(**id)));
+    most.map(|(id, _)| *id)
 }
 
 fn ready(roster: &Roster, node_id: u64) -> Result<u64, ChangeError> {
@@ -83,6 +102,25 @@ pub(super) fn may_vote(roster: &Roster, node_id: u64, since: Instant) -> Result<
     keeps_quorum(roster, &next, since)
 }
 
+/// Whether every member supports `level`, by what each said in answer to a message sent at `since` or later.
+pub(super) fn supports(
+    roster: &Roster,
+    own: SupportedLevels,
+    heard: &BTreeMap<u64, (Instant, Announcement)>,
+    level: FeatureLevel,
+    since: Instant,
+) -> Result<(), ChangeError> {
+    for node_id in roster.standings.keys().copied() {
+        let said = heard.get(&node_id).filter(|(asked, _)| *asked >= since).map(|(_, said)| said.levels);
+        let supported = if node_id == roster.me { Some(own) } else { said };
+        let supported = supported.ok_or(ChangeError::NotAnswering { node_id })?;
+        if !supported.include(level) {
+            return Err(ChangeError::LevelUnsupported { node_id, supported, level });
+        }
+    }
+    Ok(())
+}
+
 fn answers_since(roster: &Roster, node_id: u64, since: Instant) -> bool {
     let heard = roster.standings.get(&node_id).and_then(|standing| standing.heard);
     node_id == roster.me || (answers(roster, node_id).is_ok() && heard.is_some_and(|heard| heard >= since))
@@ -132,7 +170,7 @@ mod tests {
             (None, Ok(Some(2))),
         ];
         for (to, expected) in cases {
-            assert_eq!(successor(&members, to), expected, "{to:?}");
+            assert_eq!(successor(&members, to, |_| true), expected, "{to:?}");
         }
     }
 
@@ -145,12 +183,29 @@ mod tests {
             (END, false, Err(ChangeError::NotAnswering { node_id: 2 })),
         ] {
             let members = roster(&[(2, true, matched, answers)]);
-            assert_eq!(successor(&members, Some(2)), expected);
-            assert_eq!(successor(&members, None), expected, "nobody else is there to choose");
+            assert_eq!(successor(&members, Some(2), |_| true), expected);
+            assert_eq!(successor(&members, None, |_| true), expected, "nobody else is there to choose");
         }
         let one_is_silent = roster(&[(2, true, END, false), (3, true, END - 5, true), (4, true, END - 5, true)]);
-        assert_eq!(successor(&one_is_silent, None), Ok(Some(3)));
-        assert_eq!(successor(&roster(&[(2, false, END, true)]), None), Err(ChangeError::NoOtherVoter));
+        assert_eq!(successor(&one_is_silent, None, |_| true), Ok(Some(3)));
+        let no_voter = roster(&[(2, false, END, true)]);
+        assert_eq!(successor(&no_voter, None, |_| true), Err(ChangeError::NoOtherVoter));
+    }
+
+    #[test]
+    fn one_at_home_goes_before_the_others_if_it_could_lead() {
+        let members =
+            roster(&[(2, true, END, true), (3, true, END - 5, true), (4, true, END - 9, true), (5, false, END, true)]);
+        let at = |home: &'static [u64]| move |id| home.contains(&id);
+        for (home, at_home, any) in
+            [(&[3, 4, 5][..], Some(3), 3), (&[4], Some(4), 4), (&[5], None, 2), (&[1], None, 2), (&[], None, 2)]
+        {
+            assert_eq!(successor_at_home(&members, at(home)), at_home, "{home:?}");
+            assert_eq!(successor(&members, None, at(home)), Ok(Some(any)), "{home:?}");
+        }
+        let late = roster(&[(2, true, END, true), (3, true, 0, true), (4, true, END, false)]);
+        assert_eq!(successor_at_home(&late, at(&[3, 4])), None, "one is behind, and one does not answer");
+        assert_eq!(successor(&late, None, at(&[3, 4])), Ok(Some(2)));
     }
 
     #[test]
@@ -205,6 +260,30 @@ mod tests {
         assert_eq!(may_vote(&with(true), 3, later), Ok(()), "it votes already");
         let no_quorum = roster_at(heard, &[(2, true, END, false), (3, true, END, false), (4, false, END, true)]);
         assert!(matches!(may_vote(&no_quorum, 4, heard), Err(ChangeError::QuorumAtRisk { .. })));
+    }
+
+    #[test]
+    fn a_level_is_raised_when_every_member_has_just_said_that_it_supports_it() {
+        let asked = Instant::now();
+        let before = asked.checked_sub(Duration::from_millis(1)).expect("the machine has run for so long");
+        let two = FeatureLevel::LOCALITIES;
+        let both = SupportedLevels { lowest: FeatureLevel::FIRST, highest: two };
+        let said = |at, levels| (at, Announcement { levels, ..Announcement::none() });
+        let members = roster(&[(2, true, END, true), (3, false, END, true)]);
+        let judged = |own, others: &[(u64, (Instant, Announcement))]| {
+            supports(&members, own, &others.iter().cloned().collect(), two, asked)
+        };
+        assert_eq!(judged(both, &[(2, said(asked, both)), (3, said(asked, both))]), Ok(()));
+        let (silent, old) = (said(before, both), said(asked, SupportedLevels::UNANNOUNCED));
+        let silent_3 = Err(ChangeError::NotAnswering { node_id: 3 });
+        assert_eq!(judged(both, &[(2, said(asked, both)), (3, silent)]), silent_3, "a learner counts too");
+        assert_eq!(judged(both, &[(2, said(asked, both))]), silent_3);
+        let refused = |node_id| {
+            Err(ChangeError::LevelUnsupported { node_id, supported: SupportedLevels::UNANNOUNCED, level: two })
+        };
+        assert_eq!(judged(both, &[(2, old.clone()), (3, said(asked, both))]), refused(2));
+        assert_eq!(judged(SupportedLevels::UNANNOUNCED, &[(2, said(asked, both)), (3, said(asked, both))]), refused(1));
+        assert_eq!(supports(&members, both, &[(2, old.clone()), (3, old)].into(), FeatureLevel::FIRST, asked), Ok(()));
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl Replica {
                 MemberChange::Promote { node_id } => replica.promote_member(node_id).await,
                 MemberChange::Demote { node_id } => replica.demote_member(node_id).await,
                 MemberChange::Remove { node_id } => replica.remove_member(node_id).await,
+                MemberChange::RaiseLevel { to } => replica.raise_level(to).await,
             }
         });
         changing.await.unwrap_or_else(|_| Err(ChangeError::Unknown("this node is stopping".into())))

@@ -22,9 +22,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ELECTIONS: u32 = 4;
 
 impl Replica {
-    /// On the leader: makes `to` lead, or the voter that has most of the log.
+    /// On the leader: makes `to` lead, or a voter of the home region, or the one that has most of the log.
     pub(super) async fn transfer_here(&self, to: Option<u64>) -> Result<Changed, ChangeError> {
-        let (roster, node_id) = self.judged(|roster, _| judge::successor(roster, to)).await?;
+        let settings = self.settings();
+        let at_home = |id| settings.is_home(id);
+        let (roster, node_id) = self.judged(|roster, _| judge::successor(roster, to, at_home)).await?;
         let Some(node_id) = node_id else {
             return Ok(Changed { leader: roster.me, term: roster.term, changed: false });
         };

@@ -13,12 +13,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::envelope::{AdmitRequest, Kind, PromoteRequest, Removal};
+use super::announcement::Announcement;
+use super::envelope::{AdmitRequest, Admitted, Kind, PromoteRequest, Rejection, Removal};
 use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::clock::monotonic;
+use crate::raft::members::Joining;
 use crate::raft::replica::Replica;
+use crate::raft::snapshot::SnapshotFiles;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
-use crate::raft::{CommandBody, MemberChange, blocking, codec};
+use crate::raft::{ChangeError, CommandBody, MemberChange, SupportedLevels, blocking, codec};
 use crate::store::FileEntry;
 use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
@@ -67,8 +70,20 @@ impl PeerServer {
             blocking::run(|| receiving.write(&chunk)).map_err(failed)?;
         }
         let files = blocking::aside(move || receiving.finish()).await.map_err(failed)?;
+        self.judge_snapshot(replica, &files).await?;
         let snapshot = RaftSnapshot { meta, snapshot: files };
-        Ok(reply(&replica.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?))
+        Ok(reply(replica, &replica.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?))
+    }
+
+    /// Refuses a snapshot that this program cannot go on from, before it replaces anything.
+    async fn judge_snapshot(&self, replica: &Arc<Replica>, files: &SnapshotFiles) -> Result<(), Status> {
+        let (judging, folder) = (Arc::clone(replica), files.clone());
+        let judged = blocking::aside(move || Ok(judging.snapshot_fits(folder.path()))).await;
+        let refused = judged.map_err(stopped)?.err();
+        refused.map_or(Ok(()), |error| {
+            tracing::error!(%error, "a snapshot was refused");
+            Err(Status::failed_precondition(error.to_string()))
+        })
     }
 
     /// The tonic service.
@@ -106,8 +121,21 @@ fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Status> {
     codec::decode(payload).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-fn reply<T: Serialize>(value: &T) -> Reply {
-    Reply { payload: codec::encode(value) }
+fn reply<T: Serialize>(replica: &Replica, value: &T) -> Reply {
+    let announcement = Some(replica.peers().announcement().to_message());
+    Reply { payload: codec::encode(value), announcement }
+}
+
+/// Refuses a node whose program cannot be a member at the level that the cluster is at, as far as this node has applied.
+fn judge_level(replica: &Replica, levels: SupportedLevels) -> Result<(), String> {
+    let level = replica.settings().level;
+    if levels.include(level) {
+        return Ok(());
+    }
+    Err(format!(
+        "the cluster is at feature level {level}, and the version of the node that wants to join supports {levels}: start another \
+         version on it"
+    ))
 }
 
 fn stopped(error: impl std::fmt::Display) -> Status {
@@ -127,19 +155,19 @@ impl PeerService for PeerServer {
         match kind {
             Kind::Append => {
                 let append: AppendEntriesRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(Response::new(reply(&raft.append_entries(append).await.map_err(stopped)?)))
+                Ok(Response::new(reply(replica, &raft.append_entries(append).await.map_err(stopped)?)))
             }
             Kind::Vote => {
                 let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(Response::new(reply(&raft.vote(vote).await.map_err(stopped)?)))
+                Ok(Response::new(reply(replica, &raft.vote(vote).await.map_err(stopped)?)))
             }
             Kind::PreVote => {
                 let vote: VoteRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(Response::new(reply(&raft.pre_vote(vote).await.map_err(stopped)?)))
+                Ok(Response::new(reply(replica, &raft.pre_vote(vote).await.map_err(stopped)?)))
             }
             Kind::TransferLeader => {
                 let transfer: TransferLeaderRequest<TypeConfig> = decode(&envelope.payload)?;
-                Ok(Response::new(reply(&raft.handle_transfer_leader(transfer).await.map_err(stopped)?)))
+                Ok(Response::new(reply(replica, &raft.handle_transfer_leader(transfer).await.map_err(stopped)?)))
             }
             Kind::Snapshot
             | Kind::Propose
@@ -159,36 +187,46 @@ impl PeerService for PeerServer {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Propose)?;
         let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
-        Ok(Response::new(reply(&replica.proposer().propose_here(op_id, body).await)))
+        Ok(Response::new(reply(replica, &replica.proposer().propose_here(op_id, body).await)))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let replica = self.open_as(request.get_ref(), Kind::ReadIndex)?;
-        Ok(Response::new(reply(&replica.read_index_here().await)))
+        Ok(Response::new(reply(replica, &replica.read_index_here().await)))
     }
 
     async fn admit(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Admit)?;
         let AdmitRequest { address } = decode(&envelope.payload)?;
-        Ok(Response::new(reply(&replica.admit(address, monotonic() + FORWARDED).await)))
+        let announced = Announcement::of_message(envelope.announcement.as_ref());
+        if let Err(error) = judge_level(replica, announced.levels) {
+            return Ok(Response::new(reply(replica, &Err::<Admitted, _>(error))));
+        }
+        Ok(Response::new(reply(replica, &replica.admit(address, monotonic() + FORWARDED).await)))
     }
 
     async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Promote)?;
         let PromoteRequest { node_id, address, voter } = decode(&envelope.payload)?;
-        let replica = Arc::clone(replica);
+        let levels = Announcement::of_message(envelope.announcement.as_ref()).levels;
+        let joining = Joining { node_id, address, voter, levels };
+        let promoting = Arc::clone(replica);
         // In a task of its own: a joining node that hangs up must not leave a membership change half done.
-        let promoted = tokio::spawn(async move { replica.promote_here(node_id, address, voter).await });
-        Ok(Response::new(reply(&promoted.await.map_err(stopped)?)))
+        let promoted = tokio::spawn(async move { promoting.promote_here(joining).await });
+        match promoted.await.map_err(stopped)? {
+            // Not a passing fault, so that nobody asks again.
+            Err(error @ ChangeError::LevelUnsupported { .. }) => Err(Status::failed_precondition(error.to_string())),
+            promoted => Ok(Response::new(reply(replica, &promoted.map_err(Rejection::from)))),
+        }
     }
 
     async fn change_members(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::ChangeMembers)?;
         let change: MemberChange = decode(&envelope.payload)?;
-        Ok(Response::new(reply(&replica.change_members_here(change).await)))
+        Ok(Response::new(reply(replica, &replica.change_members_here(change).await)))
     }
 
     async fn status(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {

@@ -1,6 +1,7 @@
-//! What nodes say to each other: `envelope` (who speaks to whom) → `transport` (the seam) → `connections` (gRPC) → `peers`
+//! What nodes say to each other: `envelope` (who speaks to whom) with `announcement` (and what it says of itself) → `transport` (the seam) → `connections` (gRPC) → `peers`
 //! (calls) → `outbound` (openraft's network) and `inbound` (the service that answers).
 
+mod announcement;
 mod connections;
 mod envelope;
 mod inbound;
@@ -8,6 +9,7 @@ mod outbound;
 mod peers;
 mod transport;
 
+pub use announcement::Announcement;
 pub use connections::Connections;
 pub use envelope::Removal;
 pub(super) use envelope::{AdmitRequest, Admitted, Kind, PeerIdentity, PromoteRequest, Rejection};

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::announcement::Announcement;
 use super::envelope::{Kind, PeerIdentity};
 use super::transport::{CallError, Rpc, Transport};
+use crate::raft::clock::monotonic;
 use crate::raft::codec::RECORD_BYTES;
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
@@ -19,7 +21,13 @@ pub(super) const PEER_MESSAGE_BYTES: usize = RECORD_BYTES + (1 << 20);
 /// One node's way to all others.
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
+    /// What this node says of itself.
+    announcement: Announcement,
     transport: Arc<dyn Transport>,
+    /// What the others last said of themselves, in answer to a message of when.
+    heard: Mutex<BTreeMap<u64, (Instant, Announcement)>>,
+    /// Counts what was heard that is new.
+    news: watch::Sender<u64>,
     /// The addresses at which the last call failed, and whether the other side refused it.
     failing: Mutex<BTreeMap<String, bool>>,
     /// Where the members are now. openraft keeps to the address that it was first told.
@@ -29,9 +37,32 @@ pub(in crate::raft) struct Peers {
 }
 
 impl Peers {
-    pub(in crate::raft) fn new(me: PeerIdentity, transport: Arc<dyn Transport>) -> Self {
-        let removed = watch::Sender::new(false);
-        Self { me, transport, failing: Mutex::default(), addresses: Mutex::default(), removed }
+    pub(in crate::raft) fn new(me: PeerIdentity, announcement: Announcement, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            me,
+            announcement,
+            transport,
+            heard: Mutex::default(),
+            news: watch::Sender::new(0),
+            failing: Mutex::default(),
+            addresses: Mutex::default(),
+            removed: watch::Sender::new(false),
+        }
+    }
+
+    /// What this node says of itself.
+    pub(in crate::raft) fn announcement(&self) -> &Announcement {
+        &self.announcement
+    }
+
+    /// What the members that this node speaks to said of themselves, in answer to a message of when.
+    pub(in crate::raft) fn heard(&self) -> BTreeMap<u64, (Instant, Announcement)> {
+        self.heard.lock().clone()
+    }
+
+    /// Changes whenever a member says something new of itself.
+    pub(in crate::raft) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     /// Who this node is.
@@ -46,6 +77,7 @@ impl Peers {
 
     /// From now on the members are there.
     pub(in crate::raft) fn learn(&self, addresses: BTreeMap<u64, String>) {
+        self.heard.lock().retain(|id, _| addresses.contains_key(id));
         *self.addresses.lock() = addresses;
     }
 
@@ -65,7 +97,8 @@ impl Peers {
     /// An envelope from this node.
     pub(super) fn envelope(&self, to: u64, kind: Kind, payload: Vec<u8>) -> Envelope {
         let PeerIdentity { lineage, node_id } = self.me;
-        Envelope { lineage, group: 1, from: node_id, to, kind: kind as u32, payload }
+        let announcement = Some(self.announcement.to_message());
+        Envelope { lineage, group: 1, from: node_id, to, kind: kind as u32, payload, announcement }
     }
 
     /// Sends one message and waits for its reply.
@@ -79,7 +112,9 @@ impl Peers {
         timeout: Duration,
     ) -> Result<Vec<u8>, CallError> {
         let envelope = self.envelope(to, kind, payload);
+        let asked = monotonic();
         let reply = self.within(rpc, address, timeout, self.transport.call(rpc, address, envelope)).await?;
+        self.hear(to, asked, Announcement::of_message(reply.announcement.as_ref()));
         Ok(reply.payload)
     }
 
@@ -98,6 +133,24 @@ impl Peers {
             self.transport.reconnect(Rpc::Status, address);
         }
         answer.map(|reply| reply.payload)
+    }
+
+    /// Notes what `node_id` says of itself, in answer to a message of `asked`. Only of members: their number is bounded.
+    fn hear(&self, node_id: u64, asked: Instant, said: Announcement) {
+        if self.address(node_id).is_none() {
+            return;
+        }
+        let mut heard = self.heard.lock();
+        let known = heard.get(&node_id);
+        if known.is_some_and(|(at, _)| *at > asked) {
+            return; // An answer that another one has overtaken.
+        }
+        let is_new = known.is_none_or(|(_, known)| *known != said);
+        heard.insert(node_id, (asked, said));
+        drop(heard);
+        if is_new {
+            self.news.send_modify(|count| *count += 1);
+        }
     }
 
     /// Sends a snapshot and waits until it is installed.
@@ -204,7 +257,7 @@ mod tests {
     async fn only_the_removal_of_this_node_of_this_cluster_counts() {
         let me = PeerIdentity { lineage: 7, node_id: 2 };
         for (lineage, node_id, expected) in [(7, 2, true), (7, 3, false), (8, 2, false), (0, 0, false)] {
-            let peers = Peers::new(me, Arc::new(Remover(Removal::new(lineage, node_id))));
+            let peers = Peers::new(me, Announcement::none(), Arc::new(Remover(Removal::new(lineage, node_id))));
             let called = peers.call(Rpc::Raft, "a:1", 1, Kind::Vote, Vec::new(), Duration::from_secs(1)).await;
             let error = called.expect_err("it refuses everything");
             assert_eq!(*peers.removed().borrow(), expected, "{lineage}/{node_id}: {error}");

@@ -94,6 +94,8 @@ pub(super) fn refused(refusal: Refusal, preconditions: &[Precondition]) -> Error
         | Refusal::TooManyDeletes { .. }
         | Refusal::WouldOrphan { .. }
         | Refusal::JudgementOutdated
+        | Refusal::WrongLevel { .. }
+        | Refusal::MembersChanged
         | Refusal::CounterExists
         | Refusal::UnknownCounter
         | Refusal::TooManyCounters { .. }

@@ -66,6 +66,16 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     Ok(CheckpointInfo { revision, applied, files: entries })
 }
 
+/// A single record of the checkpoint in `from`. Leaves the folder as it is.
+pub(super) fn peek(store: &StoreOptions, from: &Path, record: MetaRecord) -> Result<Option<Vec<u8>>, StoreError> {
+    let found = {
+        let checkpoint = open_read_only(from, store, &Cache::new_lru_cache(1 << 20))?;
+        read_meta(&checkpoint, record)
+    };
+    remove_diagnostics(from)?;
+    found
+}
+
 fn building_path(into: &Path) -> Result<PathBuf, StoreError> {
     let mut name = into.file_name().map(ToOwned::to_owned).ok_or_else(|| {
         StoreError::Engine(format!("{} is no name for a checkpoint: give it a folder of its own", into.display()))

@@ -164,4 +164,8 @@ impl CheckpointStore for RocksStore {
     fn install(&self, from: &Path) -> Result<(), StoreError> {
         self.replace_by(from)
     }
+
+    fn peek(&self, from: &Path, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
+        checkpoint::peek(&self.options, from, meta_record(key))
+    }
 }

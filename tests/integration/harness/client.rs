@@ -23,7 +23,7 @@ use super::wire::cluster::cluster_service_client::ClusterServiceClient;
 use super::wire::cluster::consistency_service_client::ConsistencyServiceClient;
 use super::wire::cluster::{
     DemoteRequest, InitRequest, JoinProgress, JoinRequest, PromoteRequest, RemoveRequest, SnapshotRequest,
-    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse, UpgradeRequest,
 };
 
 /// The bearer key of every cluster under test.
@@ -165,6 +165,11 @@ impl Client {
 
     pub(crate) async fn remove(&self, node_id: u64) -> Result<bool, Status> {
         Ok(self.admin.clone().remove(RemoveRequest { node_id }).await?.into_inner().changed)
+    }
+
+    /// Raises the feature level to `to`, or for 0 as far as this node can; the level that it is at.
+    pub(crate) async fn upgrade(&self, to: u32) -> Result<u32, Status> {
+        Ok(self.admin.clone().upgrade(UpgradeRequest { to }).await?.into_inner().feature_level)
     }
 
     pub(crate) async fn snapshot(&self) -> Result<(), Status> {

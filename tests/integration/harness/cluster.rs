@@ -25,6 +25,8 @@ pub(crate) async fn turn() -> MutexGuard<'static, ()> {
 
 /// The longest that an election, or catching up after one, may take on a busy machine.
 pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// No test has so many nodes that one would be at a spare address.
+const SPARE: usize = 50;
 /// How many of the last lines of each log are shown when a test fails.
 const LINES_SHOWN: usize = 60;
 
@@ -33,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     settings: Settings,
     ports: PortBlock,
+    /// How many spare addresses were given out.
+    spares: usize,
     home: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -46,6 +50,16 @@ impl Cluster {
     /// As [`Cluster::form`], with these settings.
     pub(crate) async fn form_with(size: usize, settings: Settings) -> Self {
         let mut cluster = Self::prepare(size, settings, None, Some(turn().await));
+        cluster.grow_together().await;
+        cluster
+    }
+
+    /// As [`Cluster::form_with`]; each node is told apart by `adapt` before it starts.
+    pub(crate) async fn form_each(size: usize, settings: Settings, adapt: impl Fn(usize, &mut Node)) -> Self {
+        let mut cluster = Self::prepare(size, settings, None, Some(turn().await));
+        for (index, node) in cluster.nodes.iter_mut().enumerate() {
+            adapt(index, node);
+        }
         cluster.grow_together().await;
         cluster
     }
@@ -81,7 +95,7 @@ impl Cluster {
         let node =
             |i: usize| Node::prepare(base, &format!("node-{}", i + 1), ports.client(i), ports.peer(i), &settings);
         let nodes = (0..size).map(node).collect();
-        Self { nodes, settings, ports, home, _turn: turn }
+        Self { nodes, settings, ports, spares: 0, home, _turn: turn }
     }
 
     async fn grow_together(&mut self) {
@@ -114,12 +128,24 @@ impl Cluster {
     }
 
     async fn start_one_more(&mut self) -> usize {
+        let index = self.prepare_one_more();
+        assert_eq!(self.nodes[index].start().await, "waiting");
+        index
+    }
+
+    /// One more node, which is not started; its position.
+    pub(crate) fn prepare_one_more(&mut self) -> usize {
         let index = self.nodes.len();
         let (client, peer) = (self.ports.client(index), self.ports.peer(index));
-        let mut node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
-        assert_eq!(node.start().await, "waiting");
+        let node = Node::prepare(self.home.path(), &format!("node-{}", index + 1), client, peer, &self.settings);
         self.nodes.push(node);
         index
+    }
+
+    /// Where no node is: addresses for clients and for other nodes.
+    pub(crate) fn spare_addresses(&mut self) -> (String, String) {
+        self.spares += 1;
+        (self.ports.client(SPARE + self.spares), self.ports.peer(SPARE + self.spares))
     }
 
     /// Starts the node at this position, which is down, with an empty data folder, and makes it a member with a vote.

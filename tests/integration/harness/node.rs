@@ -50,8 +50,11 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     pub(crate) client_address: String,
     pub(crate) peer_address: String,
+    /// More flags of its next process.
+    pub(crate) flags: Vec<String>,
+    /// The highest feature level that its next process supports, in place of the program's own: a version of before.
+    pub(crate) max_level: Option<u32>,
     config: PathBuf,
-    flags: Vec<String>,
     home: PathBuf,
     process: Option<Child>,
 }
@@ -94,7 +97,17 @@ impl Node {
         // A power cut is about what the node flushes; its operator wrote the configuration long before.
         File::open(&config).and_then(|file| file.sync_all()).expect("a file can be flushed");
         let (name, flags) = (name.to_owned(), settings.flags.clone());
-        Self { name, data, client_address: client, peer_address: peer, config, flags, home, process: None }
+        Self {
+            name,
+            data,
+            client_address: client,
+            peer_address: peer,
+            flags,
+            max_level: None,
+            config,
+            home,
+            process: None,
+        }
     }
 
     /// Starts the process and waits until it accepts connections. The state that it names: `waiting` or `member`.
@@ -112,6 +125,9 @@ impl Node {
             OpenOptions::new().append(true).create(true).open(self.log_path()).expect("the test's folder is writable");
         let mut command = binary();
         command.args(["serve", "--exit-with-parent", "--config"]).arg(&self.config).args(&self.flags);
+        if let Some(level) = self.max_level {
+            command.env("QUORATE_MAX_FEATURE_LEVEL", level.to_string());
+        }
         // A pipe that ends when this process ends, however it does: no node is left behind.
         let process = command.stdin(Stdio::piped()).stdout(out).stderr(log).spawn();
         self.process = Some(process.expect("the binary under test starts"));
