@@ -81,7 +81,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 33);
+    assert_eq!(seen, 41);
 }
 
 #[test]
@@ -171,6 +171,9 @@ fn each_rule_names_its_key() {
         (&["--request-timeout-ms", "0"], "limits.request_timeout_ms"),
         (&["--concurrent-evaluations", "0"], "limits.concurrent_evaluations"),
         (&["--waiting-writes", "0"], "limits.waiting_writes"),
+        (&["--connections", "0"], "limits.connections"),
+        (&["--watches", "0"], "limits.watches"),
+        (&["--evaluation-wait-ms", "1"], "limits.evaluation_wait_ms"),
         (&["--log", "quorate=loud"], "log.filter"),
     ] {
         let message = problem(flags, KEY);

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 
-use super::memory::Memory;
+use crate::api::memory::Memory;
 use super::{json, routes};
 
 /// What is understood comes through the wire and JSON unchanged.

@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMe
 use serde::de::DeserializeSeed as _;
 use tonic::{Code, Status};
 
-use super::memory::Share;
+use crate::api::memory::Share;
 use super::survey::survey;
 use crate::wire;
 
@@ -96,7 +96,7 @@ pub(super) fn http_code(code: Code) -> http::StatusCode {
 mod tests {
     use super::*;
     use crate::api::errors::to_status;
-    use crate::api::gateway::memory::Memory;
+    use crate::api::memory::Memory;
     use crate::model::{Error, ErrorCode};
 
     fn round_trip(message: &str, text: &str) -> Result<String, Status> {
