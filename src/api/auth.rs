@@ -16,7 +16,7 @@ use super::errors::to_status;
 use super::quotas::{Admitted, Quotas};
 use super::scopes;
 use crate::model::{Error, ErrorCode};
-use crate::security::{Denied, KeyHolder, Keyring, Standing};
+use crate::security::{Denied, KeyHolder, Keyring, Scope, Standing};
 
 /// Lets a request pass if it carries a key that is good for the call, and neither its bearer nor all of them together use more
 /// than they may.
@@ -38,6 +38,14 @@ impl RequireKey {
             standing.prove();
         }
         self.quotas.begin(&holder, path).map_err(to_status)
+    }
+
+    /// Whether a request with these headers has a key that is known, whatever it is good for.
+    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
+        match self.keyring.admit(bearer(headers), Scope::Read) {
+            Ok(_) | Err(Denied::Scope { .. }) => true,
+            Err(Denied::Missing | Denied::Wrong) => false,
+        }
     }
 
     /// Whether a request with these headers may make the call at `path`; then whose key it has.

@@ -108,7 +108,7 @@ pub async fn serve(
     let gateway = async {
         match listeners.gateway {
             Some(listener) => {
-                let router = gateway::router(routes.clone(), key);
+                let router = gateway::router(routes.clone(), key.clone());
                 http1::serve(listener, router, shutdown.clone()).await.map_err(ServeError::Gateway)
             }
             None => Ok(()),
@@ -130,7 +130,7 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
-        .layer(StandingLayer::for_clients())
+        .layer(StandingLayer::for_clients(key.clone()))
         .layer(MeteringLayer)
         .layer(response_meta)
         .layer(RequestIdLayer)

@@ -9,28 +9,38 @@ use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::auth::RequireKey;
 use crate::security::{OpenCall, Standing};
 
 /// Calls that a stranger may have open on one connection; with one more it ends. Health checks and reflection need a few.
 const CALLS_OF_A_STRANGER: usize = 32;
 
 /// Tells connections what is asked over them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StandingLayer {
-    answers_prove: bool,
+    proof: Proof,
+}
+
+/// By what the other side proves who it is.
+#[derive(Debug, Clone)]
+enum Proof {
+    /// A key with the request. It is looked at before the request goes anywhere: many may come at once over a new connection.
+    Key(RequireKey),
+    /// A good answer: what it was asked for is what only nodes ask. Calls of strangers are not bounded there, since a new
+    /// connection between nodes may begin with many.
+    Answer,
 }
 
 impl StandingLayer {
-    /// For clients, who prove who they are by a key.
-    #[must_use]
-    pub fn for_clients() -> Self {
-        Self { answers_prove: false }
+    /// For clients.
+    pub(super) fn for_clients(key: RequireKey) -> Self {
+        Self { proof: Proof::Key(key) }
     }
 
-    /// For nodes without certificates: who got a good answer sent something that only nodes send.
+    /// For nodes without certificates.
     #[must_use]
     pub fn for_nodes() -> Self {
-        Self { answers_prove: true }
+        Self { proof: Proof::Answer }
     }
 }
 
@@ -38,7 +48,7 @@ impl<S> Layer<S> for StandingLayer {
     type Service = WithStanding<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WithStanding { inner, answers_prove: self.answers_prove }
+        WithStanding { inner, proof: self.proof.clone() }
     }
 }
 
@@ -46,7 +56,7 @@ impl<S> Layer<S> for StandingLayer {
 #[derive(Debug, Clone)]
 pub struct WithStanding<S> {
     inner: S,
-    answers_prove: bool,
+    proof: Proof,
 }
 
 impl<S, In> Service<Request<In>> for WithStanding<S>
@@ -67,20 +77,30 @@ where
             return Box::pin(self.inner.call(request));
         };
         standing.asked();
-        // A call that brings a proof counts like the others, until it ends.
-        let open = (!standing.is_proved()).then(|| standing.open_call(CALLS_OF_A_STRANGER));
-        let answer = self.inner.call(request);
-        let answers_prove = self.answers_prove;
-        Box::pin(async move {
-            let response = answer.await?;
-            if answers_prove && !response.headers().contains_key("grpc-status") {
+        if standing.is_proved() {
+            return Box::pin(self.inner.call(request));
+        }
+        match &self.proof {
+            Proof::Key(key) if key.knows(request.headers()) => {
                 standing.prove();
+                Box::pin(self.inner.call(request))
             }
-            Ok(match open.filter(|_| !standing.is_proved()) {
-                Some(open) => hold(response, open),
-                None => response,
-            })
-        })
+            Proof::Key(_) => {
+                let open = standing.open_call(CALLS_OF_A_STRANGER);
+                let answer = self.inner.call(request);
+                Box::pin(async move { Ok(hold(answer.await?, open)) })
+            }
+            Proof::Answer => {
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let response = answer.await?;
+                    if !response.headers().contains_key("grpc-status") {
+                        standing.prove();
+                    }
+                    Ok(response)
+                })
+            }
+        }
     }
 }
 

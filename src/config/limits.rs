@@ -81,6 +81,11 @@ impl LimitsSection {
             let problem = format!("is {}; use 10 to 60000 (a minute)", self.evaluation_wait_ms);
             return Err(invalid("limits.evaluation_wait_ms", problem));
         }
+        for (key, rate) in [("limits.rate", self.rate), ("limits.rate_per_key", self.rate_per_key)] {
+            if rate > 1_000_000 {
+                return Err(invalid(key, format!("is {rate}; use 0 to 1000000")));
+            }
+        }
         for (key, value, most) in [
             ("limits.concurrent_evaluations", self.concurrent_evaluations, 1_024),
             ("limits.waiting_writes", self.waiting_writes, 1_000_000),

@@ -173,6 +173,7 @@ fn each_rule_names_its_key() {
         (&["--waiting-writes", "0"], "limits.waiting_writes"),
         (&["--connections", "0"], "limits.connections"),
         (&["--watches", "0"], "limits.watches"),
+        (&["--rate", "1000001"], "limits.rate"),
         (&["--evaluation-wait-ms", "1"], "limits.evaluation_wait_ms"),
         (&["--log", "quorate=loud"], "log.filter"),
     ] {

@@ -22,6 +22,8 @@ use super::replace_file::replace_file;
 /// More than anybody has; a file that is longer was meant for something else.
 const MOST_KEYS: usize = 10_000;
 const LONGEST_NAME: usize = 128;
+/// Requests a second. One of more is none.
+const HIGHEST_RATE: u32 = 1_000_000;
 
 /// Why a file of keys is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +176,9 @@ fn parse(text: &str) -> Result<Vec<(KeyEntry, blake3::Hash)>, String> {
             .map_err(|_| format!("has no hash for {name}; `quorate key create` prints one with a new key"))?;
         if entry.burst.is_some() && entry.rate.is_none() {
             return Err(format!("gives {name} a burst and no rate; give it both"));
+        }
+        if entry.rate.is_some_and(|rate| rate.get() > HIGHEST_RATE) {
+            return Err(format!("gives {name} a rate above {HIGHEST_RATE}; leave it out for none"));
         }
         // Which of the two would be taken is no question to leave to the order of lines.
         if let Some((other, _)) = known.iter().find(|(_, other)| *other == hash) {
