@@ -1,35 +1,57 @@
-//! Bearer keys on requests. Health and reflection are served without one.
+//! Bearer keys on requests, and what the bearer of each may use. Health and reflection are served without one.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
+use http_body_util::BodyExt as _;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+use super::arriving::Arriving;
 use super::errors::to_status;
+use super::quotas::{Admitted, Quotas};
 use super::scopes;
 use crate::model::{Error, ErrorCode};
-use crate::security::{Denied, Keyring};
+use crate::security::{Denied, KeyHolder, Keyring, Scope, Standing};
 
-/// Lets a request pass if it carries a key that is good for the call.
+/// Lets a request pass if it carries a key that is good for the call, and neither its bearer nor all of them together use more
+/// than they may.
 #[derive(Debug, Clone)]
 pub(super) struct RequireKey {
     keyring: Arc<Keyring>,
+    quotas: Arc<Quotas>,
 }
 
 impl RequireKey {
-    pub(super) fn new(keyring: Arc<Keyring>) -> Self {
-        Self { keyring }
+    pub(super) fn new(keyring: Arc<Keyring>, quotas: Quotas) -> Self {
+        Self { keyring, quotas: Arc::new(quotas) }
+    }
+
+    /// Takes the places of a request with these headers, and what is known of its connection, for the call at `path`.
+    pub(super) fn begin(&self, headers: &HeaderMap, extensions: &Extensions, path: &str) -> Result<Admitted, Status> {
+        let holder = self.admit(headers, path)?;
+        if let Some(standing) = extensions.get::<Standing>() {
+            standing.prove();
+        }
+        self.quotas.begin(&holder, path).map_err(to_status)
+    }
+
+    /// Whether a request with these headers has a key that is known, whatever it is good for.
+    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
+        match self.keyring.admit(bearer(headers), Scope::Read) {
+            Ok(_) | Err(Denied::Scope { .. }) => true,
+            Err(Denied::Missing | Denied::Wrong) => false,
+        }
     }
 
     /// Whether a request with these headers may make the call at `path`; then whose key it has.
-    pub(super) fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Arc<str>, Status> {
+    fn admit(&self, headers: &HeaderMap, path: &str) -> Result<KeyHolder, Status> {
         let error = match self.keyring.admit(bearer(headers), scopes::needed(path)) {
-            Ok(name) => return Ok(name),
+            Ok(holder) => return Ok(holder),
             Err(Denied::Missing) => {
                 const MESSAGE: &str = "no preshared key: send it as the metadata `authorization: Bearer KEY`";
                 Error::new(ErrorCode::Unauthenticated, MESSAGE)
@@ -60,9 +82,9 @@ impl<S: NamedService> NamedService for Guarded<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S, In> Service<Request<In>> for Guarded<S>
+impl<S> Service<Request<Body>> for Guarded<S>
 where
-    S: Service<Request<In>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -74,12 +96,36 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
-        match self.key.admit(request.headers(), request.uri().path()) {
-            Ok(_) => Box::pin(self.service.call(request)),
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The gateway asks by itself, before it reads a body, and bounds its bodies by itself.
+        if let Some(admitted) = request.extensions_mut().remove::<Admitted>() {
+            return Box::pin(hold(self.service.call(request), admitted));
+        }
+        let path = request.uri().path();
+        match self.key.begin(request.headers(), request.extensions(), path) {
+            Ok(admitted) => {
+                if !scopes::is_import(path) {
+                    request = request.map(|body| Body::new(Arriving::new(body, admitted.clone())));
+                }
+                Box::pin(hold(self.service.call(request), admitted))
+            }
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
     }
+}
+
+/// The answer, which holds what its request was given until it has gone out.
+async fn hold<E>(
+    answer: impl Future<Output = Result<Response<Body>, E>>,
+    admitted: Admitted,
+) -> Result<Response<Body>, E> {
+    let response = answer.await?;
+    Ok(response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &admitted;
+            frame
+        }))
+    }))
 }
 
 /// The key of `authorization: Bearer KEY`; the scheme's case does not matter.
@@ -111,7 +157,7 @@ mod tests {
             if let Some(header) = header {
                 headers.insert("authorization", header.parse().expect("ASCII"));
             }
-            let admitted = RequireKey::new(Arc::clone(&keyring)).admit(&headers, "/a/b");
+            let admitted = RequireKey::new(Arc::clone(&keyring), Quotas::default()).admit(&headers, "/a/b");
             assert_eq!(admitted.map(|_| ()).map_err(|status| status.code()), expected, "{header:?}");
         }
     }

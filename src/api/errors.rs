@@ -48,7 +48,11 @@ pub fn to_status(error: Error) -> Status {
     let (domain, name) = reason.domain_and_name();
     let details: HashMap<String, String> =
         error.details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Status::with_error_details(code, message, ErrorDetails::with_error_info(name, domain, details))
+    let mut shown = ErrorDetails::with_error_info(name, domain, details);
+    if error.retry_after.is_some() {
+        shown.set_retry_info(error.retry_after);
+    }
+    Status::with_error_details(code, message, shown)
 }
 
 /// The status of one item inside a response.
@@ -114,6 +118,7 @@ fn code_and_reason(code: ErrorCode) -> (Code, Reason) {
         // Not UNAVAILABLE or ABORTED: clients repeat those by themselves, and a write must not be repeated blindly.
         ErrorCode::OutcomeUnknown => (Code::DeadlineExceeded, Own("OUTCOME_UNKNOWN")),
         ErrorCode::ResourceExhausted => (Code::ResourceExhausted, Own("RESOURCE_EXHAUSTED")),
+        ErrorCode::RateLimited => (Code::ResourceExhausted, Own("RATE_LIMITED")),
         ErrorCode::Internal => (Code::Internal, Own("INTERNAL")),
         // Not ALREADY_EXISTS: that is how clients hear of a CREATE that came too late, and some take it for success.
         ErrorCode::IdempotencyKeyReused => (Code::FailedPrecondition, Own("IDEMPOTENCY_KEY_REUSED")),

@@ -3,25 +3,32 @@
 //! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
 
 mod admin;
+mod arriving;
 mod auth;
 mod authzed;
 mod console;
 mod deadline;
 mod errors;
 mod gateway;
+mod http1;
 mod idempotency;
+mod memory;
 mod metering;
 mod operator;
+mod quotas;
 mod raised;
 mod request_id;
 mod response_meta;
 mod scopes;
 mod server;
 mod staleness;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use admin::write_report;
 pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
+pub use quotas::RequestLimits;
 pub use server::{ApiServices, Listeners, ServeError, serve};
+pub use standing::StandingLayer;

@@ -8,9 +8,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::model::Revision;
 use crate::service::{ClusterAdmin, ClusterStatus, NodeState};
@@ -19,13 +17,8 @@ use crate::telemetry::{METRICS, MemberLabels, PartLabels, PositionLabels, RoleLa
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves until `shutdown`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    node: Arc<dyn ClusterAdmin>,
-    readiness: watch::Receiver<bool>,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
+/// What is asked of `node`.
+pub(super) fn router(node: Arc<dyn ClusterAdmin>, readiness: watch::Receiver<bool>) -> Router {
     let ready = readiness.clone();
     let metrics = move || {
         let (node, readiness) = (Arc::clone(&node), readiness.clone());
@@ -44,12 +37,11 @@ pub(super) async fn serve(
             }
         }
     };
-    let router = Router::new()
+    Router::new()
         .route("/metrics", get(metrics))
         // A node that can no longer keep its promises stops by itself, so whoever answers lives.
         .route("/healthz", get(async || respond(StatusCode::OK, TEXT, "alive\n".to_owned())))
-        .route("/readyz", get(readyz));
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        .route("/readyz", get(readyz))
 }
 
 fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {

@@ -69,6 +69,21 @@ pub(super) fn method(path: &str) -> Option<&'static str> {
     find(path).map(|(name, _)| name)
 }
 
+/// Whether the call at `path` is a watch, which stays open for as long as its client likes.
+pub(super) fn is_watch(path: &str) -> bool {
+    path == "/authzed.api.v1.WatchService/Watch"
+}
+
+/// Whether the call at `path` is a stream of messages that a client sends.
+pub(super) fn is_import(path: &str) -> bool {
+    matches!(find(path), Some(("ImportBulkRelationships" | "BulkImportRelationships", _)))
+}
+
+/// Whether the call at `path` is for operators, who must get through to a node that has too much to do.
+pub(super) fn is_administration(path: &str) -> bool {
+    path.starts_with("/quorate.v1.ClusterService/")
+}
+
 fn find(path: &str) -> Option<(&'static str, Scope)> {
     let (service, called) = path.strip_prefix('/')?.split_once('/')?;
     let of_service = TABLE.iter().filter(|(of, _, _)| *of == service);
@@ -103,6 +118,10 @@ mod tests {
         assert_eq!(named.iter().cloned().collect::<BTreeSet<_>>(), served);
         assert_eq!(named.len(), served.len(), "one is named twice: {named:?}");
         assert_eq!(method("/quorate.v1.ClusterService/Remove"), Some("Remove"));
+        // The calls that are told apart by their path are some that there are.
+        let apart = |is: fn(&str) -> bool| served.iter().filter(|path| is(&format!("/{path}"))).count();
+        assert_eq!([apart(is_watch), apart(is_import)], [1, 2]);
+        assert!(apart(is_administration) >= 8);
         assert_eq!(needed("/quorate.v1.ClusterService/Remove"), Scope::Admin);
         assert_eq!(needed("/authzed.api.v1.SchemaService/WriteSchema"), Scope::Schema);
         for odd in ["", "/", "no/such", "/authzed.api.v1.SchemaService/", "/authzed.api.v1.SchemaService/ReadSchema/x"]

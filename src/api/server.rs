@@ -1,20 +1,14 @@
-//! One listener with everything public on it, and one each for the JSON gateway and the console if they are wanted, from the first connection to the
+//! One listener with everything public on it, and one each for the JSON gateway and the console, from the first connection to the
 //! end of the last one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -23,11 +17,13 @@ use super::admin::{Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::metering::MeteringLayer;
+use super::quotas::{Quotas, RequestLimits};
 use super::request_id::RequestIdLayer;
 use super::response_meta::ResponseMetaLayer;
-use super::{console, gateway, operator};
+use super::standing::StandingLayer;
+use super::{console, gateway, http1, operator};
 use crate::model::limits;
-use crate::security::{Keyring, Listener, SecureListener};
+use crate::security::{Keyring, Listener};
 use crate::service::{ClusterAdmin, Services};
 use crate::wire;
 use crate::wire::authzed::v1::experimental_service_server::ExperimentalServiceServer;
@@ -45,6 +41,12 @@ const HEALTH_NAMES: [&str; 4] =
 
 /// Requests at the same time on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
+/// All headers of a request.
+const HEADER_BYTES: u32 = 16 << 10;
+/// Streams that a client reset before they were looked at, and those that were reset for what a client did: with more of them on
+/// a connection, it ends (CVE-2023-44487, CVE-2025-8671).
+const PENDING_RESETS: usize = 20;
+const LOCAL_RESETS: usize = 1_024;
 /// A quiet connection is asked for a sign of life this often, and closed if it gives none within the second time.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,7 +90,7 @@ pub struct Listeners {
     /// For the pages of the console.
     pub console: Option<Listener>,
     /// For metrics and the like.
-    pub metrics: Option<TcpListener>,
+    pub metrics: Option<Listener>,
 }
 
 /// Serves `api` on `listeners` until `shutdown`, then lets running requests end within ten seconds.
@@ -99,13 +101,14 @@ pub async fn serve(
     listeners: Listeners,
     api: ApiServices,
     keyring: Arc<Keyring>,
+    limits: RequestLimits,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let reporter = HealthReporter::new();
     let (observed, readiness) = (Arc::clone(&api.cluster), api.services.readiness());
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
     let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
-    let key = RequireKey::new(keyring);
+    let key = RequireKey::new(keyring, Quotas::new(limits));
     let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
         let router = || gateway::router(routes.clone(), key.clone());
@@ -116,32 +119,23 @@ pub async fn serve(
         serve_http(listeners.console, router, shutdown.clone()).await.map_err(ServeError::Console)
     };
     let operator = async {
-        match listeners.metrics {
-            Some(listener) => {
-                let served = operator::serve(listener, observed, readiness, shutdown.clone()).await;
-                served.map_err(ServeError::Metrics)
-            }
-            None => Ok(()),
-        }
+        let router = || operator::router(observed, readiness);
+        serve_http(listeners.metrics, router, shutdown.clone()).await.map_err(ServeError::Metrics)
     };
     let router = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
+        .layer(StandingLayer::for_clients(key.clone()))
         .layer(MeteringLayer)
         .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());
     let stop = shutdown.clone().cancelled_owned();
-    let grpc = async {
-        match listeners.grpc {
-            Listener::Plain(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                Ok(router.serve_with_incoming_shutdown(incoming, stop).await?)
-            }
-            Listener::Secure(listener) => Ok(router.serve_with_incoming_shutdown(listener.into_stream(), stop).await?),
-        }
-    };
+    let grpc = async { Ok(router.serve_with_incoming_shutdown(listeners.grpc.into_stream(), stop).await?) };
     let serving = async { tokio::try_join!(grpc, gateway, console, operator).map(|((), (), (), ())| ()) };
     let overdue = async {
         tokio::join!(reporting, shutdown.cancelled());
@@ -197,38 +191,9 @@ async fn serve_http(
     router: impl FnOnce() -> Router,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let stop = shutdown.cancelled_owned();
     match listener {
+        Some(listener) => http1::serve(listener, router(), shutdown).await,
         None => Ok(()),
-        Some(Listener::Plain(listener)) => {
-            let listener = listener.tap_io(|connection| {
-                // Only latency suffers where the system refuses.
-                let _ = connection.set_nodelay(true);
-            });
-            axum::serve(listener, router()).with_graceful_shutdown(stop).await
-        }
-        Some(Listener::Secure(listener)) => {
-            axum::serve(Encrypted(listener), router()).with_graceful_shutdown(stop).await
-        }
-    }
-}
-
-/// Connections with TLS of the gateway and the console.
-struct Encrypted(SecureListener);
-
-impl axum::serve::Listener for Encrypted {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.0.accept().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        Ok(self.0.address())
     }
 }
 

@@ -22,10 +22,10 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
-use super::{ApiServices, Listeners, serve};
+use super::{ApiServices, Listeners, RequestLimits, serve};
 use crate::consistency::Zookie;
 use crate::model::{Error, ErrorCode, PlaceName, Revision};
-use crate::security::{Keyring, Listener};
+use crate::security::{Allowance, ConnectionLimits, Keyring, Listener, ListenerSettings, Protocol};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
     Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress, JoinStage,
@@ -140,10 +140,18 @@ impl Server {
         let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let shutdown = CancellationToken::new();
+        let limits = ConnectionLimits { most: 10, most_from_one: None };
+        let settings = ListenerSettings { name: "client", protocol: Protocol::Http2, limits, tls: None };
         let serving = tokio::spawn(serve(
-            Listeners { grpc: Listener::Plain(listener), gateway: None, console: None, metrics: None },
+            Listeners {
+                grpc: Listener::new(listener, settings).expect("bound"),
+                gateway: None,
+                console: None,
+                metrics: None,
+            },
             api,
             keyring,
+            RequestLimits { node: Allowance::default(), watches: 10 },
             shutdown.clone(),
         ));
         let channel = Endpoint::try_from(endpoint).expect("an address").connect().await.expect("it listens");

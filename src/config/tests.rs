@@ -82,7 +82,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 36);
+    assert_eq!(seen, 44);
 }
 
 #[test]
@@ -176,6 +176,10 @@ fn each_rule_names_its_key() {
         (&["--waiting-writes", "0"], "limits.waiting_writes"),
         (&["--node-region", "eu north"], "node.region"),
         (&["--node-zone", "a/b"], "node.zone"),
+        (&["--connections", "0"], "limits.connections"),
+        (&["--watches", "0"], "limits.watches"),
+        (&["--rate", "1000001"], "limits.rate"),
+        (&["--evaluation-wait-ms", "1"], "limits.evaluation_wait_ms"),
         (&["--log", "quorate=loud"], "log.filter"),
     ] {
         let message = problem(flags, KEY);

@@ -2,6 +2,7 @@
 //! maps [`ErrorCode`] to its protocol in one place.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, as a closed set: a front matches it without a wildcard arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +97,8 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// A bound on concurrency or queue length was reached. Nothing was done.
     ResourceExhausted,
+    /// More requests came than may come in their time. Nothing was done.
+    RateLimited,
     /// A bug or a failed disk.
     Internal,
     /// An idempotency key that was used for another request. Nothing was written.
@@ -121,12 +124,21 @@ pub struct Error {
     pub message: String,
     /// For a program: `ErrorInfo.metadata` on the wire.
     pub details: Vec<(&'static str, String)>,
+    /// For a program: when the same may be tried again, where that is known. `RetryInfo` on the wire.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
     /// An error without details.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        Self { code, message: message.into(), details: Vec::new(), retry_after: None }
+    }
+
+    /// The same error, for one who may try again after this time.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// The same error with one more detail.

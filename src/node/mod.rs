@@ -3,6 +3,9 @@
 mod admin;
 mod identity;
 mod lifecycle;
+mod listeners;
+mod open_files;
+mod peers;
 mod secrets;
 mod serve;
 

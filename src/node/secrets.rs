@@ -64,7 +64,7 @@ impl Secrets {
         let load = |files, protocol| Tls::load(files, protocol).map(Arc::new);
         let keys = std::mem::take(&mut config.client.keys);
         Ok(Self {
-            keyring: Arc::new(Keyring::new(&keys, config.client.key_file())?),
+            keyring: Arc::new(Keyring::bounded(&keys, config.client.key_file(), config.limits.of_key())?),
             grpc: config.client.tls().map(|files| load(files, Protocol::Http2)).transpose()?,
             gateway: config.client.tls().map(|files| load(files, Protocol::Http1)).transpose()?,
             peer: config.peer.tls().map(|files| load(files, Protocol::Http2)).transpose()?,

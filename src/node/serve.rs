@@ -1,23 +1,20 @@
 //! Running a node from start to end.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use super::admin::{Admin, own_status};
 use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
+use super::listeners::Bound;
+use super::peers;
 use super::secrets::{Hangup, Secrets, SecretsError};
-use crate::api::{self, ApiServices, Listeners};
-use crate::config::{NodeConfig, OptionalListen};
-use crate::raft::{Connections, NodeAddress, PeerServer};
-use crate::security::{Listener, SecureListener, Tls};
+use crate::api::{self, ApiServices, RequestLimits};
+use crate::config::NodeConfig;
+use crate::raft::{Connections, PeerServer};
 use crate::service::{ServiceLimits, Services};
 
 /// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
@@ -61,46 +58,34 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     // Before anything that takes time: a signal must not end a node that is about to start.
     let hangup = Hangup::watch();
     let data = DataDir::open(&config.data_dir)?;
-    let client_listener = listen(config.client.listen, "clients").await?;
-    let peer_listener = listen(config.peer.listen, "peers").await?;
-    let gateway_listener = listen_if(config.gateway.listen, "the JSON gateway").await?;
-    let console_listener = listen_if(config.console.listen, "the console").await?;
-    let metrics_listener = listen_if(config.metrics.listen, "metrics").await?;
-    let at = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let others =
-        [("gateway", at(&gateway_listener)), ("console", at(&console_listener)), ("metrics", at(&metrics_listener))];
-    let address = NodeAddress {
-        client: advertised(&config.client.advertise, &client_listener),
-        peer: advertised(&config.peer.advertise, &peer_listener),
-    };
+    let bound = Bound::bind(&config).await?;
+    let address = bound.address().clone();
     let limits = ServiceLimits {
         concurrent_evaluations: config.limits.concurrent_evaluations,
+        evaluation_wait: Duration::from_millis(config.limits.evaluation_wait_ms),
         request_timeout: Duration::from_millis(config.limits.request_timeout_ms),
     };
+    let requests = RequestLimits { node: config.limits.of_node(), watches: config.limits.watches };
     let secrets = Secrets::load(&mut config)?;
     let services = Arc::new(Services::new(limits));
-    let peers = PeerServer::default();
+    let peer_services = PeerServer::default();
     let connections = Arc::new(Connections::new(secrets.peer.clone()));
-    let node = Arc::new(Node::new(config, data, address.clone(), Arc::clone(&services), peers.clone(), connections));
+    let node = Arc::new(Node::new(config, data, address, Arc::clone(&services), peer_services.clone(), connections));
     let told = Arc::downgrade(&node);
-    peers.report_with(move || told.upgrade().map_or_else(Vec::new, |node| api::write_report(own_status(&node))));
+    peer_services
+        .report_with(move || told.upgrade().map_or_else(Vec::new, |node| api::write_report(own_status(&node))));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
 
     let stop_peers = CancellationToken::new();
-    let peer_listener = secured(peer_listener, &secrets.peer)?;
-    let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
+    let (peer_listener, listeners, announcement) = bound.take(&secrets)?;
+    let peer_server = tokio::spawn(peers::serve(peer_listener, peer_services, stop_peers.clone()));
     let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
-    let listeners = Listeners {
-        grpc: secured(client_listener, &secrets.grpc)?,
-        metrics: metrics_listener,
-        gateway: gateway_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
-        console: console_listener.map(|listener| secured(listener, &secrets.gateway)).transpose()?,
-    };
-    let api_server = tokio::spawn(api::serve(listeners, api, Arc::clone(&secrets.keyring), stop_api.clone()));
-    announce(&address, others, node.replica().is_some());
+    let keyring = Arc::clone(&secrets.keyring);
+    let api_server = tokio::spawn(api::serve(listeners, api, keyring, requests, stop_api.clone()));
+    announcement.print(node.replica().is_some());
 
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
@@ -125,42 +110,6 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     ended("peer", peers_ended)
 }
 
-async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, purpose, source })
-}
-
-async fn listen_if(wanted: OptionalListen, purpose: &'static str) -> Result<Option<TcpListener>, ServeError> {
-    match wanted.address() {
-        Some(address) => listen(address, purpose).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-fn secured(listener: TcpListener, tls: &Option<Arc<Tls>>) -> Result<Listener, ServeError> {
-    let secured = match tls {
-        None => Ok(Listener::Plain(listener)),
-        Some(tls) => SecureListener::new(listener, Arc::clone(tls)).map(Listener::Secure),
-    };
-    secured.map_err(|error| ServeError::Start(format!("a listener has no address: {error}")))
-}
-
-/// Port 0 in an advertised address stands for the port that the system chose.
-fn advertised(configured: &str, listener: &TcpListener) -> String {
-    match (configured.strip_suffix(":0"), listener.local_addr()) {
-        (Some(host), Ok(bound)) => format!("{host}:{}", bound.port()),
-        _ => configured.to_owned(),
-    }
-}
-
-/// The one line on standard output: scripts wait for it. Where nobody does, the node serves all the same.
-fn announce(address: &NodeAddress, others: [(&str, Option<SocketAddr>); 3], member: bool) {
-    let state = if member { "member" } else { "waiting" };
-    let others = others.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
-    let NodeAddress { client, peer } = address;
-    let _ =
-        writeln!(std::io::stdout(), "ready client={client} peer={peer}{} state={state}", others.collect::<String>());
-}
-
 /// Waits for the replica's fault; for ever while there is no replica or no fault.
 async fn faulted(node: &Node) -> String {
     loop {
@@ -172,25 +121,6 @@ async fn faulted(node: &Node) -> String {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-async fn serve_peers(listener: Listener, peers: PeerServer, stop: CancellationToken) -> Result<(), String> {
-    let router = Server::builder()
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
-        .http2_keepalive_interval(Some(Duration::from_secs(2)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(4)))
-        .add_service(peers.into_service());
-    let stop = stop.cancelled_owned();
-    let served = match listener {
-        // The builder's own setting is for listeners that it makes itself. Without it an answer can wait 40 ms for an ACK.
-        Listener::Plain(listener) => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router.serve_with_incoming_shutdown(incoming, stop).await
-        }
-        Listener::Secure(listener) => router.serve_with_incoming_shutdown(listener.into_stream(), stop).await,
-    };
-    served.map_err(|error| error.to_string())
 }
 
 fn ended<E: std::fmt::Display>(

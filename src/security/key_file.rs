@@ -5,21 +5,25 @@
 //! name = "billing"
 //! hash = "…64 hexadecimal digits…"
 //! scopes = ["read"]
+//! rate = 500       # requests a second; with burst, and concurrent: all three may be left out
 //! ```
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
 use super::replace_file::replace_file;
+use super::{Allowance, Scope};
 
 /// More than anybody has; a file that is longer was meant for something else.
 const MOST_KEYS: usize = 10_000;
 const LONGEST_NAME: usize = 128;
+/// Requests a second. One of more is none.
+const HIGHEST_RATE: u32 = 1_000_000;
 
 /// Why a file of keys is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,15 @@ pub struct KeyEntry {
     pub hash: String,
     /// What it is good for.
     pub scopes: Vec<Scope>,
+    /// Requests a second that its bearer may make of each node; without it, what holds for all keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<NonZeroU32>,
+    /// Requests that may come at once after a pause; without it, those of one second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// Requests that may be open at the same time on each node; without it, what holds for all keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<NonZeroU32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,7 +101,8 @@ impl KeyEntry {
     pub fn generate(name: &str, scopes: &[Scope]) -> (String, Self) {
         let key = format!("quorate_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         let hash = blake3::hash(key.as_bytes()).to_hex().to_string();
-        (key, Self { name: name.to_owned(), hash, scopes: scopes.to_vec() })
+        let scopes = scopes.to_vec();
+        (key, Self { name: name.to_owned(), hash, scopes, rate: None, burst: None, concurrent: None })
     }
 
     /// As it is written in the file.
@@ -110,6 +124,13 @@ impl KeyEntry {
             AppendError::Io(source) => KeyFileError::Unwritable { path: path.to_owned(), source },
             AppendError::Malformed(problem) => KeyFileError::Malformed { path: path.to_owned(), problem },
         })
+    }
+
+    /// What its bearer may use of a node; `default` holds where the entry says nothing.
+    #[must_use]
+    pub fn allowance(&self, default: Allowance) -> Allowance {
+        let (rate, burst) = if self.rate.is_some() { (self.rate, self.burst) } else { (default.rate, default.burst) };
+        Allowance { rate, burst, concurrent: self.concurrent.or(default.concurrent) }
     }
 
     /// Whether `name` can be the name of a key.
@@ -152,6 +173,12 @@ fn parse(text: &str) -> Result<Vec<(KeyEntry, blake3::Hash)>, String> {
         }
         let hash = blake3::Hash::from_hex(&entry.hash)
             .map_err(|_| format!("has no hash for {name}; `quorate key create` prints one with a new key"))?;
+        if entry.burst.is_some() && entry.rate.is_none() {
+            return Err(format!("gives {name} a burst and no rate; give it both"));
+        }
+        if entry.rate.is_some_and(|rate| rate.get() > HIGHEST_RATE) {
+            return Err(format!("gives {name} a rate above {HIGHEST_RATE}; leave it out for none"));
+        }
         // Which of the two would be taken is no question to leave to the order of lines.
         if let Some((other, _)) = known.iter().find(|(_, other)| *other == hash) {
             return Err(format!("gives {} and {name} the same key; make one of their own for each", other.name));
@@ -209,6 +236,8 @@ mod tests {
             (entry("a", "secret", "[\"read\"]"), "no hash for a"),
             (entry("a", &good, "[]"), "no scopes"),
             (entry("a", &good, "[\"all\"]"), "see line 4"),
+            (entry("a", &good, "[\"read\"]") + "rate = 0\n", "see line 5"),
+            (entry("a", &good, "[\"read\"]") + "burst = 5\n", "a burst and no rate"),
             (entry("a", &good, "[\"read\"]").repeat(2), "two keys"),
             (entry("a", &good, "[\"read\"]") + &entry("b", &good, "[\"admin\"]"), "a and b the same key"),
             ("[[keys]]".to_owned(), "see line 1"),

@@ -7,21 +7,52 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::key_file::{self, KeyFileError};
-use super::{KeyEntry, Scope};
+use super::{Allowance, Scope, Usage};
 
 /// The keys that a client may present, and what each is good for.
 pub struct Keyring {
     /// Good for everything, as long as the node runs.
     fixed: Vec<Known>,
     file: Option<PathBuf>,
+    /// Of each key that has none of its own.
+    allowance: Allowance,
     current: RwLock<Arc<[Known]>>,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Known {
-    name: Arc<str>,
     hash: blake3::Hash,
     scopes: Vec<Scope>,
+    allowance: Allowance,
+    holder: KeyHolder,
+}
+
+/// Whose key was presented, and what was used with it until now.
+#[derive(Debug, Clone)]
+pub struct KeyHolder {
+    /// The name of the key.
+    pub name: Arc<str>,
+    /// What is used.
+    pub usage: Arc<Usage>,
+}
+
+impl Known {
+    fn new(name: &str, hash: blake3::Hash, scopes: Vec<Scope>, allowance: Allowance) -> Self {
+        Self {
+            hash,
+            scopes,
+            allowance,
+            holder: KeyHolder { name: name.into(), usage: Arc::new(Usage::new(allowance)) },
+        }
+    }
+}
+
+/// What is used is no part of what a file says.
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |known: &Self| (Arc::clone(&known.holder.name), known.hash, known.allowance);
+        said(self) == said(other) && self.scopes == other.scopes
+    }
 }
 
 /// Why a set of keys is refused.
@@ -60,19 +91,27 @@ pub enum Denied {
 impl Keyring {
     /// The keyring of `keys`, which are good for everything, and of those that `file` describes.
     pub fn new<K: AsRef<str>>(keys: &[K], file: Option<PathBuf>) -> Result<Self, KeyringError> {
+        Self::bounded(keys, file, Allowance::default())
+    }
+
+    /// The same, where the bearer of each key may use as much as `allowance` says, or else its entry in the file.
+    pub fn bounded<K: AsRef<str>>(
+        keys: &[K],
+        file: Option<PathBuf>,
+        allowance: Allowance,
+    ) -> Result<Self, KeyringError> {
         if keys.iter().any(|key| key.as_ref().is_empty()) {
             return Err(KeyringError::EmptyKey);
         }
         let fixed: Vec<Known> = keys
             .iter()
             .enumerate()
-            .map(|(at, key)| Known {
-                name: format!("client.keys[{at}]").into(),
-                hash: blake3::hash(key.as_ref().as_bytes()),
-                scopes: Scope::ALL.to_vec(),
+            .map(|(at, key)| {
+                let hash = blake3::hash(key.as_ref().as_bytes());
+                Known::new(&format!("client.keys[{at}]"), hash, Scope::ALL.to_vec(), allowance)
             })
             .collect();
-        let ring = Self { fixed, file, current: RwLock::new(Arc::new([])) };
+        let ring = Self { fixed, file, allowance, current: RwLock::new(Arc::new([])) };
         *ring.current.write() = ring.read()?;
         Ok(ring)
     }
@@ -80,11 +119,19 @@ impl Keyring {
     fn read(&self) -> Result<Arc<[Known]>, KeyringError> {
         let mut known = self.fixed.clone();
         if let Some(file) = &self.file {
-            for (KeyEntry { name, hash: _, scopes }, hash) in key_file::read(file)? {
+            let current = self.current.read().clone();
+            for (entry, hash) in key_file::read(file)? {
                 if self.fixed.iter().any(|fixed| fixed.hash == hash) {
-                    return Err(KeyringError::Twice(name));
+                    return Err(KeyringError::Twice(entry.name));
                 }
-                known.push(Known { name: name.into(), hash, scopes });
+                let allowance = entry.allowance(self.allowance);
+                let mut new = Known::new(&entry.name, hash, entry.scopes, allowance);
+                // Reading the file again refills nobody's bucket.
+                let before = current.iter().find(|known| known.holder.name == new.holder.name);
+                if let Some(before) = before.filter(|known| known.allowance == allowance) {
+                    new.holder = before.holder.clone();
+                }
+                known.push(new);
             }
         }
         if known.is_empty() { Err(KeyringError::NoKey) } else { Ok(known.into()) }
@@ -100,7 +147,7 @@ impl Keyring {
     }
 
     /// Whether the bearer of `key` may do what `needs` names; then whose key it is.
-    pub fn admit(&self, key: Option<&str>, needs: Scope) -> Result<Arc<str>, Denied> {
+    pub fn admit(&self, key: Option<&str>, needs: Scope) -> Result<KeyHolder, Denied> {
         let Some(key) = key.filter(|key| !key.is_empty()) else {
             return Err(Denied::Missing);
         };
@@ -110,8 +157,8 @@ impl Keyring {
         let found = current.iter().fold(None, |found, known| if known.hash == presented { Some(known) } else { found });
         match found {
             None => Err(Denied::Wrong),
-            Some(known) if known.scopes.contains(&needs) => Ok(Arc::clone(&known.name)),
-            Some(known) => Err(Denied::Scope { name: Arc::clone(&known.name), needs }),
+            Some(known) if known.scopes.contains(&needs) => Ok(known.holder.clone()),
+            Some(known) => Err(Denied::Scope { name: Arc::clone(&known.holder.name), needs }),
         }
     }
 }
@@ -125,6 +172,11 @@ impl std::fmt::Debug for Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::{Exceeded, KeyEntry};
+
+    fn admitted(keyring: &Keyring, key: Option<&str>, needs: Scope) -> Result<Arc<str>, Denied> {
+        keyring.admit(key, needs).map(|holder| holder.name)
+    }
 
     #[test]
     fn any_of_the_keys_opens_and_nothing_else_does() {
@@ -138,7 +190,7 @@ mod tests {
             (None, Err(Denied::Missing)),
         ];
         for (key, expected) in cases {
-            assert_eq!(keyring.admit(key, Scope::Admin), expected, "{key:?}");
+            assert_eq!(admitted(&keyring, key, Scope::Admin), expected, "{key:?}");
         }
     }
 
@@ -155,14 +207,14 @@ mod tests {
         let (writer, other) = KeyEntry::generate("writer", &[Scope::Write, Scope::Schema]);
         std::fs::write(file.path(), entry.to_toml() + &other.to_toml()).expect("writable");
         let keyring = Keyring::new::<&str>(&[], Some(file.path().to_owned())).expect("two keys");
-        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Ok("reader".into()));
-        assert_eq!(keyring.admit(Some(&writer), Scope::Schema), Ok("writer".into()));
+        assert_eq!(admitted(&keyring, Some(&reader), Scope::Read), Ok("reader".into()));
+        assert_eq!(admitted(&keyring, Some(&writer), Scope::Schema), Ok("writer".into()));
         for needs in [Scope::Write, Scope::Schema, Scope::Admin] {
             let denied = Denied::Scope { name: "reader".into(), needs };
-            assert_eq!(keyring.admit(Some(&reader), needs), Err(denied));
+            assert_eq!(admitted(&keyring, Some(&reader), needs), Err(denied));
         }
         // The hash is no key.
-        assert_eq!(keyring.admit(Some(&entry.hash), Scope::Read), Err(Denied::Wrong));
+        assert_eq!(admitted(&keyring, Some(&entry.hash), Scope::Read), Err(Denied::Wrong));
 
         let both =
             Keyring::new(&["another", reader.as_str()], Some(file.path().to_owned())).expect_err("one key, two rights");
@@ -171,12 +223,28 @@ mod tests {
         assert!(!keyring.reload().expect("unchanged"));
         std::fs::write(file.path(), "nonsense").expect("writable");
         keyring.reload().expect_err("not a file of keys");
-        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Ok("reader".into()), "what was good stays");
+        assert_eq!(admitted(&keyring, Some(&reader), Scope::Read), Ok("reader".into()), "what was good stays");
         std::fs::write(file.path(), other.to_toml()).expect("writable");
         assert!(keyring.reload().expect("one key"));
-        assert_eq!(keyring.admit(Some(&reader), Scope::Read), Err(Denied::Wrong));
+        assert_eq!(admitted(&keyring, Some(&reader), Scope::Read), Err(Denied::Wrong));
         std::fs::write(file.path(), "").expect("writable");
         keyring.reload().expect_err("nobody could be let in");
+    }
+
+    #[test]
+    fn what_was_used_outlives_a_look_at_the_file() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (key, entry) = KeyEntry::generate("reader", &[Scope::Read]);
+        let write = |rate: &str| std::fs::write(file.path(), entry.to_toml() + rate).expect("writable");
+        write("rate = 1\nburst = 2\n");
+        let keyring = Keyring::new::<&str>(&[], Some(file.path().to_owned())).expect("one key");
+        let usage = || keyring.admit(Some(&key), Scope::Read).expect("it is good").usage;
+        assert_eq!([usage().count(), usage().count()], [Ok(()); 2]);
+        assert!(!keyring.reload().expect("unchanged"));
+        assert!(matches!(usage().count(), Err(Exceeded::Rate(_))), "a look at the file refilled the bucket");
+        write("rate = 2\n");
+        assert!(keyring.reload().expect("another rate"));
+        assert_eq!(usage().count(), Ok(()));
     }
 
     #[test]

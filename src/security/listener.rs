@@ -1,7 +1,7 @@
-//! A listener whose connections are encrypted. Handshakes go on beside each other, each for a bounded time; where there are too
-//! many, the oldest gives way: who connects and says nothing keeps nobody out, and must keep connecting to be a nuisance.
+//! Where connections come in: taken as long as there is room, encrypted where there is a certificate. Handshakes go on beside
+//! each other, each for a bounded time; one that says nothing gives way like any other stranger.
 
-use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,16 +11,18 @@ use futures::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Tls;
+use super::admission::{Admission, Place};
+use super::connection::Io;
+use super::{Connection, ConnectionLimits, Protocol, Tls};
 
-/// Handshakes at the same time; one more ends the oldest.
-const HANDSHAKES: usize = 256;
-/// How long one may take.
+/// Connections that are ready and wait for their server.
+const WAITING: usize = 256;
+/// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long, and for how many bytes, one who was refused may go on speaking.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -28,31 +30,37 @@ const FAREWELL_BYTES: u64 = 64 << 10;
 /// After an error of the listener, such as too many open files, before the next connection is taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where connections come in.
-pub enum Listener {
-    /// Without TLS.
-    Plain(TcpListener),
-    /// With TLS.
-    Secure(SecureListener),
+/// What a listener is for.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// For the log and the metrics.
+    pub name: &'static str,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// How many connections there may be.
+    pub limits: ConnectionLimits,
+    /// What connections are encrypted with; `None` for not at all.
+    pub tls: Option<Arc<Tls>>,
 }
 
-/// Connections, after their handshake.
-pub struct SecureListener {
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Listener {
     address: SocketAddr,
-    connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    connections: mpsc::Receiver<Connection>,
     _ends_with_it: DropGuard,
 }
 
-impl SecureListener {
+impl Listener {
     /// Takes the connections of `listener`, with what `tls` has when each of them begins.
-    pub fn new(listener: TcpListener, tls: Arc<Tls>) -> io::Result<Self> {
+    pub fn new(listener: TcpListener, settings: ListenerSettings) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let (sender, connections) = mpsc::channel(HANDSHAKES);
+        let (sender, connections) = mpsc::channel(WAITING);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = take(listener, tls, sender) => {}
+                () = take(listener, settings, sender) => {}
                 () = stopped.cancelled() => {}
             }
         });
@@ -65,48 +73,75 @@ impl SecureListener {
         self.address
     }
 
-    /// The next connection; `None` never comes before the listener is dropped.
-    pub async fn accept(&mut self) -> Option<(TlsStream<TcpStream>, SocketAddr)> {
+    /// The next connection, after its handshake; `None` never comes before the listener is dropped.
+    pub async fn accept(&mut self) -> Option<Connection> {
         self.connections.recv().await
     }
 
     /// All connections, one after the other.
-    pub fn into_stream(self) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send {
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Connection>> + Send {
         futures::stream::unfold(self, async |mut listener| {
-            let (connection, _) = listener.accept().await?;
+            let connection = listener.accept().await?;
             Some((Ok(connection), listener))
         })
     }
 }
 
-async fn take(listener: TcpListener, tls: Arc<Tls>, sender: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    let mut handshakes = Handshakes::default();
+async fn take(listener: TcpListener, settings: ListenerSettings, sender: mpsc::Sender<Connection>) {
+    let ListenerSettings { name, protocol, limits, tls } = settings;
+    let admission = Admission::new(name, limits);
+    // They end with the listener.
+    let mut handshakes = JoinSet::new();
     loop {
+        while handshakes.try_join_next().is_some() {}
         let (connection, from) = match listener.accept().await {
             Ok(taken) => taken,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(listener = name, %error, "a connection could not be taken");
+                admission.make_room();
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
+        // Dropped where there is no place, and so closed.
+        let Some(place) = admission.admit(from) else { continue };
         // Only latency suffers where the system refuses.
         let _ = connection.set_nodelay(true);
-        let (acceptor, sender) = (TlsAcceptor::from(tls.server()), sender.clone());
-        handshakes.begin(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection).into_fallible()).await {
-                Ok(Ok(stream)) => {
-                    // Where nobody takes it any more, the node stops.
-                    let _ = sender.send((stream, from)).await;
-                }
-                Ok(Err((error, connection))) => {
-                    tracing::debug!(%from, %error, "a TLS handshake failed");
-                    let _ = tokio::time::timeout(FAREWELL, hear_out(connection)).await;
-                }
-                Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
+        let Some(tls) = &tls else {
+            let connection = Connection::new(Io::Plain(connection), place, protocol);
+            if sender.send(connection).await.is_err() {
+                return; // Nobody takes it any more: the node stops.
             }
+            continue;
+        };
+        let (acceptor, sender, proves) = (TlsAcceptor::from(tls.server()), sender.clone(), tls.asks_for_certificates());
+        handshakes.spawn(async move {
+            let Some(stream) = shake_hands(acceptor, connection, &place).await else { return };
+            if proves {
+                place.standing().prove();
+            }
+            // Where nobody takes it any more, the node stops.
+            let _ = sender.send(Connection::new(Io::Secure(Box::new(stream)), place, protocol)).await;
         });
     }
+}
+
+async fn shake_hands(acceptor: TlsAcceptor, connection: TcpStream, place: &Place) -> Option<TlsStream<TcpStream>> {
+    let from = place.standing().from();
+    let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection).into_fallible());
+    let shaken = tokio::select! {
+        shaken = shaken => shaken,
+        () = poll_fn(|context| place.standing().poll_ended(context)) => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err((error, connection))) => {
+            tracing::debug!(%from, %error, "a TLS handshake failed");
+            let _ = tokio::time::timeout(FAREWELL, hear_out(connection)).await;
+        }
+        Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
+    }
+    None
 }
 
 /// Lets one who was refused hear why: a connection that is closed with bytes unread may lose what was sent last.
@@ -114,31 +149,6 @@ async fn hear_out(mut connection: TcpStream) -> io::Result<()> {
     connection.shutdown().await?;
     tokio::io::copy(&mut connection.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
     Ok(())
-}
-
-/// The handshakes that go on. They end with it.
-#[derive(Default)]
-struct Handshakes {
-    tasks: JoinSet<()>,
-    /// Oldest first; some of them may have ended.
-    by_age: VecDeque<AbortHandle>,
-}
-
-impl Handshakes {
-    /// One more; where there are too many, in place of the oldest.
-    fn begin(&mut self, handshake: impl Future<Output = ()> + Send + 'static) {
-        while self.tasks.try_join_next().is_some() {}
-        if self.by_age.len() >= HANDSHAKES {
-            self.by_age.retain(|task| !task.is_finished());
-        }
-        if self.by_age.len() >= HANDSHAKES
-            && let Some(oldest) = self.by_age.pop_front()
-        {
-            tracing::debug!("the oldest of {HANDSHAKES} TLS handshakes gives way to a new one");
-            oldest.abort();
-        }
-        self.by_age.push_back(self.tasks.spawn(handshake));
-    }
 }
 
 #[cfg(test)]
@@ -149,7 +159,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
-    use crate::security::{Protocol, TlsFiles};
+    use crate::security::TlsFiles;
 
     #[tokio::test]
     async fn who_connects_and_says_nothing_keeps_nobody_out() {
@@ -160,10 +170,12 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
         let tls = Tls::load(TlsFiles { certificate, key, ca: None }, Protocol::Http2).expect("good files");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let mut listener = SecureListener::new(listener, Arc::new(tls)).expect("it has an address");
+        let limits = ConnectionLimits { most: 20, most_from_one: None };
+        let settings = ListenerSettings { name: "test", protocol: Protocol::Http2, limits, tls: Some(Arc::new(tls)) };
+        let mut listener = Listener::new(listener, settings).expect("it has an address");
 
         let mut silent = Vec::new();
-        for _ in 0..HANDSHAKES + 10 {
+        for _ in 0..limits.most + 10 {
             silent.push(TcpStream::connect(listener.address()).await.expect("the system takes it"));
         }
         let mut roots = RootCertStore::empty();

@@ -126,6 +126,12 @@ impl Tls {
         Arc::clone(&self.current.read().pem)
     }
 
+    /// Whether the other side of a connection must have shown a certificate.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.files.ca.is_some()
+    }
+
     /// Where it comes from.
     #[must_use]
     pub fn files(&self) -> &TlsFiles {

@@ -1,28 +1,34 @@
 //! Evaluation is synchronous, recursive and reads a disk, so it runs on threads of its own, never on those that serve the
 //! network. Their stacks are large enough for the deepest evaluation that the engine's budget allows.
 //!
-//! Bounded twice: so many run, and so many wait; the next one is refused at once. Work whose deadline has passed or whose
-//! caller has gone is dropped before it begins, and is told of it afterwards: what may take long looks at its [`Waiter`].
+//! Bounded three times: so many run, and so many wait; the next one is refused at once; and what waits for too long is shed.
+//! Work whose deadline has passed or whose caller has gone is dropped before it begins, and is told of it afterwards: what may
+//! take long looks at its [`Waiter`]. The threads give way to all others of the process, so that a node with too many
+//! evaluations still hears its leader, and its clients.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout_at;
 
+use super::queue_wait::QueueWait;
 use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
 use crate::raft::monotonic;
 use crate::telemetry::METRICS;
 
-/// For each evaluation that runs, so many may wait.
-const WAITING_FOR_EACH_RUNNING: usize = 64;
+/// So many may wait, besides those that run. For how long they do is bounded as well; this bounds the memory that they take.
+const WAITING: usize = 4_096;
+/// By how much the threads give way to others (nice values, sched(7)): a tenth of the share of an equal one.
+const NICE: i32 = 10;
 /// The engine's default budget fits 16 MiB; the rest is for what calls it. Untouched stack costs no memory.
 const STACK_BYTES: usize = 24 << 20;
 
 const LATE: &str = "the deadline passed before the evaluation was done; try again with more time";
+const SHED: &str = "this node has more evaluations waiting than it can serve in time; slow down and try again";
 const BROKEN: &str = "an evaluation ended without an answer";
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -34,14 +40,26 @@ pub(super) struct EvaluationPool {
     admitted: Arc<Semaphore>,
     /// None where evaluations run on the thread that asks.
     queue: Option<mpsc::Sender<Job>>,
+    wait: Arc<QueueWait>,
+}
+
+/// Whether work is given up when it has waited for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Its caller can try again and has lost nothing.
+    Bounded,
+    /// It is the next step of something that was begun: it has until its deadline.
+    UntilDeadline,
 }
 
 impl EvaluationPool {
-    /// A pool that runs `concurrent` evaluations at a time; for 0, each on the thread that asks for it.
-    pub(super) fn new(concurrent: usize) -> Self {
+    /// A pool that runs `concurrent` evaluations at a time; for 0, each on the thread that asks for it. One may wait for `wait`
+    /// where they come in bursts, and for a tenth of that where they do not stop coming.
+    pub(super) fn new(concurrent: usize, wait: Duration) -> Self {
         let threads = concurrent;
+        let wait = QueueWait::new(wait);
         if threads == 0 {
-            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None };
+            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None, wait };
         }
         let (queue, jobs) = mpsc::channel::<Job>();
         let jobs = Arc::new(Mutex::new(jobs));
@@ -50,10 +68,13 @@ impl EvaluationPool {
             std::thread::Builder::new()
                 .name(format!("evaluate-{number}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || work_off(&jobs))
+                .spawn(move || {
+                    give_way();
+                    work_off(&jobs);
+                })
                 .expect("a node that cannot start its threads at the start of its life cannot serve");
         }
-        Self { admitted: Arc::new(Semaphore::new(threads * (WAITING_FOR_EACH_RUNNING + 1))), queue: Some(queue) }
+        Self { admitted: Arc::new(Semaphore::new(threads + WAITING)), queue: Some(queue), wait }
     }
 
     /// Runs `work`, which is short, and waits for its answer until `deadline`.
@@ -77,7 +98,7 @@ impl EvaluationPool {
             METRICS.evaluations_refused.inc();
             Error::new(ErrorCode::ResourceExhausted, BUSY)
         })?;
-        self.answer(place, deadline, work).await
+        self.answer(place, deadline, Patience::Bounded, work).await
     }
 
     /// The same for the next step of a stream that was admitted once: where no place is free, it waits for one.
@@ -89,10 +110,16 @@ impl EvaluationPool {
         let place = timeout_at(deadline.into(), Arc::clone(&self.admitted).acquire_owned()).await;
         let place = place.map_err(|_| Error::new(ErrorCode::DeadlineExceeded, LATE))?;
         let place = place.map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
-        self.answer(place, deadline, work).await
+        self.answer(place, deadline, Patience::UntilDeadline, work).await
     }
 
-    async fn answer<T, W>(&self, place: OwnedSemaphorePermit, deadline: Instant, work: W) -> Result<T, Error>
+    async fn answer<T, W>(
+        &self,
+        place: OwnedSemaphorePermit,
+        deadline: Instant,
+        patience: Patience,
+        work: W,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         W: FnOnce(&Waiter) -> Result<T, Error> + Send + 'static,
@@ -103,9 +130,14 @@ impl EvaluationPool {
         let counted = Counted::new();
         let waiting = Waiting(Waiter::until(deadline));
         let waiter = waiting.0.clone();
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        let began = Instant::now();
+        let queued = self.wait.enter(began);
+        let turn = queued.turn();
+        let can_be_shed = patience == Patience::Bounded;
         let job = Box::new(move || {
-            if waiter.waits() {
+            // What is shed in its turn is told so by the one who waits for it: the sender is dropped without an answer.
+            if queued.begin(Instant::now(), can_be_shed) && waiter.waits() {
                 // What `work` holds is given up with it, so that nothing half-done can be seen later. When it panics, the
                 // sender is dropped, and that is the caller's answer.
                 if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&waiter))) {
@@ -115,12 +147,36 @@ impl EvaluationPool {
             drop((place, counted));
         });
         queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
-        match timeout_at(deadline.into(), answered).await {
-            Err(_) => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
-            Ok(Err(_)) if monotonic() >= deadline => Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
-            Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, BROKEN)),
-            Ok(Ok(result)) => result,
+        // Where all threads are held for long, nobody looks at the queue but those who wait in it.
+        let mut look = began + self.wait.shortest();
+        let mut sheddable = can_be_shed;
+        loop {
+            let until = if sheddable { deadline.min(look) } else { deadline };
+            match timeout_at(until.into(), &mut answered).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) if turn.shed() => return Err(self.shed()),
+                Ok(Err(_)) if monotonic() >= deadline => return Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
+                Ok(Err(_)) => return Err(Error::new(ErrorCode::Internal, BROKEN)),
+                Err(_) if until >= deadline => return Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
+                Err(_) => {
+                    let now = Instant::now();
+                    let allowed = self.wait.allowed(now);
+                    if now.saturating_duration_since(began) < allowed {
+                        look = began + allowed;
+                        continue;
+                    }
+                    if turn.shed() {
+                        return Err(self.shed());
+                    }
+                    sheddable = false;
+                }
+            }
         }
+    }
+
+    fn shed(&self) -> Error {
+        METRICS.evaluations_shed.inc();
+        Error::new(ErrorCode::ResourceExhausted, SHED).retry_after(self.wait.shortest())
     }
 }
 
@@ -149,6 +205,15 @@ impl Drop for Counted {
     }
 }
 
+/// From now on this thread has a smaller share of a processor than those that serve the network and the log.
+fn give_way() {
+    // Elsewhere the call is about the whole process (setpriority(2), "C library/kernel differences").
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "a thread that evaluates cannot give way to others");
+    }
+}
+
 fn work_off(jobs: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         // The lock is held while waiting and never while working.
@@ -166,13 +231,16 @@ mod tests {
 
     use super::*;
 
+    /// Nothing is shed.
+    const LONG: Duration = Duration::from_secs(20);
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(20)
     }
 
     #[tokio::test]
     async fn a_panic_is_an_internal_error_and_leaves_the_pool_usable() {
-        let pool = EvaluationPool::new(1);
+        let pool = EvaluationPool::new(1, LONG);
         let error = pool.run::<(), _>(soon(), || panic!("broken")).await.expect_err("panics");
         assert_eq!(error.code, ErrorCode::Internal);
         assert_eq!(pool.run(soon(), || Ok(7)).await, Ok(7));
@@ -180,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_past_its_deadline_is_late_and_never_runs() {
-        let pool = EvaluationPool::new(1);
+        let pool = EvaluationPool::new(1, LONG);
         let (release, gate) = mpsc::channel::<()>();
         let (started, has_started) = oneshot::channel();
         let first = {
@@ -212,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_told_when_nobody_waits_for_it_any_more() {
-        let pool = EvaluationPool::new(1);
+        let pool = EvaluationPool::new(1, LONG);
         let until_nobody_waits = |waiter: &Waiter| {
             while waiter.waits() {
                 std::thread::sleep(Duration::from_millis(1));
@@ -229,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_waits_for_a_place_and_a_request_does_not() {
-        let pool = EvaluationPool::new(1);
+        let pool = EvaluationPool::new(1, LONG);
         let all = u32::try_from(pool.admitted.available_permits()).expect("small");
         let taken = pool.admitted.clone().try_acquire_many_owned(all).expect("free");
         let step = pool.go_on(Instant::now() + Duration::from_millis(20), |_: &Waiter| Ok(()));
@@ -245,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_queue_is_bounded_and_places_come_back() {
-        let pool = EvaluationPool::new(1);
+        let pool = EvaluationPool::new(1, LONG);
         let all = pool.admitted.available_permits();
         let taken = pool.admitted.clone().try_acquire_many_owned(u32::try_from(all).expect("small")).expect("free");
         let error = pool.run(soon(), || Ok(())).await.expect_err("full");
@@ -255,12 +323,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_for_too_long_is_shed_though_no_thread_is_free() {
+        let pool = EvaluationPool::new(1, Duration::from_millis(50));
+        let (release, gate) = mpsc::channel::<()>();
+        let held = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(soon(), move || Ok(drop(gate.recv()))).await }
+        });
+        let shed = pool.run(soon(), || Ok(())).await.expect_err("the only thread is held");
+        assert_eq!(shed.code, ErrorCode::ResourceExhausted);
+        assert!(shed.retry_after.is_some());
+        // The next step of something that was begun is not.
+        let step = tokio::time::timeout(Duration::from_millis(150), pool.go_on(soon(), |_: &Waiter| Ok(())));
+        assert!(step.await.is_err(), "it still waits");
+        release.send(()).expect("held");
+        held.await.expect("joins").expect("it ends");
+        assert_eq!(pool.run(soon(), || Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
     async fn the_stack_is_deep() {
         fn sink(depth: usize, filler: [u8; 4096]) -> usize {
             let filler = std::hint::black_box(filler);
             if depth == 0 { usize::from(filler[0]) } else { sink(depth - 1, filler) + 1 }
         }
         let depth = 16 * 256 - 256;
-        assert_eq!(EvaluationPool::new(1).run(soon(), move || Ok(sink(depth, [0; 4096]))).await, Ok(depth));
+        assert_eq!(EvaluationPool::new(1, LONG).run(soon(), move || Ok(sink(depth, [0; 4096]))).await, Ok(depth));
     }
 }

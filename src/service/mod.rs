@@ -19,6 +19,7 @@ mod keyed;
 mod lookup;
 mod orphans;
 mod outlet;
+mod queue_wait;
 mod reflection;
 mod sandbox;
 mod schema;

@@ -29,6 +29,8 @@ pub struct ServiceLimits {
     /// Evaluations that run at the same time. For 0, each runs on the thread that asks for it: where one thread decides the
     /// order of everything, as in a simulation.
     pub concurrent_evaluations: usize,
+    /// How long an evaluation may wait for its turn when many come at once; a tenth of it while they do not stop coming.
+    pub evaluation_wait: Duration,
     /// How long one request may take where the client sets no deadline, and one page of a long read always.
     pub request_timeout: Duration,
 }
@@ -89,7 +91,7 @@ impl Services {
             ready: watch::Sender::new(false),
             stopping: CancellationToken::new(),
             schemas: Arc::new(SchemaCache::default()),
-            pool: EvaluationPool::new(limits.concurrent_evaluations),
+            pool: EvaluationPool::new(limits.concurrent_evaluations, limits.evaluation_wait),
             limits,
             reader_patience: READER_PATIENCE,
             imports: Semaphore::new(limits::CONCURRENT_IMPORTS),

@@ -184,7 +184,8 @@ impl ChangeSource for TestNode {
 }
 
 pub(crate) fn limits() -> ServiceLimits {
-    ServiceLimits { concurrent_evaluations: 2, request_timeout: Duration::from_secs(20) }
+    let wait = Duration::from_secs(20);
+    ServiceLimits { concurrent_evaluations: 2, evaluation_wait: wait, request_timeout: wait }
 }
 
 pub(crate) fn call() -> Call {

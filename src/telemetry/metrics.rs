@@ -72,6 +72,29 @@ pub struct PartLabels {
     pub part: &'static str,
 }
 
+/// A listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConnectionLabels {
+    /// client, gateway, metrics or peer.
+    pub listener: &'static str,
+}
+
+/// A connection that the node ended or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConnectionEndLabels {
+    /// client, gateway, metrics or peer.
+    pub listener: &'static str,
+    /// full, address_full, gave_way, silent, stalled or greedy.
+    pub reason: &'static str,
+}
+
+/// A request that was more than may be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    /// The limit: key_rate, node_rate, key_concurrency, node_concurrency, watches or memory.
+    pub limit: &'static str,
+}
+
 /// The version of the program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
@@ -95,8 +118,18 @@ pub struct Metrics {
     pub writes: Counter,
     /// Evaluations that were refused because too many waited.
     pub evaluations_refused: Counter,
+    /// Evaluations that were given up because they waited too long.
+    pub evaluations_shed: Counter,
     /// Evaluations that run or wait.
     pub evaluations: Gauge,
+    /// Connections that are open.
+    pub connections: Family<ConnectionLabels, Gauge>,
+    /// Connections that the node ended or refused.
+    pub connections_ended: Family<ConnectionEndLabels, Counter>,
+    /// Requests that were refused, by the limit that they met.
+    pub requests_refused: Family<RefusalLabels, Counter>,
+    /// Watches that are open.
+    pub watches: Gauge,
     /// Time of an fsync of the log.
     pub log_sync: Histogram,
     /// Time in which a batch of entries was applied.
@@ -148,7 +181,12 @@ impl Metrics {
             checks: Counter::default(),
             writes: Counter::default(),
             evaluations_refused: Counter::default(),
+            evaluations_shed: Counter::default(),
             evaluations: Gauge::default(),
+            connections: Family::default(),
+            connections_ended: Family::default(),
+            requests_refused: Family::default(),
+            watches: Gauge::default(),
             log_sync: latency(),
             apply: latency(),
             entries_applied: Counter::default(),
@@ -181,7 +219,11 @@ impl Metrics {
         r.register("writes", "Changes that clients of this node made and the log took", self.writes.clone());
         let refused = "Evaluations refused with RESOURCE_EXHAUSTED, because too many waited";
         r.register("evaluations_refused", refused, self.evaluations_refused.clone());
+        let shed = "Evaluations given up with RESOURCE_EXHAUSTED, because they waited too long";
+        r.register("evaluations_shed", shed, self.evaluations_shed.clone());
         r.register("evaluations", "Evaluations that run or wait", self.evaluations.clone());
+        self.register_bounds();
+        let r = &mut self.registry;
         r.register_with_unit("log_sync", "Time of an fsync of the log", Unit::Seconds, self.log_sync.clone());
         let apply = "Time in which a batch of log entries was applied";
         r.register_with_unit("apply", apply, Unit::Seconds, self.apply.clone());
@@ -209,6 +251,17 @@ impl Metrics {
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         r.register("build_info", "1, with the version of the program", build);
         self
+    }
+
+    /// What a node holds at once, and what it refused to hold.
+    fn register_bounds(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Connections that are open, by listener", self.connections.clone());
+        let ended = "Connections that the node refused or ended by itself, by listener and reason";
+        r.register("connections_ended", ended, self.connections_ended.clone());
+        let refused = "Requests refused with RESOURCE_EXHAUSTED before they were read, by the limit that they met";
+        r.register("requests_refused", refused, self.requests_refused.clone());
+        r.register("watches", "Watches that are open", self.watches.clone());
     }
 
     /// All of it as text (OpenMetrics 1.0). What is set when somebody looks must have been set.
@@ -246,6 +299,9 @@ mod tests {
         drop(METRICS.position.get_or_create(&PositionLabels { position: "log" }));
         drop(METRICS.member_lag.get_or_create(&MemberLabels { member: 1 }));
         drop(METRICS.store_bytes.get_or_create(&PartLabels { part: "files" }));
+        drop(METRICS.connections.get_or_create(&ConnectionLabels { listener: "client" }));
+        drop(METRICS.connections_ended.get_or_create(&ConnectionEndLabels { listener: "client", reason: "full" }));
+        drop(METRICS.requests_refused.get_or_create(&RefusalLabels { limit: "watches" }));
         let text = METRICS.render();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()

@@ -9,7 +9,7 @@ mod process;
 
 pub use logging::{LineFormat, LoggingError, start_logging};
 pub use metrics::{
-    CallLabels, LatencyLabels, LocalityLabels, METRICS, MemberLabels, Metrics, PartLabels, PositionLabels, RoleLabels,
-    seconds,
+    CallLabels, ConnectionEndLabels, ConnectionLabels, LatencyLabels, LocalityLabels, METRICS, MemberLabels, Metrics,
+    PartLabels, PositionLabels, RefusalLabels, RoleLabels, seconds,
 };
 pub use noted::{note_consistency, with_notes};

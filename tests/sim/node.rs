@@ -160,7 +160,11 @@ impl Node {
     pub fn boot(&mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime of one thread needs nothing");
-        let limits = ServiceLimits { concurrent_evaluations: 0, request_timeout: Duration::from_secs(2) };
+        let limits = ServiceLimits {
+            concurrent_evaluations: 0,
+            evaluation_wait: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+        };
         let services = Arc::new(Services::new(limits));
         let (peers, replica) = (PeerServer::default(), Arc::default());
         let boot = Boot {

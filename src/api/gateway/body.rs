@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::json;
-use super::memory::{Memory, Share};
+use crate::api::memory::{Memory, Share};
 use crate::model::limits;
 
 /// How long the next piece of a body may take.

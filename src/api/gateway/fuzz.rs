@@ -3,8 +3,8 @@
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 
-use super::memory::Memory;
 use super::{json, routes};
+use crate::api::memory::Memory;
 
 /// What is understood comes through the wire and JSON unchanged.
 #[test]

@@ -11,8 +11,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMe
 use serde::de::DeserializeSeed as _;
 use tonic::{Code, Status};
 
-use super::memory::Share;
 use super::survey::survey;
+use crate::api::memory::Share;
 use crate::wire;
 
 /// All messages of the public protocols, and those that stand in the details of errors.
@@ -96,7 +96,7 @@ pub(super) fn http_code(code: Code) -> http::StatusCode {
 mod tests {
     use super::*;
     use crate::api::errors::to_status;
-    use crate::api::gateway::memory::Memory;
+    use crate::api::memory::Memory;
     use crate::model::{Error, ErrorCode};
 
     fn round_trip(message: &str, text: &str) -> Result<String, Status> {

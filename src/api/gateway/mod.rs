@@ -6,7 +6,6 @@ mod codec;
 #[cfg(test)]
 mod fuzz;
 mod json;
-mod memory;
 mod openapi;
 mod pass;
 mod router;

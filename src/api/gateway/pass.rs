@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::header::{CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use prost_reflect::DynamicMessage;
@@ -18,11 +19,12 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::body::Question;
 use super::codec::DynamicCodec;
-use super::memory::Memory;
 use super::routes::Method;
 use super::{body, json};
 use crate::api::auth::RequireKey;
+use crate::api::memory::Memory;
 use crate::api::metering::Metered;
+use crate::api::quotas::Admitted;
 use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId, choose as choose_id};
 
 /// Headers of a request that the services see under the same name.
@@ -55,42 +57,50 @@ impl Gateway {
         // Chosen here, so that what is refused before a service sees it has one too.
         parts.headers.insert(REQUEST_ID, choose_id(&parts.headers));
         let fault = Fault::default();
-        let questions = match self.questions(&method, &parts.headers, body, &fault).await {
-            Ok(questions) => questions,
+        let (admitted, questions) = match self.questions(&method, &parts, body, &fault).await {
+            Ok(begun) => begun,
             Err(status) => {
                 let mut refusal = last(refuse(&status));
                 refusal.headers_mut().extend(parts.headers.remove(REQUEST_ID).map(|id| (REQUEST_ID, id)));
                 return refusal;
             }
         };
-        let answer = self.call(&method, &parts.headers, questions).await;
+        let answer = self.call(&method, &parts.headers, admitted, questions).await;
         if let Some(fault) = fault.lock().take() {
             return last(refuse(&blame(fault, answer.err())));
         }
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
     }
 
-    /// The messages of the body, for whoever has a key. Where there is only one, it must be whole before anything is asked.
+    /// The messages of the body, for whoever has a key and uses no more than he may. Where there is only one, it must be whole before anything is asked.
     async fn questions(
         &self,
         method: &Method,
-        headers: &HeaderMap,
+        parts: &Parts,
         body: Body,
         fault: &Fault,
-    ) -> Result<Questions, Status> {
-        self.key.admit(headers, method.grpc_path.path())?;
+    ) -> Result<(Admitted, Questions), Status> {
+        let admitted = self.key.begin(&parts.headers, &parts.extensions, method.grpc_path.path())?;
         let message = method.descriptor.input();
         if method.descriptor.is_client_streaming() {
             let fault = Arc::clone(fault);
             let note = move |status: &Status| *fault.lock() = Some(status.clone());
-            return Ok(body::many(message, body, &self.memory).inspect_err(note).boxed());
+            return Ok((admitted, body::many(message, body, &self.memory).inspect_err(note).boxed()));
         }
-        Ok(stream::iter([Ok(body::one(message, body, &self.memory).await?)]).boxed())
+        let question = body::one(message, body, &self.memory).await?;
+        Ok((admitted, stream::iter([Ok(question)]).boxed()))
     }
 
     /// Calls the service. Every kind of call is a stream of questions and one of answers here, as in the protocol below it.
-    async fn call(&self, method: &Method, headers: &HeaderMap, questions: Questions) -> Result<Answer, Status> {
+    async fn call(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        admitted: Admitted,
+        questions: Questions,
+    ) -> Result<Answer, Status> {
         let mut request = tonic::Request::new(questions);
+        request.extensions_mut().insert(admitted);
         *request.metadata_mut() = metadata(headers);
         let codec = DynamicCodec { answer: method.descriptor.output() };
         // The services bound their answers; nothing is won by a second bound on the way.
@@ -161,6 +171,10 @@ pub(in crate::api) fn refuse(status: &Status) -> Response<Body> {
     let mut response = respond(code, answer_headers(status.metadata()), Body::from(json::write_status(status)));
     if status.code() == Code::Unauthenticated {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(wait) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
+        let seconds = wait.as_millis().div_ceil(1_000);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
     }
     response
 }

@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use tonic::Status;
 
 use super::json::not_json;
-use super::memory::Share;
+use crate::api::memory::Share;
 
 /// Messages inside each other that the services decode.
 const NESTED_MESSAGES: usize = 100;
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::api::gateway::json;
-    use crate::api::gateway::memory::Memory;
+    use crate::api::memory::Memory;
     use crate::wire::authzed::v1::CheckPermissionRequest;
 
     fn surveyed(message: &str, text: &str, memory: usize) -> Result<(), Status> {

@@ -13,6 +13,7 @@ use tonic_health::server::HealthReporter;
 use tower::ServiceExt as _;
 
 use crate::api::auth::RequireKey;
+use crate::api::quotas::Quotas;
 use crate::api::server::{ApiServices, routes};
 use crate::api::tests::{KEY, TestAdmin};
 use crate::model::{TimestampMs, Tuple, limits};
@@ -50,7 +51,7 @@ impl Site {
         let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
         let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
         let reporter = HealthReporter::new();
-        let key = RequireKey::new(keyring);
+        let key = RequireKey::new(keyring, Quotas::default());
         let services = routes(api, key.clone(), reporter.clone()).expect("the descriptors are usable");
         let site = Self { node, router: super::router(services, key), reporter };
         let written = site.post("/v1/schema/write", &json!({ "schema": SCHEMA }).to_string()).await;

@@ -1,5 +1,6 @@
 //! `quorate key create`: the key on standard output, once; its entry, which has a hash only, appended to the file or shown.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::cli::failure::{Exit, Failure};
@@ -23,6 +24,15 @@ pub(super) struct CreateArgs {
     /// What it is good for; repeat it for several
     #[arg(long, required = true, value_enum, value_name = "SCOPE", value_delimiter = ',')]
     scope: Vec<Scope>,
+    /// Requests a second that its bearer may make of each node [default: what limits.rate_per_key of the node says]
+    #[arg(long, value_name = "COUNT")]
+    rate: Option<NonZeroU32>,
+    /// Requests that may come at once after a pause [default: those of one second]
+    #[arg(long, value_name = "COUNT", requires = "rate")]
+    burst: Option<NonZeroU32>,
+    /// Requests that may be open at the same time on each node [default: what limits.concurrent_requests_per_key says]
+    #[arg(long, value_name = "COUNT")]
+    concurrent: Option<NonZeroU32>,
     /// Add the entry to this file, which nodes have as client.key_file
     #[arg(long, value_name = "FILE")]
     append_to: Option<PathBuf>,
@@ -33,6 +43,7 @@ pub(super) fn run(args: CreateArgs) -> Result<Exit, Failure> {
     scopes.sort_unstable();
     scopes.dedup();
     let (key, entry) = KeyEntry::generate(&args.name, &scopes);
+    let entry = KeyEntry { rate: args.rate, burst: args.burst, concurrent: args.concurrent, ..entry };
     match &args.append_to {
         Some(path) => {
             entry.append_to(path).map_err(|error| Failure::new(error.to_string()))?;

@@ -73,7 +73,7 @@ impl Sandbox {
         let (open_schema, open_tuples) = (left_open(&schema), tuples.iter().map(without_context).collect::<Vec<_>>());
         let facts = Facts::new(schema, tuples, now).map_err(SandboxError::Store)?;
         let open = Facts::new(open_schema, &open_tuples, now).map_err(SandboxError::Store)?;
-        Ok(Self { facts: Arc::new(facts), open: Arc::new(open), pool: EvaluationPool::new(1) })
+        Ok(Self { facts: Arc::new(facts), open: Arc::new(open), pool: EvaluationPool::new(1, PATIENCE) })
     }
 
     /// The answer to one check.

@@ -4,6 +4,7 @@ mod client;
 mod cluster;
 mod command;
 mod faults;
+mod http;
 mod load;
 mod node;
 mod ports;
@@ -14,6 +15,7 @@ pub(crate) use client::{Client, KEY, Outcome, check_item, is_allowed, outcome_of
 pub(crate) use cluster::{Cluster, SETTLE_LIMIT, turn};
 pub(crate) use command::{Ran, run, run_at, run_command, run_unread};
 pub(crate) use faults::Fault;
+pub(crate) use http::{exchange, metric};
 pub(crate) use load::Load;
 pub(crate) use node::{Node, Settings, binary};
 pub(crate) use ports::PortBlock;

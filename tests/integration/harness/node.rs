@@ -214,6 +214,11 @@ impl Node {
         1024 * kilobytes.parse::<u64>().expect("a number")
     }
 
+    /// How many files the process has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the node runs").count()
+    }
+
     /// A new client of this node.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.client_address)

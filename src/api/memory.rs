@@ -8,24 +8,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use crate::model::limits;
+use crate::telemetry::{METRICS, RefusalLabels};
 
 /// Room is given out in pieces of so many bytes.
 const PIECE: usize = 4 << 10;
 
 /// The room that there is.
 #[derive(Debug, Clone)]
-pub(super) struct Memory {
+pub(in crate::api) struct Memory {
     pieces: Arc<Semaphore>,
 }
 
 impl Memory {
     /// Room for so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(in crate::api) fn new(bytes: usize) -> Self {
         Self { pieces: Arc::new(Semaphore::new(bytes / PIECE)) }
     }
 
     /// Takes nothing yet.
-    pub(super) fn share(&self) -> Share {
+    pub(in crate::api) fn share(&self) -> Share {
         Share { memory: self.clone(), taken: None, left: 0 }
     }
 }
@@ -38,7 +39,7 @@ impl Default for Memory {
 
 /// What one body takes of it. Gives everything back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(in crate::api) struct Share {
     memory: Memory,
     taken: Option<OwnedSemaphorePermit>,
     /// Of the last piece.
@@ -47,7 +48,7 @@ pub(super) struct Share {
 
 impl Share {
     /// Takes so many bytes more.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Status> {
+    pub(in crate::api) fn take(&mut self, bytes: usize) -> Result<(), Status> {
         if let Some(left) = self.left.checked_sub(bytes) {
             self.left = left;
             return Ok(());
@@ -59,7 +60,10 @@ impl Share {
             let semaphore = Arc::clone(&self.memory.pieces);
             semaphore.try_acquire_many_owned(pieces).ok()
         });
-        let more = more.ok_or_else(|| Status::resource_exhausted(FULL))?;
+        let more = more.ok_or_else(|| {
+            METRICS.requests_refused.get_or_create(&RefusalLabels { limit: "memory" }).inc();
+            Status::resource_exhausted(FULL)
+        })?;
         self.left = self.left + pieces * PIECE - bytes;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
