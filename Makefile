@@ -44,7 +44,7 @@ CHAOS ?=
 ALL ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-migrate test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
 .PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
@@ -55,8 +55,9 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, the official clients against a live cluster, what deploy/ ships, and a short chaos run
-test: packages-test test-rust test-clients test-deploy chaos
+## test: formatting, lints, all tests, the official clients against a live cluster, a move from SpiceDB, what deploy/ ships, and a
+## short chaos run
+test: packages-test test-rust test-clients test-migrate test-deploy chaos
 
 test-rust: packages-test
 	cargo fmt --all --check
@@ -67,6 +68,11 @@ test-rust: packages-test
 test-clients: packages-test
 	cargo build --locked --workspace
 	tests/clients/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-migrate: a move from a real SpiceDB under load, killed again and again; with SEED, and with SPICEDB, a spicedb binary
+test-migrate: packages-test
+	cargo build --locked
+	SEED="$(SEED)" SPICEDB="$(SPICEDB)" tests/migrate/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other
 test-deploy: packages-test

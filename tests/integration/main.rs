@@ -25,6 +25,7 @@ mod keys;
 mod main_job;
 mod members;
 mod metrics;
+mod migrate;
 mod one_index;
 mod power_cut;
 mod retries;
