@@ -71,7 +71,7 @@ test-clients: packages-test
 
 ## test-migrate: a move from a real SpiceDB under load, killed again and again; with SEED, and with SPICEDB, a spicedb binary
 test-migrate: packages-test
-	cargo build --locked
+	cargo build --locked --workspace
 	SEED="$(SEED)" SPICEDB="$(SPICEDB)" tests/migrate/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other

@@ -87,7 +87,7 @@ async fn everything_moves_and_so_does_what_changes_later() {
 /// What is not kept any more cannot be followed, and to leave it out would be a stale allow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_has_forgotten_what_is_to_be_followed_is_not_followed() {
-    let history = Settings { history: Some((200, 20)), ..Settings::default() };
+    let history = Settings { history: Some((1_000, 20)), ..Settings::default() };
     let source = Cluster::form_with(1, history).await;
     let here = Cluster::form_beside(&source, 1).await;
     let home = TempDir::new().unwrap();

@@ -39,7 +39,7 @@ const avroSchema = `[
 const schemaText = `use expiration
 
 caveat on_tier(tier int, limits map<any>) {
-	tier > 3
+	tier > 3 && !("closed" in limits)
 }
 
 definition doc {

@@ -113,9 +113,8 @@ def fill(source, chance, size):
 
 def refusals(move, source, here):
     """What stands in the way is told before anything is written."""
-    # Deeper than what is compiled here, and not than what SpiceDB takes.
-    deep = "(" * 120 + "x" + ")" * 120
-    source.write_schema(f"caveat deep(x bool) {{ {deep} }}\n\ndefinition user {{}}")
+    # What SpiceDB takes, and fails on each time that it is evaluated.
+    source.write_schema('caveat never(name string) { name.matches("[") }\n\ndefinition user {}')
     held = here.token()
     code, out, err = move.spicedb()
     assert code == 1 and "cannot be used here" in err, (code, out, err)
@@ -133,12 +132,14 @@ def move_under_load(move, source, here, chance):
     writer = Writer(source, chance.random())
     writer.start()
     kills = {"copying": 0, "following": 0}
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         running = move.start_following()
         copied = move.saved().get("copied", 0)
-        if move.saved().get("through") is None:
-            wait_for("some of the copy is in", lambda: move.saved().get("copied", 0) > copied or move.saved().get("through"))
-        time.sleep(chance.uniform(0, 0.6))
+        if kill < KILLS // 3:
+            wait_for("some of the copy is in", lambda: move.saved().get("copied", 0) > copied)
+        else:
+            wait_for("the copy is in", lambda: move.saved().get("through"))
+            time.sleep(chance.uniform(0, 0.8))
         kills["following" if move.saved().get("through") else "copying"] += 1
         assert running.poll() is None, (move.home / "following").read_text()
         running.kill()
@@ -157,7 +158,7 @@ def move_under_load(move, source, here, chance):
     there, told = source.numbers(move.saved()["start"], last), here.numbers(before, last)
     assert told == there, f"not each once and in order: {sorted(set(there) ^ set(told))[:20]}, {len(there)} {len(told)}"
     print(f"moved {count} relationships under {last} transactions, {len(told)} of them followed; killed while {kills}")
-    assert len(told) > 100 and kills["following"] > 2, "the load was too small to prove anything"
+    assert len(told) > 100 and min(kills.values()) > 0, "the load was too small to prove anything"
     code, out, err = move.spicedb("--json")
     assert code == 0 and json.loads(out)["transactions"] == report["transactions"], (code, out, err)
 
@@ -218,7 +219,7 @@ def main():
     for name in ("binary", "spicedb", "quorate", "home"):
         options.add_argument(f"--{name}", required=True)
     options.add_argument("--seed", type=int, default=int(time.time()))
-    options.add_argument("--size", type=int, default=4000)
+    options.add_argument("--size", type=int, default=20_000)
     options = options.parse_args()
     print(f"seed {options.seed}", flush=True)
     chance = random.Random(options.seed)

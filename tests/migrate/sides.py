@@ -29,7 +29,7 @@ DEADLINE_SECONDS = 20
 SCHEMA = """use expiration
 
 caveat on_tier(tier int, limits map<any>) {
-    tier > 3
+    tier > 3 && !("closed" in limits)
 }
 
 definition user {}

@@ -13,8 +13,8 @@ use super::source::{Head, Source};
 use crate::cli::call_error::CallError;
 use crate::wire::authzed::v1::WatchResponse;
 
-/// Messages that wait to be taken over. A source that runs ahead further than that is held up by its stream.
-const AHEAD: usize = 64;
+/// Messages that wait to be taken over, each a whole transaction. A source that runs ahead further is held up by its stream.
+const AHEAD: usize = 8;
 /// Between two looks at how far the source is.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
 

@@ -85,6 +85,11 @@ impl Differences {
                 self.only_here.extend(here);
                 left.push(candidate);
             }
+            // Each side may have told of the same relationship with other limits.
+            for found in [&mut self.only_source, &mut self.only_here] {
+                found.sort();
+                found.dedup();
+            }
             self.settled = asked - left.len();
             if left.is_empty() || Instant::now() > deadline {
                 return Ok(());
