@@ -44,7 +44,8 @@ CHAOS ?=
 ALL ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-console test-deploy test-import cost differential sim fuzz fmt clean packages packages-test
+.PHONY: run build test test-rust test-clients test-console test-migrate test-deploy test-import cost differential sim fuzz fmt clean
+.PHONY: packages packages-test
 .PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
@@ -55,8 +56,9 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, the official clients and a browser against live clusters, what deploy/ ships, and a short chaos run
-test: packages-test test-rust test-clients test-console test-deploy chaos
+## test: formatting, lints, all tests, the official clients and a browser against live clusters, a move from SpiceDB, what deploy/
+## ships, and a short chaos run
+test: packages-test test-rust test-clients test-console test-migrate test-deploy chaos
 
 test-rust: packages-test
 	cargo fmt --all --check
@@ -72,6 +74,11 @@ test-clients: packages-test
 test-console: packages-test
 	cargo build --locked --workspace
 	tests/console/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-migrate: a move from a real SpiceDB under load, killed again and again; with SEED, and with SPICEDB, a spicedb binary
+test-migrate: packages-test
+	cargo build --locked --workspace
+	SEED="$(SEED)" SPICEDB="$(SPICEDB)" tests/migrate/run "$(CARGO_TARGET_DIR)/debug/quorate"
 
 ## test-deploy: certificates, configurations, manifests and runbooks, put to the binary and to each other
 test-deploy: packages-test

@@ -9,13 +9,14 @@ use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
 use super::floor::FloorArgs;
 use super::key::KeyArgs;
+use super::migrate::MigrateArgs;
 use super::permission::PermissionArgs;
 use super::relationship::RelationshipArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{cluster, dev, floor, key, permission, relationship, schema, serve, validate, zookie};
+use super::{cluster, dev, floor, key, migrate, permission, relationship, schema, serve, validate, zookie};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +61,8 @@ enum Command {
     Zookie(ZookieArgs),
     /// Make keys with scopes
     Key(KeyArgs),
+    /// Move here from SpiceDB, and back
+    Migrate(MigrateArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
 }
@@ -76,6 +79,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Floor(args) => floor::run(args).await,
         Command::Zookie(args) => zookie::run(args).await,
         Command::Key(args) => key::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
         Command::Validate(args) => validate::run(args).await,
     };
     match result {
@@ -149,6 +153,10 @@ mod tests {
             "floor list",
             "zookie inspect",
             "key create",
+            "migrate from-spicedb",
+            "migrate verify",
+            "migrate from-backup",
+            "migrate to-backup",
             "validate",
         ];
         assert_eq!(paths, expected);

@@ -116,6 +116,16 @@ impl CallError {
         Some(info.reason.strip_prefix("ERROR_REASON_").unwrap_or(&info.reason).to_owned())
     }
 
+    /// The code that the server gave, or that stands for what went wrong before it could.
+    pub(super) fn code(&self) -> Code {
+        self.status.code()
+    }
+
+    /// What was said.
+    pub(super) fn message(&self) -> &str {
+        self.status.message()
+    }
+
     /// Whether there is no such thing, as before the first schema was written.
     pub(super) fn is_not_found(&self) -> bool {
         self.status.code() == Code::NotFound

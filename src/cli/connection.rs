@@ -16,8 +16,10 @@ use super::failure::Failure;
 use super::trust::{HTTP, HTTPS, TrustArgs};
 use super::write_key::WriteKey;
 use crate::model::limits;
+use crate::wire::authzed::v1::experimental_service_client::ExperimentalServiceClient;
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
+use crate::wire::authzed::v1::watch_service_client::WatchServiceClient;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
 use crate::wire::quorate::v1::consistency_service_client::ConsistencyServiceClient;
 use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClient;
@@ -25,6 +27,8 @@ use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClien
 /// For a call whose command knows no better.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A watch tells a whole transaction in one message, and SpiceDB bounds what one may hold by its own settings only.
+const WATCH_MESSAGE_BYTES: usize = 256 << 20;
 
 /// Where the cluster is, and how to talk to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -123,6 +127,16 @@ impl Session {
 
     pub(super) fn schema(self) -> SchemaServiceClient<Stamped> {
         SchemaServiceClient::with_interceptor(self.channel, self.stamp).max_decoding_message_size(limits::MESSAGE_BYTES)
+    }
+
+    /// Earlier names of calls, for servers that know no others.
+    pub(super) fn experimental(self) -> ExperimentalServiceClient<Stamped> {
+        ExperimentalServiceClient::with_interceptor(self.channel, self.stamp)
+            .max_decoding_message_size(limits::MESSAGE_BYTES)
+    }
+
+    pub(super) fn watches(self) -> WatchServiceClient<Stamped> {
+        WatchServiceClient::with_interceptor(self.channel, self.stamp).max_decoding_message_size(WATCH_MESSAGE_BYTES)
     }
 
     pub(super) fn schema_plans(self) -> SchemaPlanServiceClient<Stamped> {
@@ -268,7 +282,8 @@ impl Connection {
     }
 }
 
-fn parse_endpoint(text: &str) -> Result<String, String> {
+/// `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`.
+pub(super) fn parse_endpoint(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     let address = [HTTPS, HTTP].into_iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
     match address.rsplit_once(':') {

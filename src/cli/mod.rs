@@ -18,6 +18,7 @@ mod floor;
 mod fuzz;
 mod key;
 mod lines;
+mod migrate;
 mod output;
 mod permission;
 mod reference;

@@ -41,6 +41,11 @@ pub(super) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// The same from flags of another name.
+    pub(super) fn new(ca: Option<PathBuf>, certificate: Option<PathBuf>, certificate_key: Option<PathBuf>) -> Self {
+        Self { ca, certificate, certificate_key }
+    }
+
     /// The way to `endpoint`, which is `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`; `has_key` if a key is sent there.
     pub(super) fn endpoint(&self, endpoint: &str, has_key: bool) -> Result<Endpoint, Failure> {
         let wrong =

@@ -32,6 +32,16 @@ impl WriteKey {
         Self(IdempotencyKey::new(&format!("{number:032x}")).expect("hexadecimal digits are printable"))
     }
 
+    /// The one that stands for `parts`, in this order: whoever makes it from the same parts again makes the same key.
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self(IdempotencyKey::new(&hasher.finalize().to_hex()).expect("hexadecimal digits are printable"))
+    }
+
     /// As metadata of a request.
     pub(super) fn to_metadata(&self) -> MetadataValue<Ascii> {
         self.0.as_str().parse().expect("what is printable can be metadata")

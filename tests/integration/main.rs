@@ -27,6 +27,7 @@ mod live_status;
 mod main_job;
 mod members;
 mod metrics;
+mod migrate;
 mod one_index;
 mod overload;
 mod power_cut;
