@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
@@ -15,7 +16,7 @@ use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{cluster, dev, floor, key, permission, relationship, schema, serve, validate, zookie};
+use super::{bench, cluster, dev, floor, key, permission, relationship, schema, serve, validate, zookie};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +63,8 @@ enum Command {
     Key(KeyArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
+    /// Put a cluster under load, and measure it
+    Bench(Box<BenchArgs>),
 }
 
 /// Runs the command, reports how it failed if it did, and gives the exit code.
@@ -77,6 +80,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Zookie(args) => zookie::run(args).await,
         Command::Key(args) => key::run(args).await,
         Command::Validate(args) => validate::run(args).await,
+        Command::Bench(args) => bench::run(*args).await,
     };
     match result {
         Ok(exit) => exit.into(),
@@ -148,6 +152,7 @@ mod tests {
             "zookie inspect",
             "key create",
             "validate",
+            "bench",
         ];
         assert_eq!(paths, expected);
     }

@@ -116,6 +116,11 @@ impl CallError {
         Some(info.reason.strip_prefix("ERROR_REASON_").unwrap_or(&info.reason).to_owned())
     }
 
+    /// The code that the call ended with.
+    pub(super) fn code(&self) -> Code {
+        self.status.code()
+    }
+
     /// Whether there is no such thing, as before the first schema was written.
     pub(super) fn is_not_found(&self) -> bool {
         self.status.code() == Code::NotFound
