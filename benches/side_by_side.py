@@ -143,7 +143,7 @@ def spicedb(cache):
         shutil.copytree(json.loads(found.stdout)["Dir"], source, copy_function=shutil.copyfile)
         for folder, _, _ in os.walk(source):
             os.chmod(folder, 0o755)
-        subprocess.run(["go", "build", "-o", str(built), "./cmd/spicedb"], check=True, cwd=source)
+        subprocess.run(["go", "build", "-buildvcs=false", "-o", str(built), "./cmd/spicedb"], check=True, cwd=source)
         shutil.rmtree(source)
     return str(built)
 

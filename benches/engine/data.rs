@@ -62,9 +62,8 @@ fn tuples() -> impl Iterator<Item = Tuple> {
         let (document, viewer) = (at / VIEWERS, at % VIEWERS);
         tuple(doc(&format!("f{document}")), "viewer", user(&flat_user(document, viewer, 0)))
     });
-    let chain = (1..DEEPEST).map(move |level| {
-        tuple(object("group", &format!("g{}", level + 1)), "member", group(&format!("g{level}")))
-    });
+    let chain = (1..DEEPEST)
+        .map(move |level| tuple(object("group", &format!("g{}", level + 1)), "member", group(&format!("g{level}"))));
     let ends = [
         tuple(object("group", "g1"), "member", user("deep")),
         tuple(doc("algebra"), "org", SubjectRef::new("org", "o", "").expect("a valid name")),
@@ -73,8 +72,7 @@ fn tuples() -> impl Iterator<Item = Tuple> {
         tuple(doc("algebra"), "viewer", user("barred")),
         tuple(doc("algebra"), "banned", user("barred")),
     ];
-    let hung =
-        (1..=DEEPEST).map(move |depth| tuple(doc(&format!("d{depth}")), "viewer", group(&format!("g{depth}"))));
+    let hung = (1..=DEEPEST).map(move |depth| tuple(doc(&format!("d{depth}")), "viewer", group(&format!("g{depth}"))));
     let wide = (0..WIDE).map(move |at| tuple(doc("wide"), "viewer", user(&format!("wide{at}"))));
     let many = (0..WIDE).map(move |at| tuple(doc(&format!("many{at}")), "viewer", user("many")));
     flat.chain(chain).chain(ends).chain(hung).chain(wide).chain(many)

@@ -77,7 +77,9 @@ async fn every_workload_is_answered_rightly_and_a_wrong_answer_is_noticed() {
 async fn wrong_answers_are_noticed(cluster: &Cluster) {
     let client = cluster.client(1);
     let (found, _) = client.read(filter("doc"), fully()).await.expect("healthy");
-    for (workload, object) in [("flat", "doc:f"), ("set-algebra", "doc:s0#org"), ("lookup-subjects", "doc:ls10-0#viewer")] {
+    for (workload, object) in
+        [("flat", "doc:f"), ("set-algebra", "doc:s0#org"), ("lookup-subjects", "doc:ls10-0#viewer")]
+    {
         let victim = found.iter().find(|tuple| tuple.starts_with(object)).expect("the data is there");
         client.write([delete(victim)]).await.expect("healthy");
         let words = format!("--workload {workload} --consistency full");

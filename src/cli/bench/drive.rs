@@ -151,9 +151,8 @@ impl Stage {
         let tally = Rc::new(RefCell::new(Tally::new()));
         let written = runtime.block_on(LocalSet::new().run_until(async {
             let mine = (number..self.connections.max(self.threads)).step_by(self.threads.max(1));
-            let lanes: Vec<Lane> = mine
-                .map(|at| Lane::new(&self.endpoints[at % self.endpoints.len()], self.stamp.clone()))
-                .collect();
+            let lanes: Vec<Lane> =
+                mine.map(|at| Lane::new(&self.endpoints[at % self.endpoints.len()], self.stamp.clone())).collect();
             let clients: Vec<_> = scripts
                 .into_iter()
                 .enumerate()

@@ -116,7 +116,8 @@ pub(super) async fn wrong_answers(cluster: &Connection, questions: &[Question]) 
             .await?;
         for (at, question) in questions.iter().enumerate() {
             let said = answer.pairs.get(at).and_then(|pair| pair.response.as_ref());
-            let allowed = matches!(said, Some(Response::Item(item)) if item.permissionship() == Permissionship::HasPermission);
+            let allowed =
+                matches!(said, Some(Response::Item(item)) if item.permissionship() == Permissionship::HasPermission);
             if allowed != question.allowed {
                 wrong.push(question.clone());
             }
@@ -137,9 +138,7 @@ async fn write_schema(cluster: &Connection) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     }
     cluster
-        .write(|node| async move {
-            node.schema().write_schema(WriteSchemaRequest { schema: SCHEMA.to_owned() }).await
-        })
+        .write(|node| async move { node.schema().write_schema(WriteSchemaRequest { schema: SCHEMA.to_owned() }).await })
         .await?;
     Ok(())
 }
@@ -181,8 +180,7 @@ async fn touch(cluster: &Connection, relationships: &[Relationship]) -> Result<(
             operation: Operation::Touch.into(),
             relationship: Some(relationship.clone()),
         };
-        let request =
-            WriteRelationshipsRequest { updates: part.iter().map(update).collect(), ..Default::default() };
+        let request = WriteRelationshipsRequest { updates: part.iter().map(update).collect(), ..Default::default() };
         cluster
             .write(|node| {
                 let request = request.clone();

@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn the_part_that_is_read_means_what_the_whole_says() {
         let token = Some(wire::ZedToken { token: "z".to_owned() });
-        let check = wire::CheckPermissionResponse { checked_at: token.clone(), permissionship: 2, ..Default::default() };
+        let check =
+            wire::CheckPermissionResponse { checked_at: token.clone(), permissionship: 2, ..Default::default() };
         assert_eq!(Checked::decode(check.encode_to_vec().as_slice()).unwrap().permissionship, 2);
         let item = wire::CheckBulkPermissionsResponseItem { permissionship: 1, ..Default::default() };
         let pair = wire::CheckBulkPermissionsPair {

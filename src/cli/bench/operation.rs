@@ -184,9 +184,14 @@ mod tests {
 
     #[test]
     fn a_wrong_decision_is_told() {
-        for (said, allowed, is_right) in
-            [(2, true, true), (1, false, true), (2, false, false), (1, true, false), (3, true, false), (0, false, false)]
-        {
+        for (said, allowed, is_right) in [
+            (2, true, true),
+            (1, false, true),
+            (2, false, false),
+            (1, true, false),
+            (3, true, false),
+            (0, false, false),
+        ] {
             let judged = judge_check(&Expected::Decision(allowed), &Checked { permissionship: said });
             assert_eq!(judged.is_ok(), is_right, "{said} {allowed}");
             let pairs = vec![Pair { item: Some(Item { permissionship: said }) }];

@@ -14,8 +14,7 @@ const BOTTOM: f64 = 50.0;
 const TOP: f64 = 20.0;
 const RIGHT: f64 = 90.0;
 
-const LINES: [(f64, &str, &str); 3] =
-    [(0.5, "p50", "#1b7837"), (0.99, "p99", "#2166ac"), (0.999, "p99.9", "#b2182b")];
+const LINES: [(f64, &str, &str); 3] = [(0.5, "p50", "#1b7837"), (0.99, "p99", "#2166ac"), (0.999, "p99.9", "#b2182b")];
 
 /// An axis from one power of ten to another.
 struct Axis {
@@ -66,10 +65,8 @@ fn drawing(levels: &[Measured]) -> String {
     );
     grid(&mut svg, &loads, &times);
     for (part, name, colour) in LINES {
-        let points: Vec<(f64, f64)> = levels
-            .iter()
-            .map(|level| (loads.place(level.throughput()), times.place(micros(level, part))))
-            .collect();
+        let points: Vec<(f64, f64)> =
+            levels.iter().map(|level| (loads.place(level.throughput()), times.place(micros(level, part)))).collect();
         line(&mut svg, &points, name, colour);
     }
     svg.push_str("</svg>\n");
@@ -98,11 +95,8 @@ fn grid(svg: &mut String, loads: &Axis, times: &Axis) {
 
 fn line(svg: &mut String, points: &[(f64, f64)], name: &str, colour: &str) {
     let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    let _ = writeln!(
-        svg,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-        path.join(" ")
-    );
+    let _ =
+        writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join(" "));
     for (x, y) in points {
         let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
     }
@@ -125,13 +119,8 @@ mod tests {
         let levels = [level(100.0, 1000, 200), level(10_000.0, 100_000, 5000)];
         let svg = drawing(&levels);
         let first = svg.lines().find(|line| line.starts_with("<polyline")).unwrap();
-        let points: Vec<f64> = first
-            .split('"')
-            .nth(1)
-            .unwrap()
-            .split([' ', ','])
-            .map(|number| number.parse().unwrap())
-            .collect();
+        let points: Vec<f64> =
+            first.split('"').nth(1).unwrap().split([' ', ',']).map(|number| number.parse().unwrap()).collect();
         assert!(points[0] < points[2] && points[1] > points[3], "{points:?}");
         assert_eq!(svg.matches("<polyline").count(), 3);
         for text in ["p99.9", "operations a second", ">100<", ">10000<", ">1.00 ms<"] {

@@ -187,7 +187,10 @@ pub(super) mod tests {
         assert_eq!(json["operations_per_second"], 1000.0);
         assert_eq!(json["latency_us"]["p99"], 250);
         let text = rows(&[level]).to_string();
-        assert!(text.trim_start().starts_with("CPU/OP") && text.contains("100.0 us") && text.contains("3 MiB"), "{text}");
+        assert!(
+            text.trim_start().starts_with("CPU/OP") && text.contains("100.0 us") && text.contains("3 MiB"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -69,9 +69,11 @@ async fn measure(
         if level.tally.wrong == 0 {
             let lost = target.wrong_answers(&level.written).await?;
             level.tally.wrong += lost.len() as u64;
-            level.tally.wrong_ones.extend(lost.into_iter().take(5).map(|one| {
-                format!("doc:{} was written and acknowledged, and is not there", one.document)
-            }));
+            level.tally.wrong_ones.extend(
+                lost.into_iter()
+                    .take(5)
+                    .map(|one| format!("doc:{} was written and acknowledged, and is not there", one.document)),
+            );
         }
         let is_wrong = level.tally.wrong > 0;
         measured.push(level);
@@ -92,9 +94,7 @@ fn scripts(args: &BenchArgs, prepared: &Prepared, load: Load, run: &str) -> Vec<
         let turn = || Turn::new(prepared.operations.clone(), client, clients);
         match args.workload {
             Workload::Write | Workload::Import => Script::Writes(Writes::new(prepared.by, name, items)),
-            Workload::ReadYourWrites => {
-                Script::Own(Box::new(Own::new(name, share, prepared.zookie.clone(), random())))
-            }
+            Workload::ReadYourWrites => Script::Own(Box::new(Own::new(name, share, prepared.zookie.clone(), random()))),
             Workload::Mix => Script::Mixed {
                 turn: turn(),
                 writes: Writes::new(prepared.by, name, 1),

@@ -235,7 +235,9 @@ mod tests {
     #[test]
     fn clients_share_the_prepared_operations() {
         let operations: Arc<[Operation]> = (0..10)
-            .map(|at| Operation::new(Call::Import, &ImportBulkRelationshipsRequest::default(), Expected::Loaded(at), at))
+            .map(|at| {
+                Operation::new(Call::Import, &ImportBulkRelationshipsRequest::default(), Expected::Loaded(at), at)
+            })
             .collect();
         let mut turns: Vec<Turn> = (0..3).map(|client| Turn::new(Arc::clone(&operations), client, 3)).collect();
         let seen: Vec<u64> = (0..9).map(|n: usize| turns[n % 3].next().items).collect();

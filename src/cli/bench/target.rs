@@ -85,7 +85,9 @@ async fn prepare_cluster(any: &Connection, each: &[Connection], wanted: &Wanted<
     let loaded = if wanted.loads { load::load(any, world).await? } else { None };
     let Some(token) = load::mark(any, world).await? else {
         let what = format!("there is no world of {} relationships and this seed in the cluster", world.size());
-        return Err(Failure::usage(what).hint("leave --no-load out, or give the --tuples and --seed that it was loaded with"));
+        return Err(
+            Failure::usage(what).hint("leave --no-load out, or give the --tuples and --seed that it was loaded with")
+        );
     };
     for node in each {
         load::settle(node, world).await?;

@@ -41,13 +41,7 @@ pub(in crate::cli::bench) struct FanOut {
 impl FanOut {
     pub(super) fn new(tuples: u64) -> Self {
         let part = |full: u64| (full * tuples.min(FULL_SIZE) / FULL_SIZE).max(2);
-        Self {
-            direct: part(9000),
-            subgroups: part(81),
-            groups: part(30),
-            members: part(20),
-            parents: part(999),
-        }
+        Self { direct: part(9000), subgroups: part(81), groups: part(30), members: part(20), parents: part(999) }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -56,7 +50,8 @@ impl FanOut {
 
     pub(super) fn relationships(self) -> impl Iterator<Item = Relationship> + Send {
         let id = |text: &str| text.to_owned();
-        let direct = (0..self.direct).map(move |at| edge("doc", id("x-direct"), "viewer", "user", format!("xd{at}"), ""));
+        let direct =
+            (0..self.direct).map(move |at| edge("doc", id("x-direct"), "viewer", "user", format!("xd{at}"), ""));
         let top = [edge("doc", id("x-subgroups"), "viewer", "group", id("xs"), "member")];
         let subgroups = (0..self.subgroups).flat_map(move |at| {
             [
@@ -64,12 +59,13 @@ impl FanOut {
                 edge("group", format!("xs{at}"), "member", "user", format!("xs{at}"), ""),
             ]
         });
-        let groups = (0..self.groups).flat_map(move |at| {
-            let held = [edge("doc", id("x-groups"), "viewer", "group", format!("xg{at}"), "member")];
-            held.into_iter().chain((0..self.members).map(move |member| {
-                edge("group", format!("xg{at}"), "member", "user", format!("xg{at}-{member}"), "")
-            }))
-        });
+        let groups =
+            (0..self.groups).flat_map(move |at| {
+                let held = [edge("doc", id("x-groups"), "viewer", "group", format!("xg{at}"), "member")];
+                held.into_iter().chain((0..self.members).map(move |member| {
+                    edge("group", format!("xg{at}"), "member", "user", format!("xg{at}-{member}"), "")
+                }))
+            });
         let parents = (0..self.parents).flat_map(move |at| {
             [
                 edge("doc", id("x-parents"), "parent", "folder", format!("xp{at}"), ""),

@@ -206,7 +206,8 @@ mod tests {
             assert!(naive.holds(&format!("doc:{}{at}", list.documents()), "view", &format!("user:{}", list.user())));
             assert!(naive.holds(&format!("doc:{}", list.document()), "view", &format!("user:{}{at}", list.users())));
         }
-        let found = world.relationships().filter(|edge| text(edge).contains(&format!("@user:{}", list.users()))).count();
+        let found =
+            world.relationships().filter(|edge| text(edge).contains(&format!("@user:{}", list.users()))).count();
         assert_eq!(found, 10, "nobody else is in the list");
     }
 }
