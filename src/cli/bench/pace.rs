@@ -120,6 +120,16 @@ mod tests {
         assert!(pace.next().await.is_none());
     }
 
+    #[test]
+    fn the_first_is_due_at_the_start_and_each_further_one_on_time() {
+        let start = Instant::now() + Duration::from_secs(1);
+        let pace = Pace::new(start, Some(100.0));
+        let due = |ms: u64| pace.due(start + Duration::from_millis(ms), 100.0);
+        assert_eq!(pace.due(start - Duration::from_millis(1), 100.0), 0);
+        assert_eq!([due(0), due(9), due(11), due(19), due(995)], [1, 1, 2, 2, 100]);
+        assert_eq!(pace.beginning(due(11) - 1, 100.0), start + Duration::from_millis(10));
+    }
+
     #[tokio::test]
     async fn a_closed_loop_goes_on_until_it_is_over() {
         let pace = Pace::new(Instant::now(), None);
