@@ -130,7 +130,7 @@ failover: packages-bench
 ## bench: checks beside SpiceDB, the log beside etcd, the floors of this machine; writes the tables of docs/performance.md
 bench: packages-bench
 	cargo build --locked --release
-	python3 benches/side_by_side.py "$(CARGO_TARGET_DIR)/release/quorate" --write docs/performance.md $(BENCH)
+	PYTHONDONTWRITEBYTECODE=1 python3 benches/side_by_side.py "$(CARGO_TARGET_DIR)/release/quorate" --write docs/performance.md $(BENCH)
 
 ## fmt: format the sources
 fmt:
