@@ -35,6 +35,9 @@ FIRST ?= 1
 TIME ?= 60
 TARGETS ?=
 
+# Further arguments of `make bench`: --tuples 1000000 --seconds 10 --only groups
+BENCH ?=
+
 # How often `make failover` takes the leader away, in each manner.
 TIMES ?= 50
 
@@ -46,7 +49,7 @@ ALL ?=
 .NOTPARALLEL:
 .PHONY: run build test test-rust test-clients test-console test-migrate test-deploy test-import cost differential sim fuzz fmt clean
 .PHONY: packages packages-test
-.PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover packages-bench
+.PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover bench packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -136,6 +139,11 @@ soak: packages-chaos
 failover: packages-bench
 	cargo build --locked --release
 	python3 benches/failover.py "$(CARGO_TARGET_DIR)/release/quorate" --times $(TIMES)
+
+## bench: checks beside SpiceDB, the log beside etcd, the floors of this machine; writes the tables of docs/performance.md
+bench: packages-bench
+	cargo build --locked --release
+	PYTHONDONTWRITEBYTECODE=1 python3 benches/side_by_side.py "$(CARGO_TARGET_DIR)/release/quorate" --write docs/performance.md $(BENCH)
 
 ## fmt: format the sources
 fmt:

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
@@ -16,7 +17,7 @@ use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{cluster, dev, floor, key, migrate, permission, relationship, schema, serve, validate, zookie};
+use super::{bench, cluster, dev, floor, key, migrate, permission, relationship, schema, serve, validate, zookie};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +66,8 @@ enum Command {
     Migrate(MigrateArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
+    /// Put a cluster under load, and measure it
+    Bench(Box<BenchArgs>),
 }
 
 /// Runs the command, reports how it failed if it did, and gives the exit code.
@@ -81,6 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Key(args) => key::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Validate(args) => validate::run(args).await,
+        Command::Bench(args) => bench::run(*args).await,
     };
     match result {
         Ok(exit) => exit.into(),
@@ -158,6 +162,7 @@ mod tests {
             "migrate from-backup",
             "migrate to-backup",
             "validate",
+            "bench",
         ];
         assert_eq!(paths, expected);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 use super::call_error::{CallError, Effect};
@@ -92,6 +92,21 @@ impl ConnectionArgs {
             [HTTPS, HTTP].into_iter().find(|scheme| self.endpoint.iter().any(|given| given.starts_with(scheme)));
         let endpoint = format!("{}{endpoint}", scheme.unwrap_or_default());
         Connection::new(&[endpoint], &self.trust, self.key.as_deref(), timeout)
+    }
+
+    /// Each endpoint as a cluster of its own, to be asked apart from the others.
+    pub(super) fn open_each(&self, timeout: Duration) -> Result<Vec<Connection>, Failure> {
+        let open = |endpoint: &String| {
+            Connection::new(std::slice::from_ref(endpoint), &self.trust, self.key.as_deref(), timeout)
+        };
+        self.endpoint.iter().map(open).collect()
+    }
+
+    /// The ways to all endpoints, and what authorizes a request there, for who makes connections of his own.
+    pub(super) fn ways(&self) -> Result<(Vec<Endpoint>, Option<MetadataValue<Ascii>>), Failure> {
+        let key = self.key.as_deref();
+        let way = |endpoint: &String| way(&self.trust, endpoint, key);
+        Ok((self.endpoint.iter().map(way).collect::<Result<_, _>>()?, key.map(authorization).transpose()?))
     }
 
     /// Whether a single node is named, as commands that act on one node need.
@@ -182,21 +197,11 @@ impl Connection {
         key: Option<&str>,
         timeout: Duration,
     ) -> Result<Self, Failure> {
-        let authorization = match key {
-            None => None,
-            Some(key) => {
-                let mut value: MetadataValue<Ascii> = format!("Bearer {key}").parse().map_err(|_| {
-                    Failure::usage("the key cannot be sent: it has characters that a header cannot hold")
-                })?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
+        let authorization = key.map(authorization).transpose()?;
         let stamp = Stamp { authorization, idempotency_key: None, timeout };
         let mut nodes = Vec::new();
         for endpoint in endpoints {
-            let way = trust.endpoint(endpoint, key.is_some())?;
-            let channel = way.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
+            let channel = way(trust, endpoint, key)?.connect_lazy();
             nodes.push((endpoint.clone(), Session { channel, stamp: stamp.clone() }));
         }
         if nodes.is_empty() {
@@ -280,6 +285,18 @@ impl Connection {
         };
         self.call(Effect::KeyedWrite, keyed).await
     }
+}
+
+fn way(trust: &TrustArgs, endpoint: &str, key: Option<&str>) -> Result<Endpoint, Failure> {
+    Ok(trust.endpoint(endpoint, key.is_some())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
+}
+
+fn authorization(key: &str) -> Result<MetadataValue<Ascii>, Failure> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
+        .parse()
+        .map_err(|_| Failure::usage("the key cannot be sent: it has characters that a header cannot hold"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`.

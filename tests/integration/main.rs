@@ -7,6 +7,7 @@
 mod harness;
 
 mod api_errors;
+mod bench;
 mod cli;
 mod conformance;
 mod connections;

@@ -158,10 +158,12 @@ async fn only_who_can_prove_it_is_let_in_and_certificates_can_be_replaced() {
     assert!(status.code == Some(0) && !status.out.contains("unreachable"), "{status:?}");
 
     // A command that reads from one side and writes to another trusts for each whom it is told to.
-    let (from, ca) = (format!("https://{}", cluster.nodes[1].client_address), cluster.path("old.pem").display().to_string());
+    let (from, ca) =
+        (format!("https://{}", cluster.nodes[1].client_address), cluster.path("old.pem").display().to_string());
     let verify = ["migrate", "verify", "--from", &from, "--from-key", KEY, "--from-ca"];
     cluster.assert_done(0, "old.pem", &[&verify[..], &[&ca]].concat()).await;
-    let ran = cluster.ask(0, "old.pem", &[&verify[..], &[&cluster.path("new.pem").display().to_string()]].concat()).await;
+    let ran =
+        cluster.ask(0, "old.pem", &[&verify[..], &[&cluster.path("new.pem").display().to_string()]].concat()).await;
     assert!(ran.code == Some(1) && ran.err.contains("the source at") && ran.err.contains("certificate"), "{ran:?}");
 
     // A client that trusts somebody else, and one that knows nothing of TLS.

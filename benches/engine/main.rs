@@ -1,0 +1,26 @@
+//! What lies below the RPCs, with the floor beside each: checks and lookups over the durable store beside gets and seeks of
+//! RocksDB on as many keys, batches of the store beside batches of RocksDB, proposals of one replica beside an fsync.
+//!
+//! `cargo bench --bench engine`, or with a part of a name behind `--`. Data lies below the build folder: in a temporary folder that
+//! lives in memory an fsync costs nothing.
+
+mod data;
+mod evaluation;
+mod floor;
+mod log;
+mod storage;
+
+use std::path::Path;
+
+use criterion::{criterion_group, criterion_main};
+use tempfile::TempDir;
+
+criterion_group!(benches, evaluation::benches, storage::benches, log::benches);
+criterion_main!(benches);
+
+/// A folder on the disk that the build is on.
+fn folder() -> TempDir {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(base).expect("the build folder is writable");
+    TempDir::with_prefix_in("bench-", base).expect("the build folder is writable")
+}
