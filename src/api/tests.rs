@@ -2,6 +2,7 @@
 
 mod lookups;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,8 +29,8 @@ use crate::model::{Error, ErrorCode, Revision};
 use crate::security::{Keyring, Listener};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage, MemberChange,
-    NodePosition, NodeState, Services, SnapshotTaken,
+    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, Footprint, JoinAs, JoinProgress, JoinStage,
+    MemberChange, NodePosition, NodeState, Services, SnapshotTaken,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -92,6 +93,10 @@ impl ClusterAdmin for TestAdmin {
 
     fn change_members(&self, _: MemberChange, _: Instant) -> BoxFuture<'_, Result<Changed, Error>> {
         async { Ok(Changed { leader: 2, term: 4, changed: true }) }.boxed()
+    }
+
+    fn backup(&self, _: HashSet<[u8; 32]>) -> BoxFuture<'_, Result<BackupStream, Error>> {
+        async { Err(Error::new(ErrorCode::Unavailable, "cannot")) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

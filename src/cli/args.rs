@@ -4,18 +4,23 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::backup::BackupArgs;
 use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
 use super::floor::FloorArgs;
 use super::key::KeyArgs;
 use super::permission::PermissionArgs;
+use super::recover::RecoverArgs;
 use super::relationship::RelationshipArgs;
+use super::restore::RestoreArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{cluster, dev, floor, key, permission, relationship, schema, serve, validate, zookie};
+use super::{
+    backup, cluster, dev, floor, key, permission, recover, relationship, restore, schema, serve, validate, zookie,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +65,12 @@ enum Command {
     Zookie(ZookieArgs),
     /// Make keys with scopes
     Key(KeyArgs),
+    /// Take backups of a running cluster, list and verify them
+    Backup(BackupArgs),
+    /// Make the first node of a new cluster from a backup
+    Restore(RestoreArgs),
+    /// Found a new cluster from the one node that is left of an old one
+    Recover(RecoverArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
 }
@@ -76,6 +87,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Floor(args) => floor::run(args).await,
         Command::Zookie(args) => zookie::run(args).await,
         Command::Key(args) => key::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
+        Command::Recover(args) => recover::run(args).await,
         Command::Validate(args) => validate::run(args).await,
     };
     match result {
@@ -147,6 +161,12 @@ mod tests {
             "floor list",
             "zookie inspect",
             "key create",
+            "backup create",
+            "backup list",
+            "backup verify",
+            "backup remove",
+            "restore",
+            "recover",
             "validate",
         ];
         assert_eq!(paths, expected);

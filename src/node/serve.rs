@@ -91,8 +91,8 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let stop_peers = CancellationToken::new();
     let peer_listener = secured(peer_listener, &secrets.peer)?;
     let peer_server = tokio::spawn(serve_peers(peer_listener, peers, stop_peers.clone()));
-    let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
+    let admin = Arc::new(Admin::new(Arc::clone(&node), stop_api.clone()));
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
     let listeners = Listeners {

@@ -5,6 +5,7 @@
 //! API.
 
 mod apply;
+mod backup;
 mod blocking;
 mod clock;
 mod codec;
@@ -12,6 +13,7 @@ mod command;
 mod contract;
 #[cfg(test)]
 mod crash_tests;
+mod founding;
 #[cfg(test)]
 mod fuzz;
 mod history;
@@ -35,6 +37,7 @@ mod testing;
 mod types;
 
 pub use apply::FloorTable;
+pub use backup::StateFiles;
 pub use clock::{Moment, SystemClock, WallClock, monotonic, wall_clock};
 pub use codec::CodecError;
 pub use command::{
@@ -42,6 +45,10 @@ pub use command::{
     WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
+pub use founding::{
+    BackedUp, Forebear, LostMember, RestoreError, SurvivalReport, Survivor, SurvivorError, forebears, inspect_backup,
+    restore,
+};
 pub use history::HistoryOptions;
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
 pub use members::{ChangeError, Changed, MemberChange, request_admission, request_promotion};

@@ -1,12 +1,13 @@
 //! Administration as a use case: what a node must be able to do for its operator. The node implements it; the fronts convert
 //! to and from these types.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::{Changed, Footprint, MemberChange};
+use super::{BackupStream, Changed, Footprint, MemberChange};
 use crate::model::{Error, Revision};
 
 /// A cluster was formed.
@@ -166,6 +167,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Has the leader make this change to the members. To ask for what is so already changes nothing.
     fn change_members(&self, change: MemberChange, deadline: Instant) -> BoxFuture<'_, Result<Changed, Error>>;
+
+    /// Gives all of this node's state, without the files with a hash in `have`.
+    fn backup(&self, have: HashSet<[u8; 32]>) -> BoxFuture<'_, Result<BackupStream, Error>>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

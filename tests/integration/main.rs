@@ -7,6 +7,7 @@
 mod harness;
 
 mod api_errors;
+mod backup;
 mod cli;
 mod conformance;
 mod cost;
@@ -27,6 +28,7 @@ mod members;
 mod metrics;
 mod one_index;
 mod power_cut;
+mod recover;
 mod retries;
 mod snapshot;
 mod staleness;
