@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "proto/authzed/api/v1/permission_service.proto",
     "proto/authzed/api/v1/schema_service.proto",
     "proto/authzed/api/v1/experimental_service.proto",
     "proto/authzed/api/v1/watch_service.proto",
     "proto/authzed/api/v1/error_reason.proto",
+    "proto/quorate/v1/backup.proto",
     "proto/quorate/v1/cluster.proto",
     "proto/quorate/v1/consistency.proto",
     "proto/quorate/v1/schema.proto",

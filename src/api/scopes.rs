@@ -3,7 +3,7 @@
 use crate::security::Scope;
 
 /// Calls by their path. What is not named here needs [`Scope::Admin`].
-const TABLE: [(&str, &[&str], Scope); 13] = [
+const TABLE: [(&str, &[&str], Scope); 14] = [
     (
         "authzed.api.v1.PermissionsService",
         &[
@@ -51,6 +51,7 @@ const TABLE: [(&str, &[&str], Scope); 13] = [
     ("quorate.v1.ConsistencyService", &["ContentChangeCheck", "GetFloors"], Scope::Read),
     ("quorate.v1.SchemaPlanService", &["PlanSchema"], Scope::Schema),
     ("quorate.v1.ConsistencyService", &["SetFloors"], Scope::Admin),
+    ("quorate.v1.BackupService", &["CreateBackup"], Scope::Admin),
     ("quorate.v1.ClusterService", &["Status", "Overview"], Scope::Read),
     (
         "quorate.v1.ClusterService",

@@ -13,7 +13,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::admin::{Cluster, Consistency, SchemaPlanning};
+use super::admin::{Backup, Cluster, Consistency, SchemaPlanning};
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::metering::MeteringLayer;
@@ -30,6 +30,7 @@ use crate::wire::authzed::v1::experimental_service_server::ExperimentalServiceSe
 use crate::wire::authzed::v1::permissions_service_server::PermissionsServiceServer;
 use crate::wire::authzed::v1::schema_service_server::SchemaServiceServer;
 use crate::wire::authzed::v1::watch_service_server::WatchServiceServer;
+use crate::wire::quorate::v1::backup_service_server::BackupServiceServer;
 use crate::wire::quorate::v1::cluster_service_server::ClusterServiceServer;
 use crate::wire::quorate::v1::consistency_service_server::ConsistencyServiceServer;
 use crate::wire::quorate::v1::schema_plan_service_server::SchemaPlanServiceServer;
@@ -172,6 +173,8 @@ pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
+    let backup = BackupServiceServer::new(Backup::new(Arc::clone(&api.cluster)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES);
     let cluster = ClusterServiceServer::new(Cluster::new(api.cluster));
     Ok(Routes::new(HealthServer::new(HealthService::from_health_reporter(reporter)))
         .add_service(reflection().build_v1()?)
@@ -182,7 +185,8 @@ pub(super) fn routes(api: ApiServices, key: RequireKey, reporter: HealthReporter
         .add_service(key.guard(watch))
         .add_service(key.guard(plans))
         .add_service(key.guard(consistency))
-        .add_service(key.guard(cluster)))
+        .add_service(key.guard(cluster))
+        .add_service(key.guard(backup)))
 }
 
 /// Serves what `router` makes, where there is a listener for it.

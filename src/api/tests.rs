@@ -2,6 +2,7 @@
 
 mod lookups;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::security::{Allowance, ConnectionLimits, Keyring, Listener, ListenerSettings, Protocol};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress, JoinStage,
-    MemberChange, MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
+    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress,
+    JoinStage, MemberChange, MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -104,6 +105,10 @@ impl ClusterAdmin for TestAdmin {
 
     fn set_home_region(&self, _: Option<PlaceName>, _: Instant) -> BoxFuture<'_, Result<bool, Error>> {
         async { Ok(true) }.boxed()
+    }
+
+    fn backup(&self, _: HashSet<[u8; 32]>) -> BoxFuture<'_, Result<BackupStream, Error>> {
+        async { Err(Error::new(ErrorCode::Unavailable, "cannot")) }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

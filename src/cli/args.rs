@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::backup::BackupArgs;
 use super::bench::BenchArgs;
 use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
@@ -12,12 +13,17 @@ use super::floor::FloorArgs;
 use super::key::KeyArgs;
 use super::migrate::MigrateArgs;
 use super::permission::PermissionArgs;
+use super::recover::RecoverArgs;
 use super::relationship::RelationshipArgs;
+use super::restore::RestoreArgs;
 use super::schema::SchemaArgs;
 use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
-use super::{bench, cluster, dev, floor, key, migrate, permission, relationship, schema, serve, validate, zookie};
+use super::{
+    backup, bench, cluster, dev, floor, key, migrate, permission, recover, relationship, restore, schema, serve,
+    validate, zookie,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +70,12 @@ enum Command {
     Key(KeyArgs),
     /// Move here from SpiceDB, and back
     Migrate(MigrateArgs),
+    /// Take backups of a running cluster, list and verify them
+    Backup(BackupArgs),
+    /// Make the first node of a new cluster from a backup
+    Restore(RestoreArgs),
+    /// Found a new cluster from the one node that is left of an old one
+    Recover(RecoverArgs),
     /// Judge the assertions of validation files, without a cluster
     Validate(ValidateArgs),
     /// Put a cluster under load, and measure it
@@ -83,6 +95,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Zookie(args) => zookie::run(args).await,
         Command::Key(args) => key::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
+        Command::Recover(args) => recover::run(args).await,
         Command::Validate(args) => validate::run(args).await,
         Command::Bench(args) => bench::run(*args).await,
     };
@@ -161,6 +176,12 @@ mod tests {
             "migrate verify",
             "migrate from-backup",
             "migrate to-backup",
+            "backup create",
+            "backup list",
+            "backup verify",
+            "backup remove",
+            "restore",
+            "recover",
             "validate",
             "bench",
         ];

@@ -20,12 +20,15 @@ use crate::wire::authzed::v1::experimental_service_client::ExperimentalServiceCl
 use crate::wire::authzed::v1::permissions_service_client::PermissionsServiceClient;
 use crate::wire::authzed::v1::schema_service_client::SchemaServiceClient;
 use crate::wire::authzed::v1::watch_service_client::WatchServiceClient;
+use crate::wire::quorate::v1::backup_service_client::BackupServiceClient;
 use crate::wire::quorate::v1::cluster_service_client::ClusterServiceClient;
 use crate::wire::quorate::v1::consistency_service_client::ConsistencyServiceClient;
 use crate::wire::quorate::v1::schema_plan_service_client::SchemaPlanServiceClient;
 
 /// For a call whose command knows no better.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest message of a backup: the list of its files.
+const BACKUP_BYTES: usize = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A watch tells a whole transaction in one message, and SpiceDB bounds what one may hold by its own settings only.
 const WATCH_MESSAGE_BYTES: usize = 256 << 20;
@@ -161,6 +164,10 @@ impl Session {
 
     pub(super) fn consistency(self) -> ConsistencyServiceClient<Stamped> {
         ConsistencyServiceClient::with_interceptor(self.channel, self.stamp)
+    }
+
+    pub(super) fn backups(self) -> BackupServiceClient<Stamped> {
+        BackupServiceClient::with_interceptor(self.channel, self.stamp).max_decoding_message_size(BACKUP_BYTES)
     }
 
     pub(super) fn cluster(self) -> ClusterServiceClient<Stamped> {

@@ -13,7 +13,7 @@ mod views;
 mod zookie;
 
 pub use changes::{Change, ChangeSource, Changes, ReplicaChanges};
-pub use contract::ViewSource;
+pub use contract::{Kinship, ViewSource};
 pub use floors::{BelowFloor, Demand, Raised, Scope};
 pub use requirement::Requirement;
 pub use views::{FreshnessOptions, ReplicaViews};

@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::contract::ViewSource;
+use super::contract::{Kinship, ViewSource};
 use super::freshness::Freshness;
 use super::requirement::Requirement;
+use super::zookie::Zookie;
 use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
 use crate::mutants::Mutant;
-use crate::raft::{AppliedMark, FloorTable, Moment, ReadIndex, Replica, WallClock, monotonic};
+use crate::raft::{AppliedMark, FloorTable, Forebear, Moment, ReadIndex, Replica, WallClock, forebears, monotonic};
 use crate::store::{ReadView, StateStore};
 use crate::telemetry::{METRICS, seconds};
 
@@ -230,6 +231,23 @@ impl ViewSource for ReplicaViews {
 
     fn lineage(&self) -> u64 {
         self.lineage
+    }
+
+    fn kinship(&self, zookie: Zookie) -> Result<Kinship, Error> {
+        if zookie.lineage == self.lineage {
+            return Ok(Kinship::Shared);
+        }
+        // What came before this cluster is part of its state: a node without any does not know it.
+        if self.store.applied() == Revision::ZERO {
+            const MESSAGE: &str = "this node has nothing of its cluster yet; ask another one";
+            return Err(Error::new(ErrorCode::Unavailable, MESSAGE));
+        }
+        let kin = forebears(&*self.store)?.into_iter().rfind(|forebear| forebear.lineage == zookie.lineage);
+        Ok(match kin {
+            None => Kinship::Foreign,
+            Some(Forebear { through, .. }) if zookie.revision <= through => Kinship::Shared,
+            Some(Forebear { through, .. }) => Kinship::Lost { through },
+        })
     }
 
     fn now(&self) -> TimestampMs {

@@ -1,5 +1,6 @@
 //! What an operator can ask of this node: begin a cluster, join one, tell its state, write a snapshot.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::Backups;
 use super::identity::Origin;
 use super::lifecycle::{LifecycleError, Node};
 use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::raft::{self, Membership, Replica, ReplicaStatus, Role, SupportedLevels};
 use crate::service::{
-    Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport,
-    MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
+    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange,
+    MemberReport, MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
 };
 use crate::store::Footprint;
 use crate::telemetry::METRICS;
@@ -38,11 +40,13 @@ pub(super) struct Admin {
     node: Arc<Node>,
     /// Ends the join that is under way, when another one takes its place.
     joining: Mutex<CancellationToken>,
+    backups: Backups,
 }
 
 impl Admin {
-    pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, joining: Mutex::new(CancellationToken::new()) }
+    /// What has no end by itself ends with `stopping`.
+    pub(super) fn new(node: Arc<Node>, stopping: CancellationToken) -> Self {
+        Self { node, joining: Mutex::new(CancellationToken::new()), backups: Backups::new(stopping) }
     }
 
     fn replica(&self) -> Result<&Arc<Replica>, Error> {
@@ -110,6 +114,10 @@ impl ClusterAdmin for Admin {
 
     fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>> {
         async move { self.replica()?.set_home_region(region, deadline).await }.boxed()
+    }
+
+    fn backup(&self, have: HashSet<[u8; 32]>) -> BoxFuture<'_, Result<BackupStream, Error>> {
+        async move { self.backups.create(Arc::clone(self.replica()?), have).await }.boxed()
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>> {

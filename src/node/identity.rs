@@ -37,6 +37,12 @@ pub enum IdentityError {
         /// What is wrong.
         reason: String,
     },
+    /// What a cluster that was founded here left behind is in the way.
+    #[error("{} holds data of before an earlier recovery; move it elsewhere first", .0.display())]
+    Aside(PathBuf),
+    /// It is to be empty.
+    #[error("{} is not empty: a backup is restored into a folder of its own", .0.display())]
+    NotEmpty(PathBuf),
     /// Databases without an identity.
     #[error("{} holds databases but no identity file: a set-up was interrupted, or the file was removed. If this node never \
              served, remove the directory and start over; else restore the file", .0.display())]
@@ -60,6 +66,10 @@ pub(super) enum Origin {
     Init,
     /// It joined one.
     Join,
+    /// It founded a cluster of what it had left of another one.
+    Recover,
+    /// It founded a cluster from a backup.
+    Restore,
 }
 
 /// The content of the identity file.
@@ -86,7 +96,7 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where it is missing, and takes it.
+    /// Makes the directory where it is missing, takes it, and finishes what was founded in it.
     pub(super) fn open(path: &Path) -> Result<Self, IdentityError> {
         fs::create_dir_all(path).map_err(failed(path))?;
         // The directory itself must outlive a power cut, not only what is in it.
@@ -97,10 +107,20 @@ impl DataDir {
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let data = Self { path: path.to_owned(), _lock: lock };
+                data.finish_founding()?;
+                Ok(data)
+            }
             Err(TryLockError::WouldBlock) => Err(IdentityError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(&lock_path)(source)),
         }
+    }
+
+    /// A directory as a crash left it.
+    #[cfg(test)]
+    pub(super) fn unfinished(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: File::create(path.join("lock")).expect("writable") }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -109,20 +129,10 @@ impl DataDir {
 
     /// Who this node is; `None` when it is nobody yet.
     pub(super) fn identity(&self) -> Result<Option<Identity>, IdentityError> {
-        let path = self.path.join("identity");
         let databases = ["log", "state"].map(|name| self.path.join(name).exists());
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return if databases.contains(&true) {
-                    Err(IdentityError::Leftover(self.path.clone()))
-                } else {
-                    Ok(None)
-                };
-            }
-            Err(source) => return Err(failed(&path)(source)),
+        let Some(identity) = read_identity(&self.path)? else {
+            return if databases.contains(&true) { Err(IdentityError::Leftover(self.path.clone())) } else { Ok(None) };
         };
-        let identity = parse(&text).map_err(|reason| IdentityError::Damaged { path, reason })?;
         if databases.contains(&false) {
             return Err(IdentityError::Wiped { path: self.path.clone(), node_id: identity.membership.node_id });
         }
@@ -131,14 +141,29 @@ impl DataDir {
 
     /// Makes this node who it is from now on.
     pub(super) fn write_identity(&self, identity: Identity) -> Result<(), IdentityError> {
-        let (path, temporary) = (self.path.join("identity"), self.path.join("identity.tmp"));
-        let Identity { membership: Membership { lineage, node_id }, origin } = identity;
-        let record = Record { format: FORMAT, lineage: format!("{lineage:016x}"), node_id, origin };
-        let text = toml::to_string(&record).expect("a flat record of numbers and names is always TOML");
-        let mut file = File::create(&temporary).map_err(failed(&temporary))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed(&temporary))?;
-        fs::rename(&temporary, &path).map_err(failed(&path))?;
-        File::open(&self.path).and_then(|dir| dir.sync_all()).map_err(failed(&self.path))
+        write_identity(&self.path, identity)
+    }
+}
+
+/// Writes the identity file of a directory, durably and in one step.
+pub(super) fn write_identity(dir: &Path, identity: Identity) -> Result<(), IdentityError> {
+    let (path, temporary) = (dir.join("identity"), dir.join("identity.tmp"));
+    let Identity { membership: Membership { lineage, node_id }, origin } = identity;
+    let record = Record { format: FORMAT, lineage: format!("{lineage:016x}"), node_id, origin };
+    let text = toml::to_string(&record).expect("a flat record of numbers and names is always TOML");
+    let mut file = File::create(&temporary).map_err(failed(&temporary))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed(&temporary))?;
+    fs::rename(&temporary, &path).map_err(failed(&path))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))
+}
+
+/// The identity file of a directory; `None` where it has none.
+pub(super) fn read_identity(dir: &Path) -> Result<Option<Identity>, IdentityError> {
+    let path = dir.join("identity");
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text).map(Some).map_err(|reason| IdentityError::Damaged { path, reason }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed(&path)(source)),
     }
 }
 
@@ -151,7 +176,7 @@ fn parse(text: &str) -> Result<Identity, String> {
     Ok(Identity { membership: Membership { lineage, node_id: record.node_id }, origin: record.origin })
 }
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     move |source| IdentityError::Io { path, source }
 }

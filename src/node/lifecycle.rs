@@ -145,6 +145,8 @@ impl Node {
             // Does nothing but where the very first start was interrupted.
             Origin::Init => replica.bootstrap(self.address.clone()).await?,
             Origin::Join => {}
+            // What was founded offline knows its addresses from before, if at all.
+            Origin::Recover | Origin::Restore => replica.keep_address(self.address.clone()),
         }
         self.peers.serve_for(Arc::clone(&replica));
         replica.announce_address(self.address.clone());

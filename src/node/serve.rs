@@ -79,8 +79,8 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let stop_peers = CancellationToken::new();
     let (peer_listener, listeners, announcement) = bound.take(&secrets)?;
     let peer_server = tokio::spawn(peers::serve(peer_listener, peer_services, stop_peers.clone()));
-    let admin = Arc::new(Admin::new(Arc::clone(&node)));
     let stop_api = shutdown.child_token();
+    let admin = Arc::new(Admin::new(Arc::clone(&node), stop_api.clone()));
     let stopping = Arc::clone(&services);
     let api = ApiServices { services, cluster: admin };
     let keyring = Arc::clone(&secrets.keyring);

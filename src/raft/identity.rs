@@ -7,16 +7,21 @@ use crate::model::Revision;
 use crate::store::{MetaKey, StateBatch, StateStore, StoreError};
 
 /// Marks an empty log and an empty state as those of `membership`. The log's mark is synced.
-pub(super) async fn write(
-    log: &LogStore,
-    state: &impl StateStore,
-    Membership { lineage, node_id }: Membership,
-) -> Result<(), ReplicaError> {
-    log.write_identity(&codec::encode(&(lineage, node_id))).await?;
+pub(super) async fn write(log: &LogStore, state: &impl StateStore, membership: Membership) -> Result<(), ReplicaError> {
+    log.write_identity(&of_log(membership)).await?;
     let mut batch = state.batch();
-    // Only the lineage: the state travels between nodes as snapshots.
-    batch.put_meta(MetaKey::Identity, &codec::encode(&lineage))?;
+    batch.put_meta(MetaKey::Identity, &of_state(membership.lineage))?;
     Ok(batch.commit(Revision::ZERO)?)
+}
+
+/// The mark of a log.
+pub(super) fn of_log(Membership { lineage, node_id }: Membership) -> Vec<u8> {
+    codec::encode(&(lineage, node_id))
+}
+
+/// The mark of a state. Only the lineage: a state travels between nodes as snapshots.
+pub(super) fn of_state(lineage: u64) -> Vec<u8> {
+    codec::encode(&lineage)
 }
 
 /// Refuses data that is not that of `expected`.

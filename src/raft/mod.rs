@@ -5,6 +5,7 @@
 //! API.
 
 mod apply;
+mod backup;
 mod blocking;
 mod clock;
 mod codec;
@@ -13,6 +14,7 @@ mod contract;
 #[cfg(test)]
 mod crash_tests;
 mod elections;
+mod founding;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod testing;
 mod types;
 
 pub use apply::{ClusterSettings, FloorTable};
+pub use backup::StateFiles;
 pub use clock::{Moment, SystemClock, WallClock, monotonic, wall_clock};
 pub use codec::CodecError;
 pub use command::{
@@ -47,6 +50,10 @@ pub use command::{
     SetFloors, WriteSchema, WriteTuples,
 };
 pub use contract::{Applied, Propose, ProposeError};
+pub use founding::{
+    BackedUp, Forebear, LostMember, RestoreError, SurvivalReport, Survivor, SurvivorError, forebears, inspect_backup,
+    restore,
+};
 pub use history::HistoryOptions;
 pub use level::{FeatureLevel, SupportedLevels};
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};

@@ -124,7 +124,6 @@ pub struct Replica {
     peers: Arc<Peers>,
     raft: Raft,
     store: Arc<dyn StateStore>,
-    /// The same, for what only concerns snapshots.
     checkpoints: Arc<dyn CheckpointStore>,
     snapshots: Arc<SnapshotFolder>,
     proposer: Arc<Proposer>,
@@ -215,8 +214,7 @@ impl Replica {
             proposer: Arc::clone(&proposer),
         };
         tokio::spawn(stopping.clone().run_until_cancelled_owned(advance.run()));
-        let checkpoints: Arc<dyn CheckpointStore> = Arc::<S>::clone(&state);
-        let store: Arc<dyn StateStore> = state;
+        let (checkpoints, store): (Arc<dyn CheckpointStore>, Arc<dyn StateStore>) = (Arc::<S>::clone(&state), state);
         let changing = Mutex::new(());
         let replica = Arc::new(Self {
             peers,
@@ -427,6 +425,11 @@ impl Replica {
         self.raft.metrics().borrow_watched().clone()
     }
 
+    /// The same store as [`Replica::store`].
+    pub(super) fn checkpoints(&self) -> &Arc<dyn CheckpointStore> {
+        &self.checkpoints
+    }
+
     pub(super) fn snapshots(&self) -> &Arc<SnapshotFolder> {
         &self.snapshots
     }
@@ -465,10 +468,12 @@ async fn cover_state(
     Ok(())
 }
 
-fn log_dir(dir: &Path) -> PathBuf {
+/// Where the log of the node in `dir` is.
+pub(super) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-fn state_dir(dir: &Path) -> PathBuf {
+/// Where its state is.
+pub(super) fn state_dir(dir: &Path) -> PathBuf {
     dir.join("state")
 }

@@ -146,7 +146,7 @@ impl Services {
         let answers: Vec<Vec<Result<ItemAnswer, Error>>> = stream::iter(parts)
             .map(|items| async move {
                 let view = if Mutant::MixedSnapshots.is_on() {
-                    self.view(call, consistency.requirement(self.lineage()?)?).await?
+                    self.view(call, self.requirement(consistency)?).await?
                 } else {
                     Arc::clone(view)
                 };

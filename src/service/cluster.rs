@@ -1,12 +1,13 @@
 //! Administration as a use case: what a node must be able to do for its operator. The node implements it; the fronts convert
 //! to and from these types.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::{Changed, FeatureLevel, Footprint, MemberChange, MemberReport};
+use super::{BackupStream, Changed, FeatureLevel, Footprint, MemberChange, MemberReport};
 use crate::model::{Error, Locality, PlaceName, Revision};
 
 /// A cluster was formed.
@@ -193,6 +194,9 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Sets where the leader is to be, `None` for anywhere; whether that changed anything.
     fn set_home_region(&self, region: Option<PlaceName>, deadline: Instant) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// Gives all of this node's state, without the files with a hash in `have`.
+    fn backup(&self, have: HashSet<[u8; 32]>) -> BoxFuture<'_, Result<BackupStream, Error>>;
 
     /// Writes a snapshot and removes the log that it covers.
     fn snapshot(&self) -> BoxFuture<'_, Result<SnapshotTaken, Error>>;

@@ -37,7 +37,7 @@ pub struct FloorsAnswer {
 impl Services {
     /// A view for an answer about `scope` that is as fresh as the client asks and as the floors demand.
     pub(super) async fn basis(&self, call: Call, consistency: &Consistency, scope: Scope<'_>) -> Result<Basis, Error> {
-        let (requirement, beside) = (consistency.requirement(self.lineage()?)?, call.staleness.requirement()?);
+        let (requirement, beside) = (self.requirement(consistency)?, call.staleness.requirement()?);
         let views = self.views()?;
         let mut floors = views.floors(call.store);
         for _ in 0..ATTEMPTS {

@@ -5,6 +5,7 @@
 //!
 //! A request is answered from one view, and every answer carries the zookie of that view.
 
+mod backup;
 mod check;
 mod clock;
 mod cluster;
@@ -41,6 +42,7 @@ pub use crate::engine::{
 };
 pub use crate::raft::{Changed, FeatureLevel, MemberChange, MemberReport};
 pub use crate::store::Footprint;
+pub use backup::{BackupFile, BackupManifest, BackupStream};
 pub use check::{BulkCheckAnswer, CheckAnswer, Explain, Explained, ItemAnswer};
 pub use cluster::{
     ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberStatus, NodePosition, NodeState,

@@ -79,7 +79,7 @@ impl Services {
         consistency: &Consistency,
         answer: impl FnOnce(&Schema) -> Result<T, Error> + Send + 'static,
     ) -> Result<ReflectionAnswer<T>, Error> {
-        let view = self.view(call, consistency.requirement(self.lineage()?)?).await?;
+        let view = self.view(call, self.requirement(consistency)?).await?;
         let zookie = self.zookie(view.revision())?;
         let schemas = Arc::clone(&self.schemas);
         let run = move || answer(schemas.of(call.store, view.as_ref())?.schema());

@@ -202,6 +202,12 @@ impl Services {
         Ok(self.member()?.views.lineage())
     }
 
+    /// What a client's consistency means in this cluster.
+    pub(super) fn requirement(&self, consistency: &Consistency) -> Result<Requirement, Error> {
+        let views = self.views()?;
+        consistency.requirement(|zookie| views.kinship(zookie))
+    }
+
     pub(super) fn zookie(&self, revision: Revision) -> Result<Zookie, Error> {
         Ok(Zookie { lineage: self.lineage()?, shard: 0, revision })
     }

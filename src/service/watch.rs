@@ -13,11 +13,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::consistency_request::lost;
 use super::evaluate::EvaluationPool;
 use super::outlet::{Ended, Outlet};
 use super::tuples::guard;
 use super::{Call, Services};
-use crate::consistency::{ChangeSource, Changes, Requirement, Zookie};
+use crate::consistency::{ChangeSource, Changes, Kinship, Requirement, Zookie};
 use crate::engine::Waiter;
 use crate::model::{
     Error, ErrorCode, Revision, StoreId, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName, UpdateKind, limits,
@@ -110,7 +111,10 @@ impl Services {
         let lineage = self.lineage()?;
         let requirement = match &watch.start {
             WatchStart::Now | WatchStart::Snapshot => Requirement::FullyConsistent,
-            WatchStart::After(token) => Requirement::AtLeastAsFresh(start_revision(token, lineage)?),
+            WatchStart::After(token) => {
+                let zookie = Zookie::decode(token)?;
+                Requirement::AtLeastAsFresh(start_revision(zookie, self.views()?.kinship(zookie)?)?)
+            }
         };
         let view = self.view(call, requirement).await?;
         let (schemas, named, filters) = (Arc::clone(&self.schemas), Arc::clone(&view), watch.filters.clone());
@@ -165,13 +169,13 @@ fn check_shape(watch: &Watch) -> Result<(), Error> {
 }
 
 /// Going on after a token of another cluster would leave changes out or tell wrong ones.
-fn start_revision(token: &str, lineage: u64) -> Result<Revision, Error> {
-    let zookie = Zookie::decode(token)?;
-    if zookie.lineage == lineage {
-        return Ok(zookie.revision);
-    }
+fn start_revision(zookie: Zookie, kinship: Kinship) -> Result<Revision, Error> {
     const MESSAGE: &str = "this token was made by another cluster; begin anew, with a snapshot";
-    Err(Error::new(ErrorCode::ForeignZookie, MESSAGE))
+    match kinship {
+        Kinship::Shared => Ok(zookie.revision),
+        Kinship::Lost { through } => Err(lost(zookie, through)),
+        Kinship::Foreign => Err(Error::new(ErrorCode::ForeignZookie, MESSAGE)),
+    }
 }
 
 type Events = Outlet<WatchEvent>;

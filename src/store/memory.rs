@@ -35,7 +35,7 @@ type Versions = BTreeMap<Revision, Option<Qualifiers>>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) applied: Revision,
-    oldest: Revision,
+    pub(super) oldest: Revision,
     pub(super) meta: BTreeMap<MetaKey, Vec<u8>>,
     stores: BTreeMap<StoreId, Tenant>,
     requests: BTreeMap<(StoreId, IdempotencyKey), RequestRecord>,

@@ -22,7 +22,8 @@ impl CheckpointStore for MemoryStore {
         let path = into.join(FILE);
         fs::write(&path, codec::encode("checkpoint", &*state)?).map_err(failed)?;
         let files = vec![describe(&path, FILE.to_owned())?];
-        Ok(CheckpointInfo { revision: state.applied, applied: state.meta.get(&MetaKey::Applied).cloned(), files })
+        let (revision, oldest) = (state.applied, state.oldest);
+        Ok(CheckpointInfo { revision, oldest, applied: state.meta.get(&MetaKey::Applied).cloned(), files })
     }
 
     fn install(&self, from: &Path) -> Result<(), StoreError> {

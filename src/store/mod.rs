@@ -19,4 +19,7 @@ pub use contract::{
     StoreError, StoredSchema, SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
-pub use rocks::{CheckpointInfo, Collector, FileEntry, RocksBatch, RocksStore, StoreOptions, verify_checkpoint};
+pub use rocks::{
+    CheckpointInfo, Collector, FileEntry, Inspection, RocksBatch, RocksStore, StoreOptions, inspect_checkpoint,
+    verify_checkpoint,
+};

@@ -7,6 +7,7 @@
 mod harness;
 
 mod api_errors;
+mod backup;
 mod bench;
 mod cli;
 mod conformance;
@@ -33,6 +34,7 @@ mod one_index;
 mod overload;
 mod power_cut;
 mod quotas;
+mod recover;
 mod regions;
 mod retries;
 mod snapshot;

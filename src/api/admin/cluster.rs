@@ -135,7 +135,7 @@ impl ClusterService for Cluster {
 }
 
 /// As people see it: 16 hexadecimal digits.
-fn lineage_text(lineage: u64) -> String {
+pub(super) fn lineage_text(lineage: u64) -> String {
     format!("{lineage:016x}")
 }
 

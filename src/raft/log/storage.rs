@@ -34,6 +34,18 @@ impl LogStore {
         self.write_synced(vec![put_record(record, value)]).await
     }
 
+    /// Makes an empty log one that ended at `last`, all of it purged, on a node that has voted `vote`. Synced.
+    pub(in crate::raft) async fn begin_after(&self, last: LogId, vote: Vote) -> io::Result<()> {
+        let records = vec![
+            put_record(Record::Purged, &last),
+            put_record(Record::Committed, &Some(last)),
+            put_record(Record::Vote, &vote),
+        ];
+        self.write_synced(records).await?;
+        *self.inner.vote.lock() = Some(vote);
+        Ok(())
+    }
+
     fn last_entry(&self) -> io::Result<Option<Entry>> {
         let Some(value) = self.inner.device.last(&keys::entry(0), &keys::entries_end())? else { return Ok(None) };
         codec::decode(&value)

@@ -12,6 +12,7 @@ use openraft::storage::Snapshot as RaftSnapshot;
 use parking_lot::Mutex;
 
 use super::files::{Receiving, SnapshotFiles};
+use crate::model::Revision;
 use crate::raft::apply::AppliedState;
 use crate::raft::codec;
 use crate::raft::types::{Snapshot, SnapshotMeta};
@@ -26,6 +27,16 @@ pub(in crate::raft) struct SnapshotFolder {
 struct State {
     current: Option<Kept>,
     next: u64,
+}
+
+/// A state as files, and what it says of itself.
+pub(in crate::raft) struct Aside {
+    /// Where the log stands in it.
+    pub(in crate::raft) state: AppliedState,
+    /// The oldest revision that can be read in it.
+    pub(in crate::raft) oldest: Revision,
+    /// The files.
+    pub(in crate::raft) files: SnapshotFiles,
 }
 
 #[derive(Clone)]
@@ -72,18 +83,28 @@ impl SnapshotFolder {
     /// Makes a snapshot of `store` as it is now. What the log says of it is read from the checkpoint itself: `store` may be
     /// further by then.
     pub(in crate::raft) fn build(&self, store: &dyn CheckpointStore) -> io::Result<Snapshot> {
+        let (number, made) = self.make(store)?;
+        let meta = SnapshotMeta { last_log_id: made.state.last, last_membership: made.state.membership };
+        self.keep(Kept { number, meta, files: made.files })
+    }
+
+    /// The files of `store` as it is now, for other use than as a snapshot: they go with their last user, or at the next start.
+    pub(in crate::raft) fn build_aside(&self, store: &dyn CheckpointStore) -> io::Result<Aside> {
+        self.make(store).map(|(_, made)| made)
+    }
+
+    fn make(&self, store: &dyn CheckpointStore) -> io::Result<(u64, Aside)> {
         let number = self.take_number();
         let path = self.root.join(folder_name(number));
         let checkpoint = store.checkpoint(&path).map_err(io::Error::other)?;
+        let files = SnapshotFiles::new(path, checkpoint.files);
         let state = match &checkpoint.applied {
             None => AppliedState::default(),
             Some(record) => codec::decode(record).map_err(|e| {
                 io::Error::other(StoreError::Corrupt { place: "applied state of a checkpoint", what: e.to_string() })
             })?,
         };
-        let meta = SnapshotMeta { last_log_id: state.last, last_membership: state.membership };
-        let kept = Kept { number, meta, files: SnapshotFiles::new(path, checkpoint.files) };
-        self.keep(kept)
+        Ok((number, Aside { state, oldest: checkpoint.oldest, files }))
     }
 
     /// A place for a snapshot that comes from another node.

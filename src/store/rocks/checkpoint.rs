@@ -25,6 +25,8 @@ const PLACE: &str = "checkpoint";
 pub struct CheckpointInfo {
     /// The revision that it is the state of.
     pub revision: Revision,
+    /// The oldest revision that can be read in it.
+    pub oldest: Revision,
     /// The [`MetaKey::Applied`](crate::store::MetaKey::Applied) record in it.
     pub applied: Option<Vec<u8>>,
     /// Its files, in order of name.
@@ -50,9 +52,9 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     let building = building_path(into)?;
     files::remove_folder(&building)?;
     Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&building)).map_err(engine)?;
-    let (revision, applied) = {
+    let (retained, applied) = {
         let checkpoint = open_read_only(&building, store, &Cache::new_lru_cache(1 << 20))?;
-        (read_retained(&checkpoint)?.applied, read_meta(&checkpoint, MetaRecord::Applied)?)
+        (read_retained(&checkpoint)?, read_meta(&checkpoint, MetaRecord::Applied)?)
     };
     remove_diagnostics(&building)?;
     let mut entries = Vec::new();
@@ -63,7 +65,7 @@ pub(super) fn create(db: &Database, store: &StoreOptions, into: &Path) -> Result
     }
     files::sync_folder(&building)?;
     files::rename(&building, into)?;
-    Ok(CheckpointInfo { revision, applied, files: entries })
+    Ok(CheckpointInfo { revision: retained.applied, oldest: retained.oldest, applied, files: entries })
 }
 
 /// A single record of the checkpoint in `from`. Leaves the folder as it is.
@@ -109,7 +111,7 @@ pub fn verify_checkpoint(dir: &Path, files: &[FileEntry]) -> Result<(), StoreErr
     let corrupt = |what: String| StoreError::Corrupt { place: PLACE, what };
     let mut listed = BTreeSet::new();
     for file in files {
-        if !is_plain_name(&file.name) {
+        if !file.has_plain_name() {
             return Err(corrupt(format!("{:?} is no name of a file", file.name)));
         }
         if !listed.insert(file.name.as_str()) {
@@ -130,7 +132,11 @@ pub fn verify_checkpoint(dir: &Path, files: &[FileEntry]) -> Result<(), StoreErr
     }
 }
 
-/// Whether `name` is a file's name and nothing that a path could be made of.
-fn is_plain_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+impl FileEntry {
+    /// Whether its name is a file's name and nothing that a path could be made of.
+    #[must_use]
+    pub fn has_plain_name(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !self.name.is_empty() && !self.name.starts_with('.') && self.name.bytes().all(plain)
+    }
 }

@@ -7,6 +7,7 @@ mod files;
 #[cfg(test)]
 mod fuzz;
 mod generation;
+mod inspect;
 mod install;
 mod keys;
 mod layout;
@@ -22,5 +23,6 @@ pub use batch::RocksBatch;
 pub(super) use checkpoint::describe;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
 pub use collect::Collector;
+pub use inspect::{Inspection, inspect_checkpoint};
 pub use options::StoreOptions;
 pub use store::RocksStore;

@@ -93,6 +93,11 @@ impl Load {
     /// With the writers stopped: everything acknowledged is there, nothing that was said not to be written is, and everything
     /// else that is there has an unknown outcome.
     pub(crate) async fn verify_exactly(&self, client: &Client) {
+        self.verify_exactly_with(client, &[]).await;
+    }
+
+    /// The same, beside these tuples that others wrote.
+    pub(crate) async fn verify_exactly_with(&self, client: &Client, others: &[&str]) {
         self.verify(client).await;
         let (found, _) = client.read(filter("document"), fully()).await.expect("it was read a moment ago");
         let ledger = self.ledger.lock();
@@ -101,7 +106,9 @@ impl Load {
                 !ledger.not_written.contains(tuple),
                 "{tuple} is there, and its write said that nothing was written"
             );
-            let known = ledger.acknowledged.contains(tuple) || ledger.unknown.contains(tuple);
+            let known = ledger.acknowledged.contains(tuple)
+                || ledger.unknown.contains(tuple)
+                || others.contains(&tuple.as_str());
             assert!(known, "{tuple} is there, and nobody wrote it");
         }
     }

@@ -3,15 +3,17 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rocksdb::IteratorMode;
 use tempfile::TempDir;
 
 use super::super::install::Step;
 use super::super::layout::GenerationId;
-use super::super::{CheckpointInfo, FileEntry, RocksStore, verify_checkpoint};
+use super::super::options::Family;
+use super::super::{CheckpointInfo, FileEntry, RocksStore, inspect_checkpoint, verify_checkpoint};
 use super::{assert_agree_at_the_end, copy_tree, fresh, generations, model, open};
 use crate::store::suite::twins::{assert_agree, write_sample};
 use crate::store::suite::{STORE, all, rev};
-use crate::store::{CheckpointStore, StateStore, StoreError};
+use crate::store::{CheckpointStore, MetaKey, StateStore, StoreError};
 
 /// A store at 30, and a checkpoint of another at 50.
 fn checkpointed() -> (RocksStore, TempDir, TempDir, CheckpointInfo) {
@@ -155,4 +157,29 @@ fn a_failed_install_leaves_nothing_behind() {
     assert_eq!(generations(dir.path()), ["gen-000001"]);
     write_sample(&store, 31);
     assert_agree(&model(31), &store);
+}
+
+#[test]
+fn an_inspection_reads_everything_and_compares_both_orders() {
+    let (store, _dir) = fresh();
+    write_sample(&store, 50);
+    let sent = tempfile::tempdir().unwrap();
+    store.checkpoint(&sent.path().join("whole")).unwrap();
+    let found = inspect_checkpoint(&sent.path().join("whole")).unwrap();
+    let live = all(&*store.view(STORE, rev(50)).unwrap()).len() as u64;
+    assert_eq!((found.revision, found.oldest), (rev(50), store.oldest()));
+    assert!(found.relationships >= live && found.versions > found.relationships, "{found:?} and {live} in one store");
+    assert_eq!(found.applied, store.meta(MetaKey::Applied).unwrap());
+
+    for family in [Family::TuplesByResource, Family::TuplesBySubject, Family::RequestOrder] {
+        let (store, _dir) = fresh();
+        write_sample(&store, 50);
+        let generation = store.generation();
+        let first = generation.db().iterator_cf(generation.handle(family), IteratorMode::Start).next();
+        let (key, _) = first.expect("the sample has some of it").unwrap();
+        generation.db().delete_cf(generation.handle(family), key).unwrap();
+        let path = sent.path().join(family.name());
+        store.checkpoint(&path).unwrap();
+        assert!(matches!(inspect_checkpoint(&path), Err(StoreError::Corrupt { .. })), "{family:?}");
+    }
 }
