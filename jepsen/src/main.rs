@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use quorate_jepsen::check::{Judgement, Record, Thresholds, Validity, judge, mutants_of};
 use quorate_jepsen::cluster::{Ground, sweep, system};
-use quorate_jepsen::history::{Event, FaultKind};
+use quorate_jepsen::history::FaultKind;
 use quorate_jepsen::nemesis::{least, least_faults, schedule, spaced};
 use quorate_jepsen::report;
 use quorate_jepsen::runner::{Options, RunError, run};
@@ -148,11 +148,10 @@ fn no_run(why: &str) -> ExitCode {
 }
 
 fn again(folder: &Path, lies: usize) -> ExitCode {
-    match (Record::read(folder), Record::read_events(folder)) {
-        (Ok(record), Ok(_)) if lies > 0 => tell_lies(&record, lies),
-        (Ok(record), Ok(events)) => conclude(folder, &record, &events),
-        (Err(error), _) => no_run(&error.to_string()),
-        (_, Err(error)) => no_run(&error.to_string()),
+    match Record::read(folder) {
+        Ok(record) if lies > 0 => tell_lies(&record, lies),
+        Ok(record) => conclude(folder, &record),
+        Err(error) => no_run(&error.to_string()),
     }
 }
 
@@ -231,7 +230,7 @@ async fn start(arguments: Run) -> ExitCode {
     let interrupted = CancellationToken::new();
     tokio::spawn(interrupt(interrupted.clone()));
     match run(&options, interrupted).await {
-        Ok((record, events)) => conclude(&folder, &record, &events),
+        Ok(record) => conclude(&folder, &record),
         Err(error @ RunError::Interrupted) => no_run(&error.to_string()),
         Err(error) => no_run(&format!("there was no run: {error}")),
     }
@@ -299,10 +298,10 @@ fn thresholds(run: &Run, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
     }
 }
 
-fn conclude(folder: &Path, record: &Record, events: &[Event]) -> ExitCode {
+fn conclude(folder: &Path, record: &Record) -> ExitCode {
     let judgement = judge(record);
     say(record, &judgement);
-    match report::write(folder, record, events, &judgement) {
+    match report::write(folder, record, &judgement) {
         Ok(()) => println!("report: {}", folder.join("report.html").display()),
         // The judgement stands, whether or not it can be shown.
         Err(error) => eprintln!("the report is not complete: {error}"),

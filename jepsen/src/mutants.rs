@@ -181,9 +181,9 @@ impl Hunt {
             command: self.table.command.clone(),
             versions: vec![("commit".to_owned(), self.table.commit.clone())],
         };
-        let (record, events) = run(&options, self.interrupted.clone()).await.map_err(|error| error.to_string())?;
+        let record = run(&options, self.interrupted.clone()).await.map_err(|error| error.to_string())?;
         let judgement = judge(&record);
-        report::write(&folder, &record, &events, &judgement).map_err(|error| error.to_string())?;
+        report::write(&folder, &record, &judgement).map_err(|error| error.to_string())?;
         Ok((record, judgement))
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::{Property, Record, RecordError, Settings, Thresholds, judge};
 use crate::cluster::{Cluster, ClusterError, Ground, Plan};
-use crate::history::{Answer, Event, FaultKind, FaultRecord, LogEntry, Operation, PairingError, Request, pair};
+use crate::history::{Answer, FaultKind, FaultRecord, LogEntry, Operation, Request};
 use crate::lookout::Lookout;
 use crate::nemesis;
 use crate::workload::{self, Recorder, Stage, tell_whole_log, watch};
@@ -71,10 +71,7 @@ pub enum RunError {
     /// It takes no writes.
     #[error("{0}")]
     SetUp(String),
-    /// What was recorded is no history.
-    #[error(transparent)]
-    History(#[from] PairingError),
-    /// It cannot be written.
+    /// What was recorded cannot be written, or is no history.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// Somebody wants it to end.
@@ -83,7 +80,7 @@ pub enum RunError {
 }
 
 /// Does it. The record is in the folder, too.
-pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<(Record, Vec<Event>), RunError> {
+pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<Record, RunError> {
     let ground = Ground::find();
     let doing = perform(options, &ground);
     tokio::select! {
@@ -93,7 +90,7 @@ pub async fn run(options: &Options, interrupted: CancellationToken) -> Result<(R
     }
 }
 
-async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Event>), RunError> {
+async fn perform(options: &Options, ground: &Ground) -> Result<Record, RunError> {
     let plan = Plan {
         binary: options.binary.clone(),
         voters: options.voters,
@@ -107,13 +104,14 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let cluster = Arc::new(Cluster::form(ground, &plan).await?);
     let stage = Stage {
         cluster: Arc::clone(&cluster),
-        recorder: Arc::new(Recorder::default()),
+        recorder: Arc::new(Recorder::begin(&options.folder).map_err(RecordError::Unwritten)?),
         curtain: CancellationToken::new(),
         seed: options.seed,
         registers: 20 + options.seconds,
         pace: options.pace,
         tokens: Arc::default(),
         watches: Arc::default(),
+        entries: Arc::default(),
     };
     // Whatever ends this early ends the tasks with it.
     let _curtain = stage.curtain.clone().drop_guard();
@@ -157,8 +155,7 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     };
     lookout.look(&stage);
     let incomplete = unknown.or(panics.into_iter().next());
-    let events = stage.recorder.events();
-    let operations = pair(&events)?;
+    let operations = stage.recorder.operations()?;
     let faults = std::mem::take(&mut *faults.lock().expect("nothing panics while it holds the faults"));
     let faults = with_recovery(faults, &operations);
     let mut not_tested = ground.not_tested();
@@ -170,8 +167,8 @@ async fn perform(options: &Options, ground: &Ground) -> Result<(Record, Vec<Even
     let watches = std::mem::take(&mut *stage.watches.lock().expect("nothing panics while it holds the watches"));
     let footprints = lookout.footprints();
     let record = Record { settings, operations, log, watches, chain: lookout.chain(), faults, footprints };
-    record.write(&options.folder, &events)?;
-    Ok((record, events))
+    record.write(&options.folder)?;
+    Ok(record)
 }
 
 /// What is known of a run before its end.
@@ -217,7 +214,7 @@ async fn is_seen(stage: &Stage, options: &Options, lookout: &Lookout) -> bool {
     };
     log.retain(|entry| entry.index <= through);
     // After the log: whoever is named there has asked by now.
-    let Ok(mut operations) = pair(&stage.recorder.events()) else { return false };
+    let Ok(mut operations) = stage.recorder.operations() else { return false };
     // What names no index may be of a later state than this one.
     let is_told = |answer: &Answer| answer.index().is_some_and(|index| index <= through);
     operations.retain(|operation| operation.answer().is_none_or(is_told));

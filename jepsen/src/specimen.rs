@@ -2,6 +2,7 @@
 //! leaves it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -452,7 +453,7 @@ impl Simulation {
             after,
             through,
             resumed: 0,
-            entries: self.log.iter().filter(|e| e.index > after && e.index <= through).cloned().collect(),
+            entries: self.log.iter().filter(|e| e.index > after && e.index <= through).cloned().map(Arc::new).collect(),
             whole: false,
             failures: vec![],
         };

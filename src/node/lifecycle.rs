@@ -144,9 +144,8 @@ impl Node {
         match identity.origin {
             // Does nothing but where the very first start was interrupted.
             Origin::Init => replica.bootstrap(self.address.clone()).await?,
-            Origin::Join => {}
-            // What was founded offline knows its addresses from before, if at all.
-            Origin::Recover | Origin::Restore => replica.keep_address(self.address.clone()),
+            // What was founded offline knows its addresses from before, if at all: they are announced below.
+            Origin::Join | Origin::Recover | Origin::Restore => {}
         }
         self.peers.serve_for(Arc::clone(&replica));
         replica.announce_address(self.address.clone());

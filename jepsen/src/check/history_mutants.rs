@@ -2,6 +2,7 @@
 //! checker that lets one pass would let a bug pass that looks the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Record;
 use super::bounds::Bounds;
@@ -359,7 +360,7 @@ impl HistoryMutant {
                 let entry = record.watches[watch].entries[at].clone();
                 record.watches[watch].entries.insert(at, entry);
             }
-            Self::OtherEvent { watch, at } => turn_around(&mut record.watches[watch].entries[at]),
+            Self::OtherEvent { watch, at } => turn_around(Arc::make_mut(&mut record.watches[watch].entries[at])),
             Self::Ended { node } => {
                 let (time, how, words) = (0, Ended::Stopped, String::new());
                 record.settings.endings.push(Ending { time, node, how, words });

@@ -1,14 +1,15 @@
 //! Everything that a run wrote down, in the form that checkers read, and the folder that it lies in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Thresholds;
 use crate::history::{
-    ChainSample, Ending, Event, FaultRecord, FileError, Footprint, LogEntry, Operation, PairingError, WatchSession,
+    ChainSample, Ending, Event, FaultRecord, FileError, Footprint, LogEntry, Operation, PairingError, SharedEntries,
+    WatchSession,
 };
-use crate::history::{pair, read_lines, write_lines};
+use crate::history::{lines_of, pair, read_lines, write_lines};
 
 /// What a run was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,9 @@ pub enum RecordError {
     /// The history.
     #[error("history.jsonl: {0}")]
     Pairing(#[from] PairingError),
+    /// An event could not be written when it happened.
+    #[error("history.jsonl cannot be written: {0}")]
+    Unwritten(std::io::Error),
     /// The settings.
     #[error("{0}: {1}")]
     Settings(&'static str, String),
@@ -96,25 +100,38 @@ impl Record {
         let settings = serde_json::from_str(&text).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
         Ok(Self {
             settings,
-            operations: pair(&Self::read_events(folder)?)?,
+            operations: Self::operations_in(folder)?,
             log: read_lines(&folder.join(LOG))?,
-            watches: read_lines(&folder.join(WATCHES))?,
+            watches: Self::watches_in(folder)?,
             chain: read_lines(&folder.join(CHAIN))?,
             faults: read_lines(&folder.join(FAULTS))?,
             footprints: read_lines(&folder.join(FOOTPRINTS))?,
         })
     }
 
-    /// The events of a run, from its folder.
-    pub fn read_events(folder: &Path) -> Result<Vec<Event>, FileError> {
-        read_lines(&folder.join(HISTORY))
+    /// Where the events of a run are written, when they happen.
+    #[must_use]
+    pub fn history_in(folder: &Path) -> PathBuf {
+        folder.join(HISTORY)
     }
 
-    /// Writes a run into its folder. `events` are what its operations were paired from.
-    pub fn write(&self, folder: &Path, events: &[Event]) -> Result<(), RecordError> {
+    /// What the clients of a run did, from its events.
+    pub fn operations_in(folder: &Path) -> Result<Vec<Operation>, RecordError> {
+        let path = Self::history_in(folder);
+        let events = lines_of::<Event>(&path)?;
+        pair(events.map(|event| event.map_err(RecordError::from)))
+    }
+
+    fn watches_in(folder: &Path) -> Result<Vec<WatchSession>, FileError> {
+        let mut shared = SharedEntries::default();
+        let path = folder.join(WATCHES);
+        lines_of(&path)?.map(|session| session.map(|session| shared.session(session))).collect()
+    }
+
+    /// Writes all but the events of a run into its folder.
+    pub fn write(&self, folder: &Path) -> Result<(), RecordError> {
         let text = serde_json::to_string_pretty(&self.settings).expect("settings have no maps with odd keys");
         std::fs::write(folder.join(SETTINGS), text).map_err(|e| RecordError::Settings(SETTINGS, e.to_string()))?;
-        write_lines(&folder.join(HISTORY), events)?;
         write_lines(&folder.join(LOG), &self.log)?;
         write_lines(&folder.join(WATCHES), &self.watches)?;
         write_lines(&folder.join(CHAIN), &self.chain)?;

@@ -10,14 +10,14 @@ pub(super) fn check(record: &Record) -> Verdict {
     let mut verdict = Verdict::new(Property::Watch);
     failures(&mut verdict, record);
     let Some(log) = record.known_log() else { return verdict };
-    ordered(&mut verdict, "the log", log);
+    ordered(&mut verdict, "the log", log.iter().map(|entry| entry.index));
     for session in &record.watches {
         let name = &session.watcher;
-        ordered(&mut verdict, name, &session.entries);
+        ordered(&mut verdict, name, session.entries.iter().map(|entry| entry.index));
         let from = log.partition_point(|entry| entry.index <= session.after);
         let to = log.partition_point(|entry| entry.index <= session.through);
         let expected = &log[from..to.max(from)];
-        let told: BTreeMap<u64, &LogEntry> = session.entries.iter().map(|entry| (entry.index, entry)).collect();
+        let told: BTreeMap<u64, &LogEntry> = session.entries.iter().map(|entry| (entry.index, &**entry)).collect();
         for entry in expected {
             verdict.opportunities += 1;
             match told.get(&entry.index) {
@@ -47,10 +47,8 @@ fn failures(verdict: &mut Verdict, record: &Record) {
     }
 }
 
-fn ordered(verdict: &mut Verdict, name: &str, entries: &[LogEntry]) {
-    for pair in entries.windows(2) {
-        verdict.expect(pair[0].index < pair[1].index, &[], || {
-            format!("{name} was told of {} after {}", pair[1].index, pair[0].index)
-        });
+fn ordered(verdict: &mut Verdict, name: &str, indexes: impl Iterator<Item = u64> + Clone) {
+    for (before, after) in indexes.clone().zip(indexes.skip(1)) {
+        verdict.expect(before < after, &[], || format!("{name} was told of {after} after {before}"));
     }
 }

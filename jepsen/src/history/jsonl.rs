@@ -47,14 +47,21 @@ pub fn write_lines<'a, T: Serialize + 'a>(
 
 /// Reads what [`write_lines`] wrote.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, FileError> {
+    lines_of(path)?.collect()
+}
+
+/// Reads it line by line, for files that are larger than memory should be.
+pub fn lines_of<T: DeserializeOwned>(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<T, FileError>> + use<'_, T>, FileError> {
     let io = |error| FileError::Io { path: path.to_owned(), error };
     let lines = BufReader::new(File::open(path).map_err(io)?).lines();
-    let parse = |(position, line): (usize, std::io::Result<String>)| {
+    let parse = move |(position, line): (usize, std::io::Result<String>)| {
         serde_json::from_str(&line.map_err(io)?).map_err(|error| FileError::Line {
             path: path.to_owned(),
             line: position + 1,
             error,
         })
     };
-    lines.enumerate().map(parse).collect()
+    Ok(lines.enumerate().map(parse))
 }

@@ -1,5 +1,8 @@
 //! What the cluster says of itself beside its answers: its log, its hash chain.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Update};
@@ -20,6 +23,27 @@ pub struct LogEntry {
     pub schema: bool,
 }
 
+/// Entries by index, of which equal ones are kept once: in an hour every node tells of hundreds of thousands.
+#[derive(Debug, Default)]
+pub struct SharedEntries(BTreeMap<u64, Arc<LogEntry>>);
+
+impl SharedEntries {
+    /// The same entry, shared with whoever was told the same.
+    pub fn share(&mut self, entry: LogEntry) -> Arc<LogEntry> {
+        let known = self.0.entry(entry.index).or_insert_with(|| Arc::new(entry.clone()));
+        if **known == entry { Arc::clone(known) } else { Arc::new(entry) }
+    }
+
+    /// A session whose entries are shared.
+    #[must_use]
+    pub fn session(&mut self, mut session: WatchSession) -> WatchSession {
+        for entry in &mut session.entries {
+            *entry = self.share(LogEntry::clone(entry));
+        }
+        session
+    }
+}
+
 /// Failures of one watcher that are kept.
 const FAILURES: usize = 1_000;
 
@@ -35,7 +59,7 @@ pub struct WatchSession {
     /// How often it went on at another node, or at the same one again.
     pub resumed: u64,
     /// What it was told, in order of arrival.
-    pub entries: Vec<LogEntry>,
+    pub entries: Vec<Arc<LogEntry>>,
     /// Whether this is no watcher at work, and a node was only asked for its whole log.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
@@ -78,4 +102,18 @@ pub struct ChainSample {
     pub snapshot: u64,
     /// What it has removed from its log.
     pub purged: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_entries_are_kept_once_and_different_ones_stay_different() {
+        let entry = |op: &str| LogEntry { index: 3, op: Some(op.to_owned()), updates: vec![], schema: false };
+        let mut shared = SharedEntries::default();
+        let (one, other, odd) = (shared.share(entry("a")), shared.share(entry("a")), shared.share(entry("b")));
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!((one.op.as_deref(), odd.op.as_deref()), (Some("a"), Some("b")));
+    }
 }

@@ -68,25 +68,25 @@ pub enum PairingError {
 }
 
 /// The operations of all clients, by their invocations. What never completed has an unknown outcome.
-pub fn pair(events: &[Event]) -> Result<Vec<Operation>, PairingError> {
+pub fn pair<E: From<PairingError>>(events: impl Iterator<Item = Result<Event, E>>) -> Result<Vec<Operation>, E> {
     let mut pending: HashMap<u64, Operation> = HashMap::new();
-    let mut done = Vec::with_capacity(events.len() / 2);
+    let mut done = Vec::new();
     for event in events {
+        let event = event?;
         let Process::Client(process) = event.process else { continue };
         let wrong_value = |error| PairingError::Value(event.index, error);
         if event.kind == Kind::Invoke {
-            let Invocation { workload, node, request } =
-                serde_json::from_value(event.value.clone()).map_err(wrong_value)?;
+            let Invocation { workload, node, request } = serde_json::from_value(event.value).map_err(wrong_value)?;
             let never = Failure { reason: "never-completed".to_owned(), message: String::new() };
             let (index, start) = (event.index, event.time);
             let outcome = Outcome::Info(never);
             let operation = Operation { index, process, workload, node, start, end: u64::MAX, request, outcome };
             if pending.insert(process, operation).is_some() {
-                return Err(PairingError::Overlap(event.index, process));
+                return Err(PairingError::Overlap(event.index, process).into());
             }
             continue;
         }
-        let completion: Completion = serde_json::from_value(event.value.clone()).map_err(wrong_value)?;
+        let completion: Completion = serde_json::from_value(event.value).map_err(wrong_value)?;
         let unmatched = || PairingError::Unmatched(event.index, process);
         let mut operation = pending.remove(&process).ok_or_else(unmatched)?;
         operation.end = event.time;
@@ -94,7 +94,7 @@ pub fn pair(events: &[Event]) -> Result<Vec<Operation>, PairingError> {
             (Kind::Ok, Completion::Answer(answer)) => Outcome::Ok(answer),
             (Kind::Fail, Completion::Error(failure)) => Outcome::Fail(failure),
             (Kind::Info, Completion::Error(failure)) => Outcome::Info(failure),
-            (Kind::Invoke | Kind::Ok | Kind::Fail | Kind::Info, _) => return Err(unmatched()),
+            (Kind::Invoke | Kind::Ok | Kind::Fail | Kind::Info, _) => return Err(unmatched().into()),
         };
         done.push(operation);
     }

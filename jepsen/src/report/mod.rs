@@ -9,12 +9,25 @@ mod tests;
 
 pub use mutants::{ControlRow, MUTANTS, MutantRow, MutantRun, MutantTable};
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::check::{Judgement, Record};
-use crate::history::{Event, to_edn};
+use crate::history::{FileError, lines_of, to_edn};
+
+/// The history once more, in Jepsen's notation.
+fn history(folder: &Path) -> Result<(), ReportError> {
+    let path = folder.join("history.edn");
+    let failed = |error| ReportError::File(path.clone(), error);
+    let mut out = BufWriter::new(File::create(&path).map_err(failed)?);
+    for event in lines_of::<serde_json::Value>(&Record::history_in(folder))? {
+        writeln!(out, "{}", to_edn(&event?)).map_err(failed)?;
+    }
+    out.flush().map_err(failed)
+}
 
 /// A report cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -22,19 +35,21 @@ pub enum ReportError {
     /// A file.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
+    /// The history cannot be read.
+    #[error(transparent)]
+    History(#[from] FileError),
     /// A plot.
     #[error("{0}: {1}")]
     Plot(PathBuf, String),
 }
 
 /// Writes everything for people, and the history once more as EDN, beside the record in `folder`.
-pub fn write(folder: &Path, record: &Record, events: &[Event], judgement: &Judgement) -> Result<(), ReportError> {
+pub fn write(folder: &Path, record: &Record, judgement: &Judgement) -> Result<(), ReportError> {
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| ReportError::File(path, error))
     };
-    let line = |event: &Event| to_edn(&serde_json::to_value(event).expect("events have no maps with odd keys")) + "\n";
-    file("history.edn", &events.iter().map(line).collect::<String>())?;
+    history(folder)?;
     for (register, text) in figures::registers(record) {
         file(&format!("register-{register}.edn"), &text)?;
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Recorder;
 use crate::cluster::{Client, Cluster};
 use crate::history::{Invocation, Mode, Outcome, Request, Token, Update, Workload, Write};
-use crate::history::{Relationship, WatchSession};
+use crate::history::{Relationship, SharedEntries, WatchSession};
 
 /// Zookies that are kept for readers of exact snapshots.
 const TOKENS_KEPT: usize = 200;
@@ -39,6 +39,8 @@ pub struct Stage {
     pub tokens: Arc<Mutex<VecDeque<Token>>>,
     /// What watchers were told.
     pub watches: Arc<Mutex<Vec<WatchSession>>>,
+    /// What any of them was told, once.
+    pub entries: Arc<Mutex<SharedEntries>>,
 }
 
 /// One client.

@@ -1,26 +1,41 @@
-//! Writes the history down, in one order, by one clock.
+//! Writes the history down, in one order, by one clock: each event goes to the file when it happens, since an hour of them does
+//! not fit into memory together with what is made of them.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::history::{Completion, Event, Invocation, Kind, Outcome, Process};
+use crate::check::{Record, RecordError};
+use crate::history::{Completion, Event, Invocation, Kind, Operation, Outcome, Process};
 
 /// The history so far.
 #[derive(Debug)]
 pub struct Recorder {
     begun: Instant,
-    events: Mutex<Vec<Event>>,
+    folder: std::path::PathBuf,
+    written: Mutex<Written>,
 }
 
-impl Default for Recorder {
-    fn default() -> Self {
-        Self { begun: Instant::now(), events: Mutex::new(Vec::new()) }
-    }
+#[derive(Debug)]
+struct Written {
+    file: BufWriter<File>,
+    events: u64,
+    /// The first event that could not be written; nothing after it counts.
+    failed: Option<std::io::Error>,
 }
 
 impl Recorder {
+    /// A history that begins now, in the folder of its run.
+    pub fn begin(folder: &Path) -> std::io::Result<Self> {
+        let file = BufWriter::new(File::create(Record::history_in(folder))?);
+        let written = Mutex::new(Written { file, events: 0, failed: None });
+        Ok(Self { begun: Instant::now(), folder: folder.to_owned(), written })
+    }
+
     /// Nanoseconds since the beginning.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -51,17 +66,47 @@ impl Recorder {
     }
 
     fn push(&self, kind: Kind, process: Process, f: &str, value: Value) -> u64 {
-        let mut events = self.events.lock().expect("nothing panics while it holds the history");
+        let mut written = self.written.lock().expect("nothing panics while it holds the history");
         // Taken under the lock, so that the order of the events is the order of their times.
         let time = self.now();
-        let index = events.len() as u64;
-        events.push(Event { index, kind, process, time, f: f.to_owned(), value });
+        let index = written.events;
+        written.events += 1;
+        if written.failed.is_none() {
+            let event = Event { index, kind, process, time, f: f.to_owned(), value };
+            let line = serde_json::to_string(&event).expect("events have no maps with odd keys") + "\n";
+            written.failed = written.file.write_all(line.as_bytes()).err();
+        }
         index
     }
 
-    /// All events.
-    #[must_use]
-    pub fn events(&self) -> Vec<Event> {
-        self.events.lock().expect("nothing panics while it holds the history").clone()
+    /// What clients did so far.
+    pub fn operations(&self) -> Result<Vec<Operation>, RecordError> {
+        let mut written = self.written.lock().expect("nothing panics while it holds the history");
+        let flushed = written.file.flush();
+        if let Some(error) = written.failed.take().or(flushed.err()) {
+            return Err(RecordError::Unwritten(error));
+        }
+        drop(written);
+        Record::operations_in(&self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_is_read_back_while_more_is_written() {
+        let folder = std::env::temp_dir().join(format!("quorate-recorder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Recorder::begin(&folder).unwrap();
+        recorder.note("kill", Value::Null);
+        assert_eq!(recorder.operations().unwrap(), []);
+        let request = crate::history::Request::Schema { op: "s".to_owned(), version: 1 };
+        let invocation = Invocation { workload: crate::history::Workload::Schema, node: 2, request };
+        assert_eq!(recorder.invoke(7, &invocation), 1);
+        let found = recorder.operations().unwrap();
+        assert_eq!((found.len(), found[0].process, found[0].node), (1, 7, 2));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -52,7 +52,7 @@ impl Watcher {
         };
         while let Ok(next) = tokio::time::timeout(SILENCE, stream.next()).await {
             match next {
-                Ok(Some(told)) => note(&mut self.session, told),
+                Ok(Some(told)) => note(stage, &mut self.session, told),
                 Ok(None) => return,
                 Err(status) => return self.session.fail(failure_of(&status)),
             }
@@ -60,12 +60,12 @@ impl Watcher {
     }
 }
 
-fn note(session: &mut WatchSession, told: WatchTold) {
+fn note(stage: &Stage, session: &mut WatchSession, told: WatchTold) {
     match told {
         WatchTold::Through(index) => session.through = index,
         WatchTold::Entry(entry) => {
             session.through = entry.index;
-            session.entries.push(entry);
+            session.entries.push(stage.entries.lock().expect("nothing panics while it holds the entries").share(entry));
         }
         WatchTold::Nonsense(message) => session.fail(Failure { reason: Failure::NONSENSE.to_owned(), message }),
     }
@@ -79,7 +79,7 @@ pub async fn tell_whole_log(stage: &Stage, node: usize, through: u64) -> Result<
         let mut stream: Watching = stage.cluster.client(node).watch(0).await.map_err(|e| e.to_string())?;
         while session.through < through {
             match stream.next().await.map_err(|error| error.to_string())? {
-                Some(told) => note(&mut session, told),
+                Some(told) => note(stage, &mut session, told),
                 None => return Err("the watch ended".to_owned()),
             }
         }
@@ -92,7 +92,7 @@ pub async fn tell_whole_log(stage: &Stage, node: usize, through: u64) -> Result<
             return Err(format!("the log as node {node} tells it: {at} of {through} after {WHOLE_LOG:?}"));
         }
     }
-    let entries = session.entries.clone();
+    let entries = session.entries.iter().map(|entry| LogEntry::clone(entry)).collect();
     stage.watches.lock().expect("nothing panics while it holds the watches").push(session);
     Ok(entries)
 }

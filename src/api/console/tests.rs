@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 use super::assets::ASSETS;
 use super::router::{CALLS, router};
 use crate::api::auth::RequireKey;
+use crate::api::quotas::Quotas;
 use crate::api::scopes;
 use crate::api::server::{ApiServices, routes};
 use crate::api::tests::{KEY, TestAdmin};
@@ -23,7 +24,7 @@ const MOST_BYTES: usize = 100_000;
 fn console() -> Router {
     let (_, services) = TestNode::start();
     let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
-    let key = RequireKey::new(Arc::new(Keyring::new(&[KEY], None).expect("one key")));
+    let key = RequireKey::new(Arc::new(Keyring::new(&[KEY], None).expect("one key")), Quotas::default());
     router(routes(api, key.clone(), HealthReporter::new()).expect("the descriptors are usable"), key)
 }
 

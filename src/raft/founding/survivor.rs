@@ -15,7 +15,7 @@ use openraft::storage::{LogState, RaftLogReader, RaftLogStorage};
 use super::forebears;
 use super::found::{Founding, found};
 use crate::model::Revision;
-use crate::raft::apply::{AppliedState, Applier, Apply};
+use crate::raft::apply::{AppliedState, Applier, Apply, ApplyError};
 use crate::raft::log::LogStore;
 use crate::raft::replica::{Membership, ReplicaError, log_dir, state_dir};
 use crate::raft::snapshot::SnapshotFolder;
@@ -44,6 +44,9 @@ pub enum SurvivorError {
         /// Its id.
         node_id: u64,
     },
+    /// Its log needs another version of this program.
+    #[error("{0}")]
+    Level(String),
     /// It was removed while the cluster still lived.
     #[error(
         "node {node_id} was removed from its cluster and knows nothing of what was written since: choose another node"
@@ -71,6 +74,15 @@ pub enum SurvivorError {
         /// What was removed from the log.
         purged: u64,
     },
+}
+
+impl SurvivorError {
+    fn of_apply(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Store(error),
+            ApplyError::Level { .. } => Self::Level(error.to_string()),
+        }
+    }
 }
 
 /// A member that the new cluster goes on without.
@@ -178,7 +190,7 @@ impl Survivor {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
             };
             from = last.log_id.index + 1;
-            applier.apply(&piece)?;
+            applier.apply(&piece).map_err(SurvivorError::of_apply)?;
         }
         let address = self.members.get_node(&node_id).cloned().unwrap_or_default();
         let log = LogStore::open(&log_dir(into)).map_err(ReplicaError::from)?;

@@ -18,7 +18,8 @@ use crate::raft::log::LogStore;
 use crate::raft::replica::{log_dir, state_dir};
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 use crate::raft::{
-    Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions,
+    Announcement, Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions,
+    SupportedLevels,
 };
 use crate::store::{CheckpointStore, RocksStore, StoreOptions};
 
@@ -107,9 +108,10 @@ async fn what_is_founded_leads_itself_in_a_later_term() {
         waiting_writes: 16,
         history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
         store: StoreOptions::default(),
+        announcement: Announcement { levels: SupportedLevels::of_this_program(), ..Announcement::none() },
     };
     let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
-    replica.keep_address(address(7));
+    replica.announce_address(address(7));
     let known = |metrics: &openraft::metrics::RaftMetrics<TypeConfig>| {
         metrics.membership_config.membership().get_node(&3) == Some(&address(7))
             && metrics.last_applied.is_some_and(|id| id.index >= 12)

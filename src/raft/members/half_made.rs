@@ -53,6 +53,7 @@ impl Transport for Arc<Net> {
                 Rpc::Admit => server.admit(request).await,
                 Rpc::Promote => server.promote(request).await,
                 Rpc::ChangeMembers => server.change_members(request).await,
+                Rpc::Status => server.status(request).await,
             };
             if muffled.is_some() {
                 return Err(CallError::Lost { address, reason: "the answer was lost".to_owned() });

@@ -3,7 +3,6 @@
 //! Reads downward: `request` (any node: finds the leader and asks it) → `transfer`, `alter` and `upgrade` (on the leader) → `judge` (what would be
 //! safe, of plain values) → `roster` (what the leader knows of its members) → `change` (the question and its answers).
 
-mod address;
 mod alter;
 mod change;
 #[cfg(test)]

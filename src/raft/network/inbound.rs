@@ -230,8 +230,8 @@ impl PeerService for PeerServer {
     }
 
     async fn status(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
-        self.open_as(request.get_ref(), Kind::Status)?;
+        let announcement = self.open_as(request.get_ref(), Kind::Status)?.peers().announcement().to_message();
         let report = self.report.get().ok_or_else(|| Status::unavailable("this node is just starting"))?;
-        Ok(Response::new(Reply { payload: report() }))
+        Ok(Response::new(Reply { payload: report(), announcement: Some(announcement) }))
     }
 }
