@@ -320,7 +320,7 @@ impl Replica {
 
     /// Whether this program can go on from the state in `folder`.
     pub(super) fn snapshot_fits(&self, folder: &Path) -> Result<(), ReplicaError> {
-        let settings = match self.checkpoints.peek(folder, MetaKey::Cluster)? {
+        let settings = match self.checkpoints.peek(folder, MetaKey::Settings)? {
             Some(record) => ClusterSettings::decode(&record)?,
             None => ClusterSettings::default(),
         };

@@ -202,6 +202,8 @@ pub enum MetaKey {
     Cluster,
     /// The floors of all stores, as the Raft layer encodes them.
     Floors,
+    /// The feature level and what else the cluster has settled about itself, as the Raft layer encodes it.
+    Settings,
 }
 
 /// A durable state that one writer extends and many readers see.

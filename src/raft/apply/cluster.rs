@@ -37,10 +37,10 @@ impl ClusterSettings {
 
     /// What a store holds.
     pub(in crate::raft) fn read<S: StateStore>(store: &S) -> Result<Self, StoreError> {
-        store.meta(MetaKey::Cluster)?.map_or_else(|| Ok(Self::default()), |record| Self::decode(&record))
+        store.meta(MetaKey::Settings)?.map_or_else(|| Ok(Self::default()), |record| Self::decode(&record))
     }
 
-    /// What a record of [`MetaKey::Cluster`] says.
+    /// What a record of [`MetaKey::Settings`] says.
     pub(in crate::raft) fn decode(record: &[u8]) -> Result<Self, StoreError> {
         codec::decode(record).map_err(|e| StoreError::Corrupt { place: "cluster settings", what: e.to_string() })
     }
@@ -107,7 +107,7 @@ fn change<B: StateBatch>(
     let mut next = ClusterSettings::clone(settings);
     change(&mut next);
     if next != **settings {
-        batch.put_meta(MetaKey::Cluster, &codec::encode_at(next.level, &next))?;
+        batch.put_meta(MetaKey::Settings, &codec::encode_at(next.level, &next))?;
         *settings = Arc::new(next);
     }
     Ok(Outcome::Done)

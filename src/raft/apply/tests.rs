@@ -142,7 +142,7 @@ fn dump<S: StateStore>(store: &S) -> Dump {
         counters,
         requests,
         floors,
-        settings: store.meta(MetaKey::Cluster).unwrap(),
+        settings: store.meta(MetaKey::Settings).unwrap(),
     }
 }
 

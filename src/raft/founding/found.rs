@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::Membership as Members;
 
 use crate::raft::NodeAddress;
-use crate::raft::apply::AppliedState;
+use crate::raft::apply::{AppliedState, ClusterSettings};
 use crate::raft::codec;
 use crate::raft::identity;
 use crate::raft::log::{LogError, LogStore};
@@ -55,8 +55,10 @@ pub(super) async fn found<S: StateStore>(
     hash.update(CHAIN).update(&applied.chain).update(&lineage.to_be_bytes()).update(&node_id.to_be_bytes());
     applied.chain = *hash.finalize().as_bytes();
 
+    // The level stays: what was written under it is there.
+    let level = ClusterSettings::read(state)?.level;
     let mut batch = state.batch();
-    batch.put_meta(MetaKey::Applied, &codec::encode(&applied))?;
+    batch.put_meta(MetaKey::Applied, &codec::encode_at(level, &applied))?;
     batch.put_meta(MetaKey::Identity, &identity::of_state(*lineage))?;
     batch.put_meta(MetaKey::Cluster, forebears)?;
     batch.commit(applied.revision())?;

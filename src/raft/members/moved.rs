@@ -19,7 +19,7 @@ use crate::raft::network::{Kind, Rpc};
 use crate::raft::replica::Replica;
 
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(30);
+const ATTEMPT: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the leader waits for an answer from the new address.

@@ -70,6 +70,7 @@ pub(super) fn meta_record(key: MetaKey) -> MetaRecord {
         MetaKey::Identity => MetaRecord::Identity,
         MetaKey::Cluster => MetaRecord::Cluster,
         MetaKey::Floors => MetaRecord::Floors,
+        MetaKey::Settings => MetaRecord::Settings,
     }
 }
 

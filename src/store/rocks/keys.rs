@@ -55,6 +55,7 @@ pub(super) enum MetaRecord {
     Cluster = 4,
     OldestRevision = 5,
     Floors = 6,
+    Settings = 7,
 }
 
 impl MetaRecord {

@@ -151,7 +151,7 @@ fn filters() -> Vec<TupleFilter> {
 /// Everything that two stores can be asked about is the same.
 pub(in crate::store) fn assert_agree<A: StateStore, B: StateStore>(model: &A, store: &B) {
     assert_eq!((model.applied(), model.oldest()), (store.applied(), store.oldest()));
-    for meta in [MetaKey::Applied, MetaKey::Identity, MetaKey::Cluster, MetaKey::Floors] {
+    for meta in [MetaKey::Applied, MetaKey::Identity, MetaKey::Cluster, MetaKey::Floors, MetaKey::Settings] {
         assert_eq!(model.meta(meta).unwrap(), store.meta(meta).unwrap(), "{meta:?}");
     }
     let (oldest, applied) = (model.oldest().index(), model.applied().index());

@@ -67,7 +67,7 @@ fn at_the_first_level_nothing_is_written_that_was_not_before() {
     let store = Arc::new(MemoryStore::new());
     let log = [members(1, &[1, 2]), entry(2, schema(None, vec![])), entry(3, raise(2, &[1])), members(4, &[1])];
     apply(&store, &log, 2);
-    assert_eq!(store.meta(MetaKey::Cluster).unwrap(), None);
+    assert_eq!(store.meta(MetaKey::Settings).unwrap(), None);
     let version = |store: &Arc<MemoryStore>| store.meta(MetaKey::Applied).unwrap().expect("it is there")[0];
     assert_eq!(version(&store), 2, "the version that programs of before read");
     apply(&store, &[entry(5, raise(2, &[1]))], 1);
