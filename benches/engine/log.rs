@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use quorate::model::{Revision, StoreId, TimestampMs, TupleUpdate, UpdateKind};
 use quorate::raft::{
-    CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Outcome, Propose, Replica, ReplicaOptions,
+    Announcement, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Outcome, Propose, Replica, ReplicaOptions,
     WriteSchema, WriteTuples,
 };
 use quorate::store::StoreOptions;
@@ -58,6 +58,7 @@ async fn start(folder: &Path) -> (Arc<Replica>, Revision) {
         waiting_writes: 10_000,
         history: HistoryOptions { retain: Duration::from_secs(86_400), retain_entries: 1_000_000 },
         store,
+        announcement: Announcement::none(),
     };
     let replica = Replica::open(options, Arc::new(Connections::new(None))).await.expect("it was formatted");
     let nowhere = NodeAddress { client: "127.0.0.1:1".to_owned(), peer: "127.0.0.1:2".to_owned() };

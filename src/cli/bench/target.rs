@@ -23,7 +23,7 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// What is measured.
 pub(super) enum Target {
     Cluster { any: Connection, each: Vec<Connection> },
-    Etcd { lane: Lane },
+    Etcd { lane: Box<Lane> },
 }
 
 /// What a target is asked, ready to be sent.
@@ -54,7 +54,7 @@ impl Target {
         stamp: &Stamp,
     ) -> Result<Self, Failure> {
         if is_etcd {
-            return Ok(Self::Etcd { lane: Lane::new(&ways[0], stamp.clone()) });
+            return Ok(Self::Etcd { lane: Box::new(Lane::new(&ways[0], stamp.clone())) });
         }
         Ok(Self::Cluster { any: connection.open(LOAD_TIMEOUT)?, each: connection.open_each(LOAD_TIMEOUT)? })
     }
