@@ -328,7 +328,13 @@ mod tests {
         let (release, gate) = mpsc::channel::<()>();
         let held = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(soon(), move || Ok(drop(gate.recv()))).await }
+            async move {
+                let wait = move || {
+                    let _ = gate.recv();
+                    Ok(())
+                };
+                pool.run(soon(), wait).await
+            }
         });
         let shed = pool.run(soon(), || Ok(())).await.expect_err("the only thread is held");
         assert_eq!(shed.code, ErrorCode::ResourceExhausted);
