@@ -326,10 +326,17 @@ mod tests {
     async fn what_waits_for_too_long_is_shed_though_no_thread_is_free() {
         let pool = EvaluationPool::new(1, Duration::from_millis(50));
         let (release, gate) = mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
         let held = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(soon(), move || Ok(drop(gate.recv()))).await }
+            let wait = move |_: &Waiter| {
+                let _ = started.send(());
+                let _ = gate.recv();
+                Ok(())
+            };
+            async move { pool.go_on(soon(), wait).await }
         });
+        has_started.await.expect("it runs");
         let shed = pool.run(soon(), || Ok(())).await.expect_err("the only thread is held");
         assert_eq!(shed.code, ErrorCode::ResourceExhausted);
         assert!(shed.retry_after.is_some());
@@ -338,7 +345,7 @@ mod tests {
         assert!(step.await.is_err(), "it still waits");
         release.send(()).expect("held");
         held.await.expect("joins").expect("it ends");
-        assert_eq!(pool.run(soon(), || Ok(7)).await, Ok(7));
+        assert_eq!(pool.go_on(soon(), |_: &Waiter| Ok(7)).await, Ok(7));
     }
 
     #[tokio::test]
