@@ -94,14 +94,6 @@ impl ConnectionArgs {
         Connection::new(&[endpoint], &self.trust, self.key.as_deref(), timeout)
     }
 
-    /// Each endpoint as a cluster of its own, to be asked apart from the others.
-    pub(super) fn open_each(&self, timeout: Duration) -> Result<Vec<Connection>, Failure> {
-        let open = |endpoint: &String| {
-            Connection::new(std::slice::from_ref(endpoint), &self.trust, self.key.as_deref(), timeout)
-        };
-        self.endpoint.iter().map(open).collect()
-    }
-
     /// The ways to all endpoints, and what authorizes a request there, for who makes connections of his own.
     pub(super) fn ways(&self) -> Result<(Vec<Endpoint>, Option<MetadataValue<Ascii>>), Failure> {
         let key = self.key.as_deref();
