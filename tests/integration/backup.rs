@@ -10,9 +10,9 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 
 use crate::harness::wire::authzed::{RelationshipUpdate, WriteRelationshipsRequest, ZedToken};
-use crate::harness::wire::cluster::CreateBackupRequest;
 use crate::harness::wire::cluster::backup_part::Part;
 use crate::harness::wire::cluster::backup_service_client::BackupServiceClient;
+use crate::harness::wire::cluster::{CreateBackupRequest, StatusResponse};
 use crate::harness::{
     Client, Cluster, KEY, Load, Ran, SETTLE_LIMIT, Settings, at_least, binary, create, delete, eventually, exactly,
     filter, fully, reason_of, run, run_at, run_command, touch,
@@ -130,14 +130,23 @@ async fn a_backup_under_load_comes_back_as_it_was() {
 
     assert_eq!(cluster.nodes[0].start().await, "member");
     cluster.join_anew(1, 0).await;
-    let statuses = cluster.statuses(&[0, 1]).await;
+    let statuses = eventually("both know where both are", SETTLE_LIMIT, async || {
+        let statuses = cluster.statuses(&[0, 1]).await;
+        let known = |status: &StatusResponse| {
+            status.members.len() == 2 && status.members.iter().all(|member| !member.peer_address.is_empty())
+        };
+        if statuses.len() == 2 && statuses.iter().all(|(_, status)| known(status)) {
+            Ok(statuses)
+        } else {
+            Err(statuses)
+        }
+    })
+    .await;
     for (_, status) in &statuses {
         assert_ne!(status.lineage, old.lineage);
         assert_eq!(Some(status.lineage.as_str()), restored.json()["lineage"].as_str());
-        assert_eq!(status.members.len(), 2, "{status:?}");
         for member in &status.members {
             assert!(old.members.iter().all(|before| before.node_id != member.node_id), "an id again: {status:?}");
-            assert!(!member.peer_address.is_empty(), "{status:?}");
         }
     }
     for node in [0, 1] {

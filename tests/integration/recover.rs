@@ -99,7 +99,8 @@ async fn one_node_of_three_goes_on_as_a_new_cluster() {
     .await;
     let peers = vec![cluster.nodes[survivor].peer_address.clone()];
     cluster.client(returning).join(peers, false).await.expect_err("it is of another cluster");
-    let stranger = cluster.client(returning).check("document:new#view@user:tom", fully());
+    let stranger = cluster.client(returning);
+    let stranger = stranger.check("document:new#view@user:tom", fully());
     assert!(tokio::time::timeout(Duration::from_secs(20), stranger).await.expect("in time").is_err());
     let after = cluster.status(survivor).await;
     assert_eq!((after.term, after.state()), (status.term, State::Leader), "{after:?}");
