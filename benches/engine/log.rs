@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use quorate::model::{Revision, StoreId, TimestampMs, TupleUpdate, UpdateKind};
 use quorate::raft::{
-    Announcement, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Outcome, Propose, Replica, ReplicaOptions,
-    WriteSchema, WriteTuples,
+    Announcement, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Outcome, Propose, Replica,
+    ReplicaOptions, WriteSchema, WriteTuples,
 };
 use quorate::store::StoreOptions;
 use tokio::runtime::Runtime;

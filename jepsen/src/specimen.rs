@@ -470,14 +470,7 @@ impl Simulation {
         };
         let chain = vec![sample(1, middle), sample(2, middle), sample(1, last), sample(2, last), sample(3, last)];
         self.operations.sort_by_key(|operation| operation.index);
-        let minute = |minute: u64| Footprint {
-            time: minute * 60_000_000_000,
-            node: 1,
-            process: 9,
-            resident_kib: 90_000 + minute,
-            files: 60,
-        };
-        let footprints = (0..16).map(minute).collect();
+        let footprints = Footprint::of_a_quarter_of_an_hour();
         let (settings, operations, log) = (settings(seed), self.operations, self.log);
         Record { settings, operations, log, watches, chain, faults: vec![], footprints }
     }

@@ -16,3 +16,18 @@ pub struct Footprint {
     /// Files that are open, sockets among them.
     pub files: u64,
 }
+
+#[cfg(test)]
+impl Footprint {
+    /// A node that comes to rest, each minute.
+    pub(crate) fn of_a_quarter_of_an_hour() -> Vec<Self> {
+        let minute = |minute: u64| Self {
+            time: minute * 60_000_000_000,
+            node: 1,
+            process: 9,
+            resident_kib: 90_000 + minute,
+            files: 60,
+        };
+        (0..16).map(minute).collect()
+    }
+}

@@ -127,11 +127,10 @@ fn digest(tuple: &[u8], names: Names<'_>, at: Revision, value: &[u8]) -> u128 {
     u128::from_be_bytes(*half)
 }
 
-fn walk(
-    db: &Database,
-    family: Family,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+/// What is done with each key and its value.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
+
+fn walk(db: &Database, family: Family, visit: Visit<'_>) -> Result<(), StoreError> {
     let mut options = ReadOptions::default();
     options.set_total_order_seek(true);
     options.fill_cache(false);

@@ -42,6 +42,9 @@ impl From<apache_avro::Error> for BackupError {
     }
 }
 
+/// The name of a record's type, and its fields.
+type NamedRecord = (String, Vec<(String, Value)>);
+
 /// Counts what was read.
 pub(in crate::cli::migrate) struct Counted<R> {
     input: R,
@@ -115,7 +118,7 @@ impl<R: Read> BackupReader<R> {
         to_relationship(fields).map(Some).map_err(|error| BackupError::Record(self.read, error))
     }
 
-    fn next_record(&mut self) -> Result<Option<(String, Vec<(String, Value)>)>, BackupError> {
+    fn next_record(&mut self) -> Result<Option<NamedRecord>, BackupError> {
         const NO_RECORD: BackupError = BackupError::Other("it has something else than records");
         match self.records.next().transpose()? {
             None => Ok(None),
