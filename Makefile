@@ -47,7 +47,7 @@ CHAOS ?=
 ALL ?=
 
 .NOTPARALLEL:
-.PHONY: run build test test-rust test-clients test-console test-migrate test-deploy test-import cost differential sim fuzz fmt clean
+.PHONY: run build test test-rust test-clients test-console test-migrate test-deploy test-deny test-import cost differential sim fuzz fmt clean
 .PHONY: packages packages-test
 .PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover bench packages-bench
 
@@ -87,6 +87,10 @@ test-migrate: packages-test
 test-deploy: packages-test
 	cargo build --locked --workspace
 	tests/deploy/run "$(CARGO_TARGET_DIR)/debug/quorate"
+
+## test-deny: licences, bans, sources and known faults of the dependencies, by cargo-deny and deny.toml
+test-deny: packages-test
+	tests/deny/run "$(CARGO_TARGET_DIR)/tools"
 
 ## test-import: one million relationships through `quorate relationship import`, checked; in the release binary
 test-import: packages

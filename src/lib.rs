@@ -5,6 +5,7 @@
 //! descend; `tests/tidy.rs` says so.
 
 pub mod api;
+pub mod audit;
 pub mod caveat;
 pub mod cli;
 pub mod config;

@@ -12,6 +12,7 @@ use tonic::server::NamedService;
 use tower::Service;
 
 use super::arriving::Arriving;
+use super::audit::{KeyName, Recorded, Recorder, caller};
 use super::errors::to_status;
 use super::quotas::{Admitted, Quotas};
 use super::scopes;
@@ -24,20 +25,28 @@ use crate::security::{Denied, KeyHolder, Keyring, Scope, Standing};
 pub(super) struct RequireKey {
     keyring: Arc<Keyring>,
     quotas: Arc<Quotas>,
+    recorder: Recorder,
 }
 
 impl RequireKey {
-    pub(super) fn new(keyring: Arc<Keyring>, quotas: Quotas) -> Self {
-        Self { keyring, quotas: Arc::new(quotas) }
+    pub(super) fn new(keyring: Arc<Keyring>, quotas: Quotas, recorder: Recorder) -> Self {
+        Self { keyring, quotas: Arc::new(quotas), recorder }
     }
 
-    /// Takes the places of a request with these headers, and what is known of its connection, for the call at `path`.
-    pub(super) fn begin(&self, headers: &HeaderMap, extensions: &Extensions, path: &str) -> Result<Admitted, Status> {
-        let holder = self.admit(headers, path)?;
+    /// Takes the places of a request with these headers, and what is known of its connection, for the call at `path`; and says
+    /// whose key it has. Who is not let in is recorded.
+    pub(super) fn begin(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        path: &str,
+    ) -> Result<(KeyName, Admitted), Status> {
+        let holder = self.admit(extensions, headers, path)?;
         if let Some(standing) = extensions.get::<Standing>() {
             standing.prove();
         }
-        self.quotas.begin(&holder, path).map_err(to_status)
+        let admitted = self.quotas.begin(&holder, path).map_err(to_status)?;
+        Ok((KeyName(holder.name), admitted))
     }
 
     /// Whether a request with these headers has a key that is known, whatever it is good for.
@@ -49,7 +58,8 @@ impl RequireKey {
     }
 
     /// Whether a request with these headers may make the call at `path`; then whose key it has.
-    fn admit(&self, headers: &HeaderMap, path: &str) -> Result<KeyHolder, Status> {
+    fn admit(&self, extensions: &Extensions, headers: &HeaderMap, path: &str) -> Result<KeyHolder, Status> {
+        let mut known = None;
         let error = match self.keyring.admit(bearer(headers), scopes::needed(path)) {
             Ok(holder) => return Ok(holder),
             Err(Denied::Missing) => {
@@ -59,15 +69,18 @@ impl RequireKey {
             Err(Denied::Wrong) => Error::new(ErrorCode::PermissionDenied, "invalid preshared key: invalid token"),
             Err(Denied::Scope { name, needs }) => {
                 let message = format!("the key {name} is not good for this: it lacks the scope {needs}");
+                known = Some(name);
                 Error::new(ErrorCode::ScopeMissing, message).with("scope", needs)
             }
         };
-        Err(to_status(error))
+        let status = to_status(error);
+        self.recorder.refuse(|| caller(extensions, headers, path, known.as_deref()), &status);
+        Err(status)
     }
 
-    /// `service`, for those who have a key.
-    pub(super) fn guard<S>(&self, service: S) -> Guarded<S> {
-        Guarded { service, key: self.clone() }
+    /// `service`, for those who have a key, with a record of what they do.
+    pub(super) fn guard<S>(&self, service: S) -> Guarded<Recorded<S>> {
+        Guarded { service: self.recorder.record_calls_of(service), key: self.clone() }
     }
 }
 
@@ -103,8 +116,10 @@ where
         }
         let path = request.uri().path();
         match self.key.begin(request.headers(), request.extensions(), path) {
-            Ok(admitted) => {
-                if !scopes::is_import(path) {
+            Ok((name, admitted)) => {
+                let is_import = scopes::is_import(path);
+                request.extensions_mut().insert(name);
+                if !is_import {
                     request = request.map(|body| Body::new(Arriving::new(body, admitted.clone())));
                 }
                 Box::pin(hold(self.service.call(request), admitted))
@@ -157,7 +172,8 @@ mod tests {
             if let Some(header) = header {
                 headers.insert("authorization", header.parse().expect("ASCII"));
             }
-            let admitted = RequireKey::new(Arc::clone(&keyring), Quotas::default()).admit(&headers, "/a/b");
+            let key = RequireKey::new(Arc::clone(&keyring), Quotas::default(), Recorder::off());
+            let admitted = key.admit(&Extensions::new(), &headers, "/a/b");
             assert_eq!(admitted.map(|_| ()).map_err(|status| status.code()), expected, "{header:?}");
         }
     }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
 use tonic::Code;
 use tonic::body::Body;
@@ -71,7 +71,7 @@ struct Open {
 impl Open {
     fn ends_with(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get("grpc-status") {
-            self.code = code_name(status);
+            self.code = code_name(Code::from_bytes(status.as_bytes()));
         }
     }
 }
@@ -95,8 +95,9 @@ fn follow(response: Response<Body>, mut open: Open) -> Response<Body> {
     })
 }
 
-fn code_name(status: &HeaderValue) -> &'static str {
-    match Code::from_bytes(status.as_bytes()) {
+/// A code as gRPC writes it.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
         Code::Unknown => "UNKNOWN",

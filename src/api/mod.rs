@@ -4,6 +4,7 @@
 
 mod admin;
 mod arriving;
+mod audit;
 mod auth;
 mod authzed;
 mod console;
@@ -25,6 +26,7 @@ mod staleness;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 pub use admin::write_report;
 pub use authzed::{from_json_text, to_json_text};

@@ -44,8 +44,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let id = choose(request.headers());
+        // For whoever serves it, and wants to name it.
+        request.headers_mut().insert(HEADER, id.clone());
         let span = tracing::info_span!("request", method = request.uri().path(), id = id.to_str().unwrap_or_default());
         let answer = self.inner.call(request);
         let with_id = async move {

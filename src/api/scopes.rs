@@ -85,6 +85,22 @@ pub(super) fn is_administration(path: &str) -> bool {
     path.starts_with("/quorate.v1.ClusterService/")
 }
 
+/// Whether the call at `path` changes something; `None` for none of the table.
+pub(super) fn changes(path: &str) -> Option<bool> {
+    let (name, scope) = find(path)?;
+    Some(scope != Scope::Read && name != "PlanSchema")
+}
+
+/// Whether a call reports on its way, so that its answer begins before it is known what became of it.
+pub(super) fn streams_progress(method: &str) -> bool {
+    method == "quorate.v1.ClusterService/Join"
+}
+
+/// Whether a call that fails had no effect, unless the error says otherwise. A change to the cluster may have been begun.
+pub(super) fn is_plain(method: &str) -> bool {
+    !method.starts_with("quorate.v1.ClusterService/")
+}
+
 fn find(path: &str) -> Option<(&'static str, Scope)> {
     let (service, called) = path.strip_prefix('/')?.split_once('/')?;
     let of_service = TABLE.iter().filter(|(of, _, _)| *of == service);
@@ -125,6 +141,11 @@ mod tests {
         assert!(apart(is_administration) >= 8);
         assert_eq!(needed("/quorate.v1.ClusterService/Remove"), Scope::Admin);
         assert_eq!(needed("/authzed.api.v1.SchemaService/WriteSchema"), Scope::Schema);
+        assert_eq!(changes("/quorate.v1.ClusterService/Remove"), Some(true));
+        for reads in ["SchemaPlanService/PlanSchema", "ClusterService/Status", "ConsistencyService/GetFloors"] {
+            assert_eq!(changes(&format!("/quorate.v1.{reads}")), Some(false), "{reads}");
+        }
+        assert_eq!(named.iter().filter(|name| streams_progress(name)).count(), 1);
         for odd in ["", "/", "no/such", "/authzed.api.v1.SchemaService/", "/authzed.api.v1.SchemaService/ReadSchema/x"]
         {
             assert_eq!(needed(odd), Scope::Admin, "{odd}");

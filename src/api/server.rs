@@ -15,6 +15,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::{Backup, Cluster, Consistency, SchemaPlanning};
+use super::audit::Recorder;
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
 use super::metering::MeteringLayer;
@@ -22,7 +23,9 @@ use super::quotas::{Quotas, RequestLimits};
 use super::request_id::RequestIdLayer;
 use super::response_meta::ResponseMetaLayer;
 use super::standing::StandingLayer;
+use super::traced::TracingLayer;
 use super::{console, gateway, http1, operator};
+use crate::audit::Trail;
 use crate::model::limits;
 use crate::security::{Keyring, Listener};
 use crate::service::{ClusterAdmin, Services};
@@ -61,6 +64,8 @@ pub struct ApiServices {
     pub services: Arc<Services>,
     /// Administration of the node.
     pub cluster: Arc<dyn ClusterAdmin>,
+    /// The audit log, if there is one.
+    pub audit: Option<Arc<Trail>>,
 }
 
 /// Why serving ended, or never began.
@@ -110,7 +115,8 @@ pub async fn serve(
     let (observed, readiness) = (Arc::clone(&api.cluster), api.services.readiness());
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
     let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
-    let key = RequireKey::new(keyring, Quotas::new(limits));
+    let recorder = Recorder::new(api.audit.clone(), Arc::clone(&api.cluster));
+    let key = RequireKey::new(keyring, Quotas::new(limits), recorder);
     let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
         let router = || gateway::router(routes.clone(), key.clone());
@@ -133,6 +139,7 @@ pub async fn serve(
         .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
         .layer(StandingLayer::for_clients(key.clone()))
         .layer(MeteringLayer)
+        .layer(TracingLayer)
         .layer(response_meta)
         .layer(RequestIdLayer)
         .add_routes(routes.clone());

@@ -143,7 +143,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
         let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
-        let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
+        let api = ApiServices { services, cluster: Arc::new(TestAdmin), audit: None };
         let shutdown = CancellationToken::new();
         let limits = ConnectionLimits { most: 10, most_from_one: None };
         let settings = ListenerSettings { name: "client", protocol: Protocol::Http2, limits, tls: None };

@@ -10,6 +10,7 @@ use super::cluster::ClusterArgs;
 use super::dev::DevArgs;
 use super::failure::{Exit, Failure};
 use super::floor::FloorArgs;
+use super::health::HealthArgs;
 use super::key::KeyArgs;
 use super::migrate::MigrateArgs;
 use super::permission::PermissionArgs;
@@ -21,8 +22,8 @@ use super::serve::ServeArgs;
 use super::validate::ValidateArgs;
 use super::zookie::ZookieArgs;
 use super::{
-    backup, bench, cluster, dev, floor, key, migrate, permission, recover, relationship, restore, schema, serve,
-    validate, zookie,
+    backup, bench, cluster, dev, floor, health, key, migrate, permission, recover, relationship, restore, schema,
+    serve, validate, zookie,
 };
 
 const EXAMPLES: &str = "\
@@ -37,7 +38,7 @@ Examples:
 Exit codes:
   0  done, or: allowed                 3  `permission check` answered: not allowed
   1  the server or the operation failed  4  it is not known whether a write took effect
-  2  the command line or the configuration is wrong
+  2  the command line or the configuration is wrong; `health`: no node answered
   5 to 8  `zookie inspect`: not a zookie, damaged, of a newer version, of another cluster";
 
 /// An authorization cluster: it stores relationships and answers whether a subject may do something to an object.
@@ -56,6 +57,8 @@ enum Command {
     Dev(DevArgs),
     /// Form a cluster, grow it, look at it
     Cluster(ClusterArgs),
+    /// Ask a node whether it is ready: for probes of containers
+    Health(HealthArgs),
     /// Read and write the schema
     Schema(SchemaArgs),
     /// Read and write relationships
@@ -88,6 +91,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(*args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Cluster(args) => cluster::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Schema(args) => schema::run(args).await,
         Command::Relationship(args) => relationship::run(args).await,
         Command::Permission(args) => permission::run(args).await,
@@ -154,6 +158,7 @@ mod tests {
             "cluster home-region",
             "cluster upgrade",
             "cluster snapshot",
+            "health",
             "schema write",
             "schema diff",
             "schema read",
@@ -236,6 +241,7 @@ mod tests {
             "quorate dev --nodes 0",
             "quorate dev --base-port 65500",
             "quorate schema read --timeout soon",
+            "quorate health --config a",
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -10,6 +10,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
+use tonic_health::pb::health_client::HealthClient;
 
 use super::call_error::{CallError, Effect};
 use super::failure::Failure;
@@ -160,6 +161,10 @@ impl Session {
 
     pub(super) fn backups(self) -> BackupServiceClient<Stamped> {
         BackupServiceClient::with_interceptor(self.channel, self.stamp).max_decoding_message_size(BACKUP_BYTES)
+    }
+
+    pub(super) fn health(self) -> HealthClient<Stamped> {
+        HealthClient::with_interceptor(self.channel, self.stamp)
     }
 
     pub(super) fn cluster(self) -> ClusterServiceClient<Stamped> {

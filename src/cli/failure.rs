@@ -17,6 +17,8 @@ pub(super) enum Exit {
     Usage,
     /// The check was answered: denied, or conditional.
     Denied,
+    /// No node answered, and that is the answer.
+    Unreachable,
     /// A write may or may not have taken effect.
     Unknown,
     /// A token is not a zookie.
@@ -34,7 +36,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Unreachable => 2,
             Exit::Denied => 3,
             Exit::Unknown => 4,
             Exit::NotAZookie => 5,

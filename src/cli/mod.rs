@@ -18,6 +18,7 @@ mod failure;
 mod floor;
 #[cfg(test)]
 mod fuzz;
+mod health;
 mod key;
 mod lines;
 mod migrate;

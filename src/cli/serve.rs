@@ -61,17 +61,22 @@ pub(super) async fn run(args: ServeArgs) -> Result<Exit, Failure> {
         LogFormat::Text => telemetry::LineFormat::Text,
         LogFormat::Json => telemetry::LineFormat::Json,
     };
-    telemetry::start_logging(&config.log.filter, format).map_err(|error| Failure::new(error.to_string()))?;
+    let traces = config.traces.options(&config.client.advertise);
+    let traces = traces.as_ref().map(telemetry::Traces::start).transpose();
+    let traces = traces.map_err(|error| Failure::usage(error.to_string()))?;
+    let started = telemetry::start_logging(&config.log.filter, format, traces.as_ref());
+    started.map_err(|error| Failure::new(error.to_string()))?;
 
     let shutdown = CancellationToken::new();
     stop_on_signals(&shutdown)?;
     if args.exit_with_parent {
         stop_without_parent(shutdown.clone());
     }
-    match node::serve(config, shutdown).await {
-        Ok(()) => Ok(Exit::Done),
-        Err(error) => Err(Failure::new(error.to_string())),
+    let served = node::serve(config, shutdown).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
     }
+    served.map(|()| Exit::Done).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// The first signal asks for a clean stop; the second is from someone who does not want to wait.

@@ -3,6 +3,7 @@
 //! A leaf: it must not know what the rest of the node does with a value.
 
 mod address;
+mod audit;
 mod client;
 mod console;
 mod error;
@@ -21,7 +22,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traces;
 
+pub use audit::{AuditFile, AuditOverrides, AuditSection};
 pub use client::{ClientOverrides, ClientSection};
 pub use console::{ConsoleOverrides, ConsoleSection};
 pub use error::ConfigError;
@@ -36,5 +39,6 @@ pub use peer::{PeerOverrides, PeerSection};
 pub use raft::{RaftOverrides, RaftSection};
 pub use reads::{ReadsOverrides, ReadsSection};
 pub use store::{StoreOverrides, StoreSection};
+pub use traces::{Ratio, TracesOverrides, TracesSection};
 
 use error::invalid;

@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args as _, FromArgMatches as _};
 use serde::{Deserialize, Serialize};
 
+use super::audit::{AuditOverrides, AuditSection};
 use super::client::{ClientOverrides, ClientSection};
 use super::console::{ConsoleOverrides, ConsoleSection};
 use super::gateway::{GatewayOverrides, GatewaySection};
@@ -17,6 +19,7 @@ use super::peer::{PeerOverrides, PeerSection};
 use super::raft::{RaftOverrides, RaftSection};
 use super::reads::{ReadsOverrides, ReadsSection};
 use super::store::{StoreOverrides, StoreSection};
+use super::traces::{TracesOverrides, TracesSection};
 use super::{ConfigError, invalid};
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/quorate";
@@ -50,6 +53,10 @@ pub struct NodeConfig {
     pub log: LogSection,
     /// Metrics.
     pub metrics: MetricsSection,
+    /// The audit log.
+    pub audit: AuditSection,
+    /// Traces.
+    pub traces: TracesSection,
 }
 
 /// The keys that one source sets: a file, or the flags with the environment.
@@ -83,6 +90,10 @@ pub struct NodeOverrides {
     log: LogOverrides,
     #[command(flatten)]
     metrics: MetricsOverrides,
+    #[command(flatten)]
+    audit: AuditOverrides,
+    #[command(flatten)]
+    traces: TracesOverrides,
 }
 
 impl NodeOverrides {
@@ -91,6 +102,14 @@ impl NodeOverrides {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         Self::from_toml(&text, path)
+    }
+
+    /// The keys that the environment of this process sets.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let command = Self::augment_args(clap::Command::new("serve")).no_binary_name(true);
+        let found = command.try_get_matches_from([""; 0]).and_then(|matches| Self::from_arg_matches(&matches));
+        // The message of the parser quotes values, and one of them may be a secret.
+        found.map_err(|_| invalid("the environment", "has a QUORATE_ variable whose value cannot be used"))
     }
 
     /// The keys that `text` sets; `path` is for messages.
@@ -119,6 +138,8 @@ impl NodeOverrides {
             limits: self.limits.over(lower.limits),
             log: self.log.over(lower.log),
             metrics: self.metrics.over(lower.metrics),
+            audit: self.audit.over(lower.audit),
+            traces: self.traces.over(lower.traces),
         }
     }
 
@@ -146,6 +167,8 @@ impl NodeOverrides {
             limits: self.limits.resolve(),
             log: self.log.resolve(),
             metrics: self.metrics.resolve(),
+            audit: self.audit.resolve(),
+            traces: self.traces.resolve(),
         }
     }
 }
@@ -208,6 +231,8 @@ impl NodeConfig {
         self.reads.validate()?;
         self.history.validate()?;
         self.limits.validate()?;
+        self.audit.validate()?;
+        self.traces.validate()?;
         self.log.validate()
     }
 

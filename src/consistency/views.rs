@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
 
 use super::contract::{Kinship, ViewSource};
 use super::freshness::Freshness;
@@ -16,7 +17,7 @@ use crate::model::{Error, ErrorCode, Floors, Revision, StoreId, TimestampMs};
 use crate::mutants::Mutant;
 use crate::raft::{AppliedMark, FloorTable, Forebear, Moment, ReadIndex, Replica, WallClock, forebears, monotonic};
 use crate::store::{ReadView, StateStore};
-use crate::telemetry::{METRICS, seconds};
+use crate::telemetry::{METRICS, part_of_trace, seconds};
 
 /// How long a read waits for a revision before it asks the leader whether that revision exists at all.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -176,7 +177,8 @@ impl ReplicaViews {
 
     async fn applied_at_least(&self, revision: Revision, deadline: Instant) -> Result<Revision, Error> {
         let mut applied = self.applied.clone();
-        let reached = applied.wait_for(|mark| mark.revision >= revision);
+        let span = part_of_trace!("wait until applied", quorate.index = revision.index());
+        let reached = applied.wait_for(|mark| mark.revision >= revision).instrument(span);
         match tokio::time::timeout_at(deadline.into(), reached).await {
             Ok(Ok(mark)) => Ok(mark.revision),
             Ok(Err(_)) => Err(Error::new(ErrorCode::Unavailable, "this node is stopping")),

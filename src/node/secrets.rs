@@ -1,4 +1,5 @@
-//! Keys and certificates of a running node: read again from time to time, and at once on SIGHUP.
+//! Keys and certificates of a running node: read again from time to time, and at once on SIGHUP. The audit log is opened anew
+//! on that signal.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use crate::audit::Trail;
 use crate::config::NodeConfig;
 use crate::security::{Keyring, KeyringError, Protocol, Tls, TlsError};
 
@@ -72,13 +74,18 @@ impl Secrets {
     }
 
     /// Takes over what the files say, whenever they say something new. Never ends.
-    pub(super) async fn keep_current(&self, mut hangup: Hangup) -> Infallible {
+    /// On SIGHUP `audit` goes on in a new file.
+    pub(super) async fn keep_current(&self, mut hangup: Hangup, audit: Option<&Trail>) -> Infallible {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = hangup.next() => {}
+                () = hangup.next() => {
+                    if let Some(audit) = audit {
+                        audit.reopen();
+                    }
+                }
             }
             self.look();
         }

@@ -13,9 +13,13 @@ use super::listeners::Bound;
 use super::peers;
 use super::secrets::{Hangup, Secrets, SecretsError};
 use crate::api::{self, ApiServices, RequestLimits};
+use crate::audit::Trail;
 use crate::config::NodeConfig;
 use crate::raft::{Connections, PeerServer};
 use crate::service::{ServiceLimits, Services};
+
+/// How long a leader that stops may take to have another node lead. Clients are served meanwhile.
+const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// How long calls from other nodes may take to end. They all retry, so cutting one off does no harm.
 const PEER_GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +36,9 @@ pub enum ServeError {
     /// The clients' keys, or the secrets.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The audit log.
+    #[error("the audit log cannot be opened ({0}): see audit.file")]
+    Audit(std::io::Error),
     /// An address is taken or not ours.
     #[error("cannot listen on {address} for {purpose}: {source}")]
     Listen {
@@ -67,6 +74,7 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     };
     let requests = RequestLimits { node: config.limits.of_node(), watches: config.limits.watches };
     let secrets = Secrets::load(&mut config)?;
+    let audit = config.audit.trail().map(Trail::open).transpose().map_err(ServeError::Audit)?.map(Arc::new);
     let services = Arc::new(Services::new(limits));
     let peer_services = PeerServer::default();
     let connections = Arc::new(Connections::new(secrets.peer.clone()));
@@ -79,10 +87,11 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let stop_peers = CancellationToken::new();
     let (peer_listener, listeners, announcement) = bound.take(&secrets)?;
     let peer_server = tokio::spawn(peers::serve(peer_listener, peer_services, stop_peers.clone()));
-    let stop_api = shutdown.child_token();
+    // Not that of the signal: a leader serves its clients until another node leads.
+    let stop_api = CancellationToken::new();
     let admin = Arc::new(Admin::new(Arc::clone(&node), stop_api.clone()));
     let stopping = Arc::clone(&services);
-    let api = ApiServices { services, cluster: admin };
+    let api = ApiServices { services, cluster: admin, audit: audit.clone() };
     let keyring = Arc::clone(&secrets.keyring);
     let api_server = tokio::spawn(api::serve(listeners, api, keyring, requests, stop_api.clone()));
     announcement.print(node.replica().is_some());
@@ -90,12 +99,18 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
         reason = faulted(&node) => Some(ServeError::Faulted(reason)),
-        never = secrets.keep_current(hangup) => match never {},
+        never = secrets.keep_current(hangup, audit.as_deref()) => match never {},
     };
+    if fault.is_none() {
+        hand_over(&node).await;
+    }
     // Clients first, then the replica they use, then the listener that the others reach it by.
     stopping.stop();
     stop_api.cancel();
     let api_ended = api_server.await;
+    if let Some(audit) = &audit {
+        audit.flush().await;
+    }
     if let Some(replica) = node.replica()
         && tokio::time::timeout(REPLICA_GRACE, replica.shutdown()).await.is_err()
     {
@@ -108,6 +123,19 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     }
     ended("client", api_ended)?;
     ended("peer", peers_ended)
+}
+
+/// A planned stop is no failure: where this node leads, the others need no election.
+async fn hand_over(node: &Node) {
+    let Some(replica) = node.replica() else { return };
+    match tokio::time::timeout(HAND_OVER, replica.hand_over()).await {
+        Ok(Ok(Some(leader))) => tracing::info!(leader, "another node leads, so this one can stop"),
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "this node stops while it leads; the others will elect another one"),
+        Err(_) => {
+            tracing::warn!("no other node leads after {HAND_OVER:?}; this one stops, and the others will elect one")
+        }
+    }
 }
 
 /// Waits for the replica's fault; for ever while there is no replica or no fault.

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::{Instrument as _, field};
 
 use super::apply::ClusterSettings;
 use super::clock::{WallClock, monotonic};
@@ -21,6 +22,7 @@ use super::types::Raft;
 use super::{Command, CommandBody};
 #[cfg(feature = "mutants")]
 use crate::mutants::Mutant;
+use crate::telemetry::part_of_trace;
 
 /// Pause before asking again after the leader changed.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -128,10 +130,16 @@ impl Proposer {
         }
         let command = Command { op_id, proposed_at: self.clock.now(), body };
         let raft = self.raft.clone();
+        // To be on a majority of disks, and applied here.
+        let span = part_of_trace!("commit", quorate.index = field::Empty);
+        let of_task = span.clone();
         // In a task of its own: a caller that gives up must not make room while the proposal is still under way.
         let written = tokio::spawn(async move {
-            let written = raft.client_write(command).await;
+            let written = raft.client_write(command).instrument(of_task).await;
             drop(permit);
+            if let Ok(response) = &written {
+                span.record("quorate.index", response.data.revision.index());
+            }
             written
         });
         let Ok(written) = written.await else {
@@ -242,6 +250,7 @@ fn removed() -> ProposeError {
 
 impl Propose for Proposer {
     fn propose(&self, body: CommandBody, deadline: Instant) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        self.run(body, deadline).boxed()
+        let span = part_of_trace!("propose");
+        self.run(body, deadline).instrument(span).boxed()
     }
 }

@@ -12,6 +12,7 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument as _, Span};
 
 use super::clock::monotonic;
 use super::codec;
@@ -20,6 +21,7 @@ use super::network::{CallError, Kind, Peers, Rejection, Rpc};
 use super::types::Raft;
 use crate::model::{Error, ErrorCode, Revision};
 use crate::mutants::Mutant;
+use crate::telemetry::part_of_trace;
 
 /// Reads that may wait at once on one node.
 const WAITING_READS: usize = 1 << 16;
@@ -32,10 +34,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 type Answer = Result<Revision, String>;
 
+/// A read that waits: where its answer goes, and its part of a trace.
+type Waiting = (oneshot::Sender<Answer>, Span);
+
 /// Asks for read indexes on behalf of the reads of one node.
 #[derive(Clone)]
 pub struct ReadIndex {
-    queue: mpsc::Sender<oneshot::Sender<Answer>>,
+    queue: mpsc::Sender<Waiting>,
 }
 
 impl ReadIndex {
@@ -58,10 +63,15 @@ impl ReadIndex {
 
     /// An index that covers every write acknowledged before this call began.
     pub async fn get(&self, deadline: Instant) -> Result<Revision, Error> {
+        let span = part_of_trace!("read index");
+        self.ask(deadline, &span).instrument(span.clone()).await
+    }
+
+    async fn ask(&self, deadline: Instant, span: &Span) -> Result<Revision, Error> {
         let mut last = String::from("no leader is known");
         loop {
             let (sender, receiver) = oneshot::channel();
-            self.queue.try_send(sender).map_err(|error| match error {
+            self.queue.try_send((sender, span.clone())).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => {
                     Error::new(ErrorCode::ResourceExhausted, "too many linearizable reads are waiting; try again later")
                 }
@@ -88,15 +98,17 @@ fn unconfirmed(reason: &str) -> Error {
 }
 
 /// Takes all that wait, makes one call, answers them, and so on.
-async fn serve<F>(mut waiting: mpsc::Receiver<oneshot::Sender<Answer>>, call: impl Fn() -> F)
+async fn serve<F>(mut waiting: mpsc::Receiver<Waiting>, call: impl Fn() -> F)
 where
     F: Future<Output = Answer>,
 {
     let mut batch = Vec::new();
     // Taking the batch before the call begins is what makes the promise: whoever arrives later is in the next batch.
     while waiting.recv_many(&mut batch, WAITING_READS).await > 0 {
-        let answer = call().await;
-        for waiter in batch.drain(..) {
+        // One call for all of them, and one trace that shows it: that of the first that is traced.
+        let traced = batch.iter().map(|(_, span)| span).find(|span| !span.is_disabled()).cloned();
+        let answer = call().instrument(traced.unwrap_or_else(Span::none)).await;
+        for (waiter, _) in batch.drain(..) {
             // A reader that gave up has dropped its end.
             let _ = waiter.send(answer.clone());
         }
@@ -173,7 +185,7 @@ mod tests {
         }));
         let ask = || {
             let (sender, receiver) = oneshot::channel();
-            queue.try_send(sender).unwrap();
+            queue.try_send((sender, Span::none())).unwrap();
             receiver
         };
         let first = ask();

@@ -18,7 +18,7 @@ use super::queue_wait::QueueWait;
 use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
 use crate::raft::monotonic;
-use crate::telemetry::METRICS;
+use crate::telemetry::{METRICS, part_of_trace};
 
 /// So many may wait, besides those that run. For how long they do is bounded as well; this bounds the memory that they take.
 const WAITING: usize = 4_096;
@@ -135,16 +135,18 @@ impl EvaluationPool {
         let queued = self.wait.enter(began);
         let turn = queued.turn();
         let can_be_shed = patience == Patience::Bounded;
+        // From here on: waiting for a thread is a part of it.
+        let span = part_of_trace!("evaluate");
         let job = Box::new(move || {
             // What is shed in its turn is told so by the one who waits for it: the sender is dropped without an answer.
             if queued.begin(Instant::now(), can_be_shed) && waiter.waits() {
                 // What `work` holds is given up with it, so that nothing half-done can be seen later. When it panics, the
                 // sender is dropped, and that is the caller's answer.
-                if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&waiter))) {
+                if let Ok(result) = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| work(&waiter)))) {
                     let _ = answer.send(result); // The caller may have gone.
                 }
             }
-            drop((place, counted));
+            drop((place, counted, span));
         });
         queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
         // Where all threads are held for long, nobody looks at the queue but those who wait in it.

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Call, Consistency, Services};
+use crate::audit::note_effect;
 use crate::consistency::{Demand, Raised, Requirement, Scope, Zookie};
 use crate::model::{Error, ErrorCode, Floor, Floors, Revision, TypeName, limits};
 use crate::raft::{CommandBody, Outcome, Refusal, SetFloors};
 use crate::store::ReadView;
+use crate::telemetry::note_index;
 
 /// How often a view is taken anew because the floors changed meanwhile.
 const ATTEMPTS: usize = 5;
@@ -78,7 +80,11 @@ impl Services {
         let set = SetFloors { store: call.store, replaces: version, floors };
         let applied = self.propose(call, CommandBody::SetFloors(set)).await?;
         match applied.outcome {
-            Outcome::Done => self.zookie(applied.revision),
+            Outcome::Done => {
+                note_effect(applied.revision.index(), false);
+                note_index(applied.revision.index());
+                self.zookie(applied.revision)
+            }
             Outcome::Refused(Refusal::FloorsChanged { current }) => {
                 let message = format!(
                     "the floors were not changed: their version is {current}, and the change was made from {version}; read \

@@ -7,9 +7,11 @@
 use serde::Serialize;
 
 use super::{Call, Services};
+use crate::audit::note_effect;
 use crate::consistency::{Requirement, Zookie};
 use crate::model::{Error, ErrorCode, IdempotencyKey};
 use crate::raft::{self, Applied, KeyedRequest};
+use crate::telemetry::note_index;
 
 /// A write that took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ impl Services {
     }
 
     pub(super) fn written(&self, applied: &Applied) -> Result<Written, Error> {
+        note_effect(applied.revision.index(), applied.repeated);
+        note_index(applied.revision.index());
         Ok(Written { zookie: self.zookie(applied.revision)?, replayed: applied.repeated })
     }
 }

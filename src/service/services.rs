@@ -14,11 +14,12 @@ use super::floors::Basis;
 use super::outlet::Terms;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
+use crate::audit::note_view;
 use crate::consistency::{ChangeSource, Demand, Requirement, Scope, ViewSource, Zookie};
 use crate::model::{Error, ErrorCode, Revision, StoreId, TimestampMs, limits};
 use crate::raft::{Applied, CommandBody, Propose};
 use crate::store::ReadView;
-use crate::telemetry::{METRICS, note_consistency};
+use crate::telemetry::{METRICS, note_consistency, note_index};
 
 /// A reader of a stream that takes nothing for so long is given up.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
@@ -151,7 +152,10 @@ impl Services {
         for step in &demand.steps {
             view = Some(views.view(call.store, *step, call.deadline).await?);
         }
-        Ok(view.expect("a demand has a step"))
+        let view = view.expect("a demand has a step");
+        note_view(view.revision().index());
+        note_index(view.revision().index());
+        Ok(view)
     }
 
     pub(super) async fn propose(&self, call: Call, body: CommandBody) -> Result<Applied, Error> {

@@ -1,6 +1,10 @@
 //! Log lines on standard error, since standard output is for machines.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use super::traces::Traces;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +31,17 @@ pub enum LoggingError {
     AlreadyStarted,
 }
 
-/// Starts logging to standard error: what `filter` lets through, as `tracing_subscriber::EnvFilter` reads it.
-pub fn start_logging(filter: &str, format: LineFormat) -> Result<(), LoggingError> {
+/// Starts logging to standard error: what `filter` lets through, as `tracing_subscriber::EnvFilter` reads it; and tracing to
+/// `traces`, if there are any.
+pub fn start_logging(filter: &str, format: LineFormat, traces: Option<&Traces>) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| LoggingError::Filter { filter: filter.to_owned(), problem: error.to_string() })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
         // Node logs end up in files more often than on a terminal: no colour codes in them.
-        LineFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LineFormat::Json => lines.json().flatten_event(true).try_init(),
+        LineFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        LineFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(|_| LoggingError::AlreadyStarted)
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
+    registry.with(traces.map(Traces::layer)).try_init().map_err(|_| LoggingError::AlreadyStarted)
 }

@@ -95,6 +95,13 @@ pub struct RefusalLabels {
     pub limit: &'static str,
 }
 
+/// What a line of the audit log is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AuditLabels {
+    /// change, read or refused.
+    pub kind: &'static str,
+}
+
 /// The version of the program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
@@ -158,6 +165,12 @@ pub struct Metrics {
     pub state_age: Seconds,
     /// Bytes of the store's parts.
     pub store_bytes: Family<PartLabels, Gauge>,
+    /// Lines of the audit log.
+    pub audit_lines: Family<AuditLabels, Counter>,
+    /// Lines of the audit log that were lost.
+    pub audit_lost: Counter,
+    /// 1 while the audit log cannot be written.
+    pub audit_failing: Gauge,
     process_memory: Gauge,
     process_files: Gauge,
     process_time: Seconds,
@@ -201,6 +214,9 @@ impl Metrics {
             member_lag: Family::default(),
             state_age: Seconds::default(),
             store_bytes: Family::default(),
+            audit_lines: Family::default(),
+            audit_lost: Counter::default(),
+            audit_failing: Gauge::default(),
             process_memory: Gauge::default(),
             process_files: Gauge::default(),
             process_time: Seconds::default(),
@@ -242,6 +258,12 @@ impl Metrics {
         let age = "How old the node's state may be at most, by its own clock";
         r.register_with_unit("state_age", age, Unit::Seconds, self.state_age.clone());
         r.register_with_unit("store", "Sizes of the store's parts", Unit::Bytes, self.store_bytes.clone());
+        let lines = "Lines of the audit log, by what they are about; the lost ones too";
+        r.register("audit_lines", lines, self.audit_lines.clone());
+        let lost = "Lines of the audit log that were lost, because they could not be written as fast as they came";
+        r.register("audit_lost", lost, self.audit_lost.clone());
+        let failing = "1 while the audit log cannot be written";
+        r.register("audit_failing", failing, self.audit_failing.clone());
         let memory = "Memory that the process holds";
         r.register_with_unit("process_resident_memory", memory, Unit::Bytes, self.process_memory.clone());
         r.register("process_open_files", "File descriptors that are open", self.process_files.clone());
@@ -298,6 +320,7 @@ mod tests {
         drop(METRICS.locality.get_or_create(&LocalityLabels { region, zone }));
         drop(METRICS.position.get_or_create(&PositionLabels { position: "log" }));
         drop(METRICS.member_lag.get_or_create(&MemberLabels { member: 1 }));
+        drop(METRICS.audit_lines.get_or_create(&AuditLabels { kind: "change" }));
         drop(METRICS.store_bytes.get_or_create(&PartLabels { part: "files" }));
         drop(METRICS.connections.get_or_create(&ConnectionLabels { listener: "client" }));
         drop(METRICS.connections_ended.get_or_create(&ConnectionEndLabels { listener: "client", reason: "full" }));

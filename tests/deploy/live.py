@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import shipped
 from tools import run, succeed
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -23,7 +24,8 @@ class Cluster:
     def __init__(self, binary, base, folder):
         self.binary, self.folder = binary, folder
         self.client, self.peer, self.gateway = base, base + 1, base + 2
-        self.processes = {}
+        self.processes, self.environments = {}, {}
+        self.probe = shipped.probe_of_image()
         path = f"{folder}/bin:{os.environ['PATH']}"
         (folder / "bin").mkdir()
         (folder / "bin/quorate").symlink_to(binary)
@@ -55,6 +57,7 @@ class Cluster:
         for role, port in (("CLIENT", self.client), ("PEER", self.peer), ("GATEWAY", self.gateway)):
             env[f"QUORATE_{role}_LISTEN"] = f"{host}:{port}"
         log = open(self.folder / f"node-{number}.log", "a")
+        self.environments[number] = env
         self.processes[number] = subprocess.Popen([self.binary, "serve"], env=env, stdout=log, stderr=log)
 
     def stop(self, number):
@@ -77,6 +80,10 @@ class Cluster:
             return None
         finally:
             connection.close()
+
+    def health(self, number, *more):
+        """The exit code of the image's health check, where the node runs."""
+        return run(self.binary, *self.probe, *more, env=self.environments[number])[0]
 
     def certificate(self, number):
         """What the node shows now, in DER."""
@@ -115,17 +122,24 @@ def steps(cluster):
     for number in range(3):
         eventually("a node that waits is alive", lambda: cluster.get(number, "/openapi.json") == 200)
         assert cluster.get(number, "/healthz") == 503, "a node that waits is not ready"
+        codes = (cluster.health(number), cluster.health(number, "--live"))
+        assert codes == (1, 0), f"a node that waits lives and is not ready: {codes}"
 
     code, out, err = cluster.form()
     assert code == 0 and "formed" in out and " learner   no " in out, out + err
     assert "home region north" in out and " south " in out, out + err
     for number in range(3):
         eventually("a member is ready", lambda: cluster.get(number, "/healthz") == 200)
+        assert cluster.health(number) == 0, "the health check of the image says otherwise"
+    outside = ("health", "--endpoint", f"https://{HOSTS[0]}:{cluster.client}")
+    assert run(cluster.binary, *outside, env=cluster.env)[0] == 0, "its certificate is good"
+    assert run(cluster.binary, *outside, env=cluster.env | {"QUORATE_CA": "/etc/ssl/certs/ca-certificates.crt"})[0] == 2
     code, out, err = cluster.form()
     assert code == 0 and "formed" not in out, f"forming again: {out}{err}"
 
     # A node whose disk was emptied must not come in beside its former self.
     cluster.stop(2)
+    assert cluster.health(2) == cluster.health(2, "--live") == 2, "a node that is down"
     shutil.rmtree(cluster.data(2))
     cluster.start(2)
     code, out, err = cluster.form()

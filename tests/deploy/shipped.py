@@ -1,5 +1,6 @@
 """The files of deploy/ against the binary and against each other: keys, variables, commands, ports, paths, names."""
 
+import json
 import os
 import re
 import tempfile
@@ -199,7 +200,7 @@ def check_commands_exist(product):
         count = 0
         for words in commands(path.read_text()):
             count += 1
-            depth = 1 if words[0] in ("serve", "dev", "validate") else 2
+            depth = 1 if words[0] in ("serve", "dev", "health", "validate") else 2
             shown = product.help(*words[:depth])
             assert shown, f"{path}: there is no `quorate {' '.join(words[:depth])}`"
             for word in words:
@@ -231,6 +232,14 @@ def check_guides_name_what_is_there(_):
     assert wanted == {"quorate-tls", "quorate-keys", "quorate-operator"}, wanted
     for name in wanted:
         assert f"create secret generic {name} " in guide, f"{GUIDES[0]} does not make the secret {name}"
+
+
+def probe_of_image():
+    """The arguments of `quorate` in the image's health check."""
+    text = (DEPLOY / "docker/Dockerfile").read_text()
+    words = json.loads(re.search(r"^HEALTHCHECK (?:--\S+ )*CMD (\[.*\])$", text, re.M)[1])
+    assert words[0] == "/usr/local/bin/quorate", words
+    return words[1:]
 
 
 def check_image(_):

@@ -7,6 +7,7 @@
 mod harness;
 
 mod api_errors;
+mod audit;
 mod backup;
 mod bench;
 mod cli;
@@ -20,6 +21,7 @@ mod floors;
 mod forwarding;
 mod gateway;
 mod group_commit;
+mod handover;
 mod history;
 mod identity;
 mod idle_watchers;
@@ -40,6 +42,7 @@ mod retries;
 mod snapshot;
 mod staleness;
 mod tls;
+mod traces;
 mod upgrade;
 mod validate;
 mod watch;

@@ -6,37 +6,12 @@ use tonic::Code;
 
 use crate::harness::wire::cluster::status_response::State;
 use crate::harness::{
-    Client, Cluster, Fault, Load, SETTLE_LIMIT, at_least, eventually, exactly, fully, minimize, reason_of, run_at, say,
-    touch, within,
+    Cluster, Fault, Load, SETTLE_LIMIT, at_least, eventually, exactly, fully, longest_gap, minimize, reason_of, run_at,
+    say, touch, within,
 };
 
 /// What a transfer may take as a whole on a busy machine.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(15);
-
-/// Writes one after another until `done` ends, and gives the longest time between two acknowledgements.
-async fn longest_gap<T>(client: Client, done: impl Future<Output = T>) -> (T, Duration) {
-    let mut done = std::pin::pin!(done);
-    let mut longest = Duration::ZERO;
-    let mut ended = None;
-    let mut last = Instant::now();
-    for number in 0.. {
-        let tuple = format!("group:gap-{number}#member@user:nobody");
-        let write = eventually("a write", SETTLE_LIMIT, async || client.write([touch(&tuple)]).await);
-        let mut write = std::pin::pin!(write);
-        loop {
-            tokio::select! {
-                _ = &mut write => break,
-                value = &mut done, if ended.is_none() => ended = Some(value),
-            }
-        }
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
-        if ended.is_some() {
-            break;
-        }
-    }
-    (ended.expect("the loop ends when it is there"), longest)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_is_handed_over_under_load_without_a_failed_write() {

@@ -18,7 +18,7 @@ const RANKS: [(&str, u32); 11] = [
 ];
 
 /// Modules that know nothing of the layers but the model, and that every layer above the model may use.
-const LEAVES: [&str; 5] = ["wire", "security", "telemetry", "config", "mutants"];
+const LEAVES: [&str; 6] = ["wire", "security", "telemetry", "audit", "config", "mutants"];
 
 /// What rank alone would allow.
 const FORBIDDEN: [(&str, &str, &str); 3] = [

@@ -1,15 +1,18 @@
 //! `quorate.v1.ClusterService`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use prost::Message as _;
+use serde_json::json;
 use tonic::{Request, Response, Status};
 
+use crate::api::audit::what;
 use crate::api::deadline::deadline;
 use crate::api::errors::to_status;
+use crate::audit::{note_answer, note_what};
 use crate::model::{Error, ErrorCode, PlaceName};
 use crate::service::{
     Changed, ClusterAdmin, ClusterStatus, FeatureLevel, JoinAs, JoinProgress, JoinStage, MemberChange, MemberReport,
@@ -36,6 +39,19 @@ impl Cluster {
     pub(in crate::api) fn new(admin: Arc<dyn ClusterAdmin>) -> Self {
         Self { admin }
     }
+
+    /// Has a member changed; whether anything had to be done for it.
+    async fn change(&self, change: MemberChange, deadline: Instant) -> Result<bool, Status> {
+        let (MemberChange::Promote { node_id } | MemberChange::Demote { node_id } | MemberChange::Remove { node_id }) =
+            change
+        else {
+            return Err(to_status(Error::new(ErrorCode::Internal, "a transfer is no change of one member")));
+        };
+        note_what(|| json!({ "node_id": node_id }));
+        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        note_answer(|| json!({ "changed": changed }));
+        Ok(changed)
+    }
 }
 
 #[tonic::async_trait]
@@ -44,6 +60,7 @@ impl ClusterService for Cluster {
 
     async fn init(&self, _: Request<wire::InitRequest>) -> Result<Response<wire::InitResponse>, Status> {
         let formed = self.admin.init().await.map_err(to_status)?;
+        note_answer(|| json!({ "lineage": lineage_text(formed.lineage), "node_id": formed.node_id }));
         Ok(Response::new(wire::InitResponse { lineage: lineage_text(formed.lineage), node_id: formed.node_id }))
     }
 
@@ -53,6 +70,7 @@ impl ClusterService for Cluster {
             let message = format!("name 1 to {MOST_PEERS} peer addresses (host:port) of members");
             return Err(to_status(Error::new(ErrorCode::InvalidArgument, message)));
         }
+        note_what(|| what::join(&peers, learner));
         let join_as = if learner { JoinAs::Learner } else { JoinAs::Voter };
         let progress = self.admin.join(peers, join_as).await.map_err(to_status)?;
         Ok(Response::new(progress.map(|report| report.map(from_progress).map_err(to_status)).boxed()))
@@ -75,29 +93,31 @@ impl ClusterService for Cluster {
     ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
         let deadline = deadline(request.metadata(), CHANGE);
         let to = Some(request.into_inner().to).filter(|to| *to != 0);
+        note_what(|| json!({ "to": to }));
         let done = self.admin.change_members(MemberChange::TransferLeader { to }, deadline).await.map_err(to_status)?;
         let Changed { leader, term, changed } = done;
+        note_answer(|| json!({ "leader": leader, "term": term, "changed": changed }));
         Ok(Response::new(wire::TransferLeaderResponse { leader_id: leader, term, changed }))
     }
 
     async fn promote(&self, request: Request<wire::PromoteRequest>) -> Result<Response<wire::PromoteResponse>, Status> {
         let deadline = deadline(request.metadata(), CHANGE);
         let change = MemberChange::Promote { node_id: request.into_inner().node_id };
-        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        let changed = self.change(change, deadline).await?;
         Ok(Response::new(wire::PromoteResponse { changed }))
     }
 
     async fn demote(&self, request: Request<wire::DemoteRequest>) -> Result<Response<wire::DemoteResponse>, Status> {
         let deadline = deadline(request.metadata(), CHANGE);
         let change = MemberChange::Demote { node_id: request.into_inner().node_id };
-        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        let changed = self.change(change, deadline).await?;
         Ok(Response::new(wire::DemoteResponse { changed }))
     }
 
     async fn remove(&self, request: Request<wire::RemoveRequest>) -> Result<Response<wire::RemoveResponse>, Status> {
         let deadline = deadline(request.metadata(), CHANGE);
         let change = MemberChange::Remove { node_id: request.into_inner().node_id };
-        let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
+        let changed = self.change(change, deadline).await?;
         Ok(Response::new(wire::RemoveResponse { changed }))
     }
 
@@ -107,6 +127,7 @@ impl ClusterService for Cluster {
             0 => self.admin.status().await.map_err(to_status)?.highest_level,
             to => FeatureLevel::new(to),
         };
+        note_what(|| json!({ "feature_level": to.number() }));
         let change = MemberChange::RaiseLevel { to };
         let Changed { changed, .. } = self.admin.change_members(change, deadline).await.map_err(to_status)?;
         Ok(Response::new(wire::UpgradeResponse { feature_level: to.number(), changed }))
@@ -121,12 +142,14 @@ impl ClusterService for Cluster {
             "" => None,
             name => Some(PlaceName::new(name).map_err(|error| to_status(error.into()))?),
         };
+        note_what(|| json!({ "home_region": region.as_ref().map(ToString::to_string) }));
         let changed = self.admin.set_home_region(region, deadline).await.map_err(to_status)?;
         Ok(Response::new(wire::SetHomeRegionResponse { changed }))
     }
 
     async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Result<Response<wire::SnapshotResponse>, Status> {
         let taken = self.admin.snapshot().await.map_err(to_status)?;
+        note_answer(|| json!({ "snapshot": taken.snapshot.index(), "purged": taken.purged.index() }));
         Ok(Response::new(wire::SnapshotResponse {
             snapshot_index: taken.snapshot.index(),
             purged_index: taken.purged.index(),

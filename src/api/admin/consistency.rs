@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
+use crate::api::audit::what;
 use crate::api::authzed::{call, from_content_change, to_check_item, to_zed_token};
 use crate::api::errors::to_status;
+use crate::audit::{note_answer, note_what};
 use crate::model::{Error, ErrorCode, Floor, Revision, TypeName};
 use crate::service::Services;
 use crate::wire::quorate::v1 as wire;
@@ -34,7 +36,9 @@ impl ConsistencyService for Consistency {
         let call = call(&self.services, request.metadata());
         let wire::ContentChangeCheckRequest { resource, permission, subject, context } = request.into_inner();
         let item = to_check_item(resource, &permission, subject, context.as_ref()).map_err(to_status)?;
+        note_what(|| what::check(&item));
         let answer = self.services.check_content_change(call, item).await.map_err(to_status)?;
+        note_answer(|| what::decision(&answer.answer.decision).into());
         Ok(Response::new(from_content_change(&answer)))
     }
 
@@ -58,6 +62,7 @@ impl ConsistencyService for Consistency {
         let call = call(&self.services, request.metadata());
         let wire::SetFloorsRequest { expected_version, floors } = request.into_inner();
         let floors = to_floors(floors).map_err(to_status)?;
+        note_what(|| what::floors(floors.iter()));
         let set = self.services.set_floors(call, Revision::new(expected_version), floors).await.map_err(to_status)?;
         Ok(Response::new(wire::SetFloorsResponse { version: set.revision.index(), set_at: Some(to_zed_token(set)) }))
     }

@@ -13,8 +13,10 @@ use tonic::{Request, Response, Status, Streaming};
 use super::permissions::Permissions;
 use super::schema::Schema;
 use super::{call, convert};
+use crate::api::audit::what;
 use crate::api::errors::to_status;
 use crate::api::idempotency::{answer, idempotency_key};
+use crate::audit::note_what;
 use crate::model::{Error, ErrorCode};
 use crate::service::Services;
 use crate::wire::authzed::v1::experimental_service_server::ExperimentalService;
@@ -127,6 +129,7 @@ impl ExperimentalService for Experimental {
         let call = call(&self.services, request.metadata());
         let key = idempotency_key(request.metadata())?;
         let (name, filter) = convert::to_counter(request.into_inner()).map_err(to_status)?;
+        note_what(|| what::counter(name.as_str(), Some(&filter), key.as_ref()));
         let written = self.services.register_counter(call, name, filter, key).await.map_err(to_status)?;
         Ok(answer(ExperimentalRegisterRelationshipCounterResponse {}, written.replayed))
     }
@@ -148,6 +151,7 @@ impl ExperimentalService for Experimental {
         let call = call(&self.services, request.metadata());
         let key = idempotency_key(request.metadata())?;
         let name = convert::to_counter_name(&request.into_inner().name).map_err(to_status)?;
+        note_what(|| what::counter(name.as_str(), None, key.as_ref()));
         let written = self.services.unregister_counter(call, name, key).await.map_err(to_status)?;
         Ok(answer(ExperimentalUnregisterRelationshipCounterResponse {}, written.replayed))
     }

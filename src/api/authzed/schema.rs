@@ -8,8 +8,10 @@ use super::call;
 use super::convert::{
     from_computable, from_dependent, from_diff, from_reflection, to_consistency, to_reflection_filters, to_zed_token,
 };
+use crate::api::audit::what;
 use crate::api::errors::to_status;
 use crate::api::idempotency::{answer, idempotency_key};
+use crate::audit::note_what;
 use crate::service::{ComputableQuestion, Services, WriteSchema};
 use crate::wire::authzed::v1::schema_service_server::SchemaService;
 use crate::wire::authzed::v1::{
@@ -98,6 +100,7 @@ impl SchemaService for Schema {
         let call = call(&self.services, request.metadata());
         let key = idempotency_key(request.metadata())?;
         let new = WriteSchema { text: request.into_inner().schema, key };
+        note_what(|| what::schema(&new.text, new.key.as_ref()));
         let written = self.services.write_schema(call, new).await.map_err(to_status)?;
         Ok(answer(WriteSchemaResponse { written_at: Some(to_zed_token(written.zookie)) }, written.replayed))
     }

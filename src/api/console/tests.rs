@@ -10,6 +10,7 @@ use tower::ServiceExt as _;
 
 use super::assets::ASSETS;
 use super::router::{CALLS, router};
+use crate::api::audit::Recorder;
 use crate::api::auth::RequireKey;
 use crate::api::quotas::Quotas;
 use crate::api::scopes;
@@ -23,8 +24,9 @@ const MOST_BYTES: usize = 100_000;
 
 fn console() -> Router {
     let (_, services) = TestNode::start();
-    let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
-    let key = RequireKey::new(Arc::new(Keyring::new(&[KEY], None).expect("one key")), Quotas::default());
+    let api = ApiServices { services, cluster: Arc::new(TestAdmin), audit: None };
+    let key =
+        RequireKey::new(Arc::new(Keyring::new(&[KEY], None).expect("one key")), Quotas::default(), Recorder::off());
     router(routes(api, key.clone(), HealthReporter::new()).expect("the descriptors are usable"), key)
 }
 

@@ -21,14 +21,18 @@ use super::body::Question;
 use super::codec::DynamicCodec;
 use super::routes::Method;
 use super::{body, json};
+use crate::api::audit::{KeyName, PeerAddress};
 use crate::api::auth::RequireKey;
 use crate::api::memory::Memory;
 use crate::api::metering::Metered;
 use crate::api::quotas::Admitted;
 use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId, choose as choose_id};
+use crate::api::traced::Traced;
+use crate::security::Standing;
+use crate::telemetry::TRACEPARENT;
 
 /// Headers of a request that the services see under the same name.
-const PASSED_ON: [&str; 3] = ["authorization", "x-request-id", "grpc-timeout"];
+const PASSED_ON: [&str; 4] = ["authorization", "x-request-id", "grpc-timeout", TRACEPARENT];
 /// So do headers of this product's own, in requests and in answers.
 const OWN_PREFIX: &str = "quorate-";
 /// Any other metadata is a header with this in front.
@@ -40,14 +44,14 @@ type Questions = BoxStream<'static, Result<Question, Status>>;
 /// Passes requests on to these services.
 #[derive(Clone)]
 pub(super) struct Gateway {
-    services: WithRequestId<Metered<Routes>>,
+    services: WithRequestId<Metered<Traced<Routes>>>,
     key: RequireKey,
     memory: Memory,
 }
 
 impl Gateway {
     /// The services ask for a key themselves; nothing is read for whoever has none.
-    pub(super) fn new(services: WithRequestId<Metered<Routes>>, key: RequireKey) -> Self {
+    pub(super) fn new(services: WithRequestId<Metered<Traced<Routes>>>, key: RequireKey) -> Self {
         Self { services, key, memory: Memory::default() }
     }
 
@@ -57,6 +61,9 @@ impl Gateway {
         // Chosen here, so that what is refused before a service sees it has one too.
         parts.headers.insert(REQUEST_ID, choose_id(&parts.headers));
         let fault = Fault::default();
+        if let Some(from) = parts.extensions.get::<Standing>().map(Standing::from) {
+            parts.extensions.insert(PeerAddress(from));
+        }
         let (admitted, questions) = match self.questions(&method, &parts, body, &fault).await {
             Ok(begun) => begun,
             Err(status) => {
@@ -65,7 +72,7 @@ impl Gateway {
                 return refusal;
             }
         };
-        let answer = self.call(&method, &parts.headers, admitted, questions).await;
+        let answer = self.call(&method, &parts, admitted, questions).await;
         if let Some(fault) = fault.lock().take() {
             return last(refuse(&blame(fault, answer.err())));
         }
@@ -79,7 +86,7 @@ impl Gateway {
         parts: &Parts,
         body: Body,
         fault: &Fault,
-    ) -> Result<(Admitted, Questions), Status> {
+    ) -> Result<((KeyName, Admitted), Questions), Status> {
         let admitted = self.key.begin(&parts.headers, &parts.extensions, method.grpc_path.path())?;
         let message = method.descriptor.input();
         if method.descriptor.is_client_streaming() {
@@ -95,13 +102,18 @@ impl Gateway {
     async fn call(
         &self,
         method: &Method,
-        headers: &HeaderMap,
-        admitted: Admitted,
+        parts: &Parts,
+        (key, admitted): (KeyName, Admitted),
         questions: Questions,
     ) -> Result<Answer, Status> {
         let mut request = tonic::Request::new(questions);
+        *request.metadata_mut() = metadata(&parts.headers);
         request.extensions_mut().insert(admitted);
-        *request.metadata_mut() = metadata(headers);
+        request.extensions_mut().insert(key);
+        // The services have no connection of the client to look at.
+        if let Some(peer) = parts.extensions.get::<PeerAddress>() {
+            request.extensions_mut().insert(*peer);
+        }
         let codec = DynamicCodec { answer: method.descriptor.output() };
         // The services bound their answers; nothing is won by a second bound on the way.
         let mut services = Grpc::new(self.services.clone()).max_decoding_message_size(usize::MAX);
@@ -257,6 +269,7 @@ mod tests {
             ("authorization", Some("authorization")),
             ("grpc-timeout", Some("grpc-timeout")),
             ("x-request-id", Some("x-request-id")),
+            ("traceparent", Some("traceparent")),
             ("quorate-max-lag", Some("quorate-max-lag")),
             ("grpc-metadata-io.spicedb.requestdebuginfo", Some("io.spicedb.requestdebuginfo")),
             ("grpc-metadata-authorization", None),

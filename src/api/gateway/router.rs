@@ -17,6 +17,7 @@ use super::{openapi, routes};
 use crate::api::auth::RequireKey;
 use crate::api::metering::MeteringLayer;
 use crate::api::request_id::RequestIdLayer;
+use crate::api::traced::TracingLayer;
 
 /// The gateway to `services`, which are everything that the gRPC front serves, with its keys; `key` asks for the same ones.
 pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
@@ -37,7 +38,7 @@ pub(in crate::api) fn calls(paths: &[&str], services: Routes, key: RequireKey) -
 }
 
 fn passing(methods: Vec<Method>, services: Routes, key: RequireKey) -> Router {
-    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(services)), key);
+    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(TracingLayer.layer(services))), key);
     methods.into_iter().fold(Router::new(), |router, method| {
         let gateway = gateway.clone();
         let path = method.path;

@@ -12,6 +12,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceExt as _;
 
+use crate::api::audit::Recorder;
 use crate::api::auth::RequireKey;
 use crate::api::quotas::Quotas;
 use crate::api::server::{ApiServices, routes};
@@ -48,10 +49,10 @@ impl Site {
     /// A member with a schema and two tuples.
     async fn start() -> Self {
         let (node, services) = TestNode::start();
-        let api = ApiServices { services, cluster: Arc::new(TestAdmin) };
+        let api = ApiServices { services, cluster: Arc::new(TestAdmin), audit: None };
         let keyring = Arc::new(Keyring::new(&[KEY], None).expect("one key"));
         let reporter = HealthReporter::new();
-        let key = RequireKey::new(keyring, Quotas::default());
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
         let services = routes(api, key.clone(), reporter.clone()).expect("the descriptors are usable");
         let site = Self { node, router: super::router(services, key), reporter };
         let written = site.post("/v1/schema/write", &json!({ "schema": SCHEMA }).to_string()).await;

@@ -5,11 +5,12 @@
 //! next leader has the whole log, before openraft is told. What was held back is proposed to whoever leads then. Should the
 //! chosen node fail in that moment, the leader is silent by then and the others elect one: nothing is left to undo.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::metrics::RaftMetrics;
 
-use super::change::{ChangeError, Changed};
+use super::change::{ChangeError, Changed, MemberChange};
 use super::judge;
 use super::roster::Roster;
 use crate::raft::clock::monotonic;
@@ -22,6 +23,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ELECTIONS: u32 = 4;
 
 impl Replica {
+    /// For a node that is about to stop: where it leads, another voter does before this returns; who. `None` where it does not
+    /// lead, or is the only voter: then nobody waits for it.
+    pub async fn hand_over(self: &Arc<Self>) -> Result<Option<u64>, ChangeError> {
+        loop {
+            let roster = self.roster();
+            if !roster.leads || roster.voters.iter().all(|id| *id == roster.me) {
+                return Ok(None);
+            }
+            match self.change_members_here(MemberChange::TransferLeader { to: None }).await {
+                Ok(done) => return Ok(Some(done.leader)),
+                Err(ChangeError::Busy) => tokio::time::sleep(LOOK_EVERY).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// On the leader: makes `to` lead, or a voter of the home region, or the one that has most of the log.
     pub(super) async fn transfer_here(&self, to: Option<u64>) -> Result<Changed, ChangeError> {
         let settings = self.settings();

@@ -29,6 +29,11 @@ pub(in crate::raft) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is sent because somebody asked this node for something, and is a part of that request's trace.
+    pub(super) fn is_for_a_request(self) -> bool {
+        matches!(self, Self::Propose | Self::ReadIndex | Self::ChangeMembers)
+    }
+
     pub(in crate::raft) fn of(envelope: &Envelope) -> Result<Self, Status> {
         const ALL: [Kind; 11] = [
             Kind::Append,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument as _, Span};
 
 use super::announcement::Announcement;
 use super::envelope::{AdmitRequest, Admitted, Kind, PromoteRequest, Rejection, Removal};
@@ -23,6 +24,7 @@ use crate::raft::snapshot::SnapshotFiles;
 use crate::raft::types::{SnapshotMeta, TypeConfig, Vote};
 use crate::raft::{ChangeError, CommandBody, MemberChange, SupportedLevels, blocking, codec};
 use crate::store::FileEntry;
+use crate::telemetry::{TRACE, continue_trace};
 use crate::wire::quorate::peer::peer_service_server::{PeerService, PeerServiceServer};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart, snapshot_part};
 
@@ -117,6 +119,16 @@ impl PeerServer {
     }
 }
 
+/// The span of what is done for another node, in the trace of the request that it does it for; none where that is in no trace.
+fn continued(envelope: &Envelope, name: &'static str) -> Span {
+    if envelope.traceparent.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::trace_span!(target: TRACE, "serve", otel.name = name, otel.kind = "server", quorate.from = envelope.from);
+    continue_trace(&span, &envelope.traceparent);
+    span
+}
+
 fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Status> {
     codec::decode(payload).map_err(|error| Status::invalid_argument(error.to_string()))
 }
@@ -187,12 +199,14 @@ impl PeerService for PeerServer {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Propose)?;
         let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
-        Ok(Response::new(reply(replica, &replica.proposer().propose_here(op_id, body).await)))
+        let span = continued(&envelope, "propose for another node");
+        Ok(Response::new(reply(replica, &replica.proposer().propose_here(op_id, body).instrument(span).await)))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let replica = self.open_as(request.get_ref(), Kind::ReadIndex)?;
-        Ok(Response::new(reply(replica, &replica.read_index_here().await)))
+        let span = continued(request.get_ref(), "confirm for another node");
+        Ok(Response::new(reply(replica, &replica.read_index_here().instrument(span).await)))
     }
 
     async fn admit(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
@@ -226,7 +240,8 @@ impl PeerService for PeerServer {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::ChangeMembers)?;
         let change: MemberChange = decode(&envelope.payload)?;
-        Ok(Response::new(reply(replica, &replica.change_members_here(change).await)))
+        let span = continued(&envelope, "change members for another node");
+        Ok(Response::new(reply(replica, &replica.change_members_here(change).instrument(span).await)))
     }
 
     async fn status(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {

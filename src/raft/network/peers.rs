@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::{Instrument as _, Span};
 
 use super::announcement::Announcement;
 use super::envelope::{Kind, PeerIdentity};
 use super::transport::{CallError, Rpc, Transport};
 use crate::raft::clock::monotonic;
 use crate::raft::codec::RECORD_BYTES;
+use crate::telemetry::{part_of_trace, traceparent};
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
 /// Largest message between nodes: a record and its envelope.
@@ -98,7 +100,16 @@ impl Peers {
     pub(super) fn envelope(&self, to: u64, kind: Kind, payload: Vec<u8>) -> Envelope {
         let PeerIdentity { lineage, node_id } = self.me;
         let announcement = Some(self.announcement.to_message());
-        Envelope { lineage, group: 1, from: node_id, to, kind: kind as u32, payload, announcement }
+        Envelope {
+            lineage,
+            group: 1,
+            from: node_id,
+            to,
+            kind: kind as u32,
+            payload,
+            announcement,
+            traceparent: String::new(),
+        }
     }
 
     /// Sends one message and waits for its reply.
@@ -111,9 +122,14 @@ impl Peers {
         payload: Vec<u8>,
         timeout: Duration,
     ) -> Result<Vec<u8>, CallError> {
-        let envelope = self.envelope(to, kind, payload);
+        let span = match kind.is_for_a_request() {
+            true => part_of_trace!("forward", otel.kind = "client", quorate.message = ?kind, quorate.to = to),
+            false => Span::none(),
+        };
+        let envelope = Envelope { traceparent: traceparent(&span), ..self.envelope(to, kind, payload) };
         let asked = monotonic();
-        let reply = self.within(rpc, address, timeout, self.transport.call(rpc, address, envelope)).await?;
+        let call = self.within(rpc, address, timeout, self.transport.call(rpc, address, envelope));
+        let reply = call.instrument(span).await?;
         self.hear(to, asked, Announcement::of_message(reply.announcement.as_ref()));
         Ok(reply.payload)
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Outcome, outcome_of};
-use super::text::{create, filter, fully};
+use super::cluster::SETTLE_LIMIT;
+use super::text::{create, filter, fully, touch};
 use super::wait::eventually;
 
 /// After a failure a writer lets go of the processor for this long.
@@ -157,4 +158,29 @@ async fn write_until(stop: CancellationToken, client: Client, name: String, ledg
             tokio::time::sleep(BACK_OFF).await;
         }
     }
+}
+
+/// Writes one after another until `done` ends, and gives the longest time between two acknowledgements.
+pub(crate) async fn longest_gap<T>(client: Client, done: impl Future<Output = T>) -> (T, Duration) {
+    let mut done = std::pin::pin!(done);
+    let mut longest = Duration::ZERO;
+    let mut ended = None;
+    let mut last = Instant::now();
+    for number in 0.. {
+        let tuple = format!("group:gap-{number}#member@user:nobody");
+        let write = eventually("a write", SETTLE_LIMIT, async || client.write([touch(&tuple)]).await);
+        let mut write = std::pin::pin!(write);
+        loop {
+            tokio::select! {
+                _ = &mut write => break,
+                value = &mut done, if ended.is_none() => ended = Some(value),
+            }
+        }
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        if ended.is_some() {
+            break;
+        }
+    }
+    (ended.expect("the loop ends when it is there"), longest)
 }

@@ -16,7 +16,7 @@ pub(crate) use cluster::{Cluster, SETTLE_LIMIT, turn};
 pub(crate) use command::{Ran, run, run_at, run_command, run_unread};
 pub(crate) use faults::Fault;
 pub(crate) use http::{exchange, metric};
-pub(crate) use load::Load;
+pub(crate) use load::{Load, longest_gap};
 pub(crate) use node::{Node, Settings, binary};
 pub(crate) use ports::PortBlock;
 pub(crate) use text::{
