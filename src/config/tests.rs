@@ -82,7 +82,7 @@ fn every_key_has_a_flag_and_a_variable_of_the_same_name() {
         assert_eq!(variable, expected);
         seen += 1;
     }
-    assert_eq!(seen, 44);
+    assert_eq!(seen, 53);
 }
 
 #[test]
