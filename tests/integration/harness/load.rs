@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,6 +16,9 @@ use super::wait::eventually;
 
 /// After a failure a writer lets go of the processor for this long.
 const BACK_OFF: Duration = Duration::from_millis(20);
+
+/// So many were started: a second one on the same cluster must not create what the first one did.
+static LOADS: AtomicU64 = AtomicU64::new(0);
 
 /// What the writers were told. A tuple is in at most one of the sets.
 #[derive(Debug, Default)]
@@ -40,10 +44,11 @@ impl Load {
     pub(crate) fn start(clients: &[Client], writers_each: usize) -> Self {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let stop = CancellationToken::new();
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
         let mut writers = JoinSet::new();
         for (node, client) in clients.iter().enumerate() {
             for writer in 0..writers_each {
-                let name = format!("n{node}w{writer}");
+                let name = format!("l{load}n{node}w{writer}");
                 writers.spawn(write_until(stop.clone(), client.clone(), name, Arc::clone(&ledger)));
             }
         }
