@@ -111,7 +111,7 @@ async fn leadership_is_at_home_and_a_region_that_is_lost_costs_capacity_only() {
     led_by(&cluster, &south).await;
     load.progress(20).await;
     load.stop().await;
-    load.verify_exactly(&cluster.client(far)).await;
+    load.verify_exactly_with(&cluster.client(far), &[TUPLE]).await;
     say(&format!("regions: {}", load.summary()));
 
     let ran = run_at(&cluster, 0, &["cluster", "home-region", "--none"]).await;
