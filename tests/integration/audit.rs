@@ -227,8 +227,10 @@ async fn a_file_that_was_moved_away_is_begun_anew_and_one_that_cannot_be_is_no_s
         )
         .await;
         // A call that was refused for want of the log is told as well, and as refused.
-        let done =
-            |line: &serde_json::Value| line["outcome"] == "done" && line["what"].to_string().contains("document:lost");
+        let done = |line: &Value| {
+            let is_done_change = line["kind"] == "change" && line["outcome"] == "done";
+            is_done_change && line["what"].to_string().contains("document:lost")
+        };
         assert_eq!(lines(&path).iter().any(done), !required, "what waited is written in the end: {:?}", lines(&path));
     }
 }
