@@ -200,7 +200,7 @@ def check_commands_exist(product):
         count = 0
         for words in commands(path.read_text()):
             count += 1
-            depth = 1 if words[0] in ("serve", "dev", "health", "validate") else 2
+            depth = 1 if words[0] in ("serve", "dev", "health", "validate", "bench", "recover", "restore") else 2
             shown = product.help(*words[:depth])
             assert shown, f"{path}: there is no `quorate {' '.join(words[:depth])}`"
             for word in words:
@@ -304,7 +304,11 @@ def check_compose_holds_together(_):
             data = [m.split(":")[0] for m in service["volumes"] if m.endswith(":/var/lib/quorate")]
             assert data == [name] and name in whole["volumes"], f"{path}: {name} keeps its data in {data}"
             assert f"./secrets/{name}:/etc/quorate/tls:ro" in service["volumes"], f"{path}: {name} has another's certificate"
-        formed = [word for word in everything["form"]["command"] if not word.startswith("--")]
+        words = everything["form"]["command"]
+        places = words[words.index("--home") + 1:][:1] if "--home" in words else []
+        formed = [word for word in words if not word.startswith("--") and word not in places]
+        regions = [service["environment"].get("QUORATE_NODE_REGION") for service in nodes(path).values()]
+        assert set(places) <= set(regions), f"{path}: nobody is in {places}"
         assert formed == list(nodes(path)), f"{path}: formed of {formed}"
         asked = everything["operator"]["environment"]["QUORATE_ENDPOINT"].split(",")
         assert asked == [f"https://{name}:50051" for name in formed], f"{path}: {asked}"
