@@ -264,14 +264,16 @@ async fn a_backup_that_is_broken_off_leaves_nothing_behind() {
     // Two that nobody reads are the most; when they are left, their files go, and there is room again.
     let address = format!("http://{}", cluster.nodes[0].client_address);
     let narrow = Endpoint::from_shared(address).unwrap().initial_stream_window_size(65_535);
-    let slow = BackupServiceClient::new(narrow.initial_connection_window_size(65_535).connect_lazy());
+    let narrow = narrow.initial_connection_window_size(65_535);
+    // Each on a connection of its own: what nobody reads of one fills the window of all.
+    let slow = || BackupServiceClient::new(narrow.connect_lazy());
     let keyed = |have: Vec<Vec<u8>>| {
         let mut request = Request::new(CreateBackupRequest { have });
         request.metadata_mut().insert("authorization", format!("Bearer {KEY}").parse().expect("plain text"));
         request
     };
     let begin = async || {
-        let mut stream = slow.clone().create_backup(keyed(Vec::new())).await?.into_inner();
+        let mut stream = slow().create_backup(keyed(Vec::new())).await?.into_inner();
         let first = stream.message().await?.and_then(|message| message.part);
         assert!(matches!(first, Some(Part::Manifest(_))), "{first:?}");
         Ok::<_, tonic::Status>(stream)
@@ -287,7 +289,7 @@ async fn a_backup_that_is_broken_off_leaves_nothing_behind() {
         left => Err(left),
     })
     .await;
-    let odd = slow.clone().create_backup(keyed(vec![vec![1; 31]])).await.expect_err("a hash has 32 bytes");
+    let odd = slow().create_backup(keyed(vec![vec![1; 31]])).await.expect_err("a hash has 32 bytes");
     assert_eq!(odd.code(), Code::InvalidArgument);
 
     // What was fetched before a client ended counts for the next one.
