@@ -24,8 +24,8 @@ pub struct Recorder {
 struct Written {
     file: BufWriter<File>,
     events: u64,
-    /// The first event that could not be written; nothing after it counts.
-    failed: Option<std::io::Error>,
+    /// Why the first event that is missing could not be written. From then on there is no history any more.
+    failed: Option<String>,
 }
 
 impl Recorder {
@@ -74,7 +74,7 @@ impl Recorder {
         if written.failed.is_none() {
             let event = Event { index, kind, process, time, f: f.to_owned(), value };
             let line = serde_json::to_string(&event).expect("events have no maps with odd keys") + "\n";
-            written.failed = written.file.write_all(line.as_bytes()).err();
+            written.failed = written.file.write_all(line.as_bytes()).err().map(|error| error.to_string());
         }
         index
     }
@@ -82,9 +82,12 @@ impl Recorder {
     /// What clients did so far.
     pub fn operations(&self) -> Result<Vec<Operation>, RecordError> {
         let mut written = self.written.lock().expect("nothing panics while it holds the history");
-        let flushed = written.file.flush();
-        if let Some(error) = written.failed.take().or(flushed.err()) {
-            return Err(RecordError::Unwritten(error));
+        if written.failed.is_none() {
+            written.failed = written.file.flush().err().map(|error| error.to_string());
+        }
+        // Kept: whoever asks again must not be given a history with a gap.
+        if let Some(why) = &written.failed {
+            return Err(RecordError::Unwritten(std::io::Error::other(why.clone())));
         }
         drop(written);
         Record::operations_in(&self.folder)
@@ -94,6 +97,20 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_history_with_a_gap_is_none_however_often_it_is_asked_for() {
+        let folder = std::env::temp_dir().join(format!("quorate-recorder-gap-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Recorder::begin(&folder).unwrap();
+        recorder.written.lock().unwrap().file = BufWriter::new(File::options().write(true).open("/dev/full").unwrap());
+        recorder.note("kill", Value::Null);
+        for _ in 0..2 {
+            assert!(matches!(recorder.operations(), Err(RecordError::Unwritten(_))));
+            recorder.note("kill", Value::Null);
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn what_was_noted_is_read_back_while_more_is_written() {
