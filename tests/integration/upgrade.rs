@@ -132,14 +132,23 @@ async fn retried(clients: &[Client], tally: &Mutex<Tally>, ask: &Ask<'_>) -> Res
     loop {
         let Err(status) = ask.send(&clients[at % clients.len()]).await else { return Ok(()) };
         let unknown = reason_of(&status).as_deref() == Some("OUTCOME_UNKNOWN") && matches!(ask, Ask::Write(_));
-        // What this client calls a request that was never put on its connection, since that was being closed.
-        let unsent = status.code() == Code::Cancelled && status.message() == "operation was canceled";
-        if !(status.code() == Code::Unavailable || unknown || unsent) || Instant::now() > deadline {
+        if !(status.code() == Code::Unavailable || unknown || unsent(&status)) || Instant::now() > deadline {
             return Err(status);
         }
         at += 1;
         tally.lock().retries += 1;
         tokio::time::sleep(BACK_OFF).await;
+    }
+}
+
+/// Whether no node has seen the request, since its connection was being closed: what other clients send again unasked, and tonic
+/// tells as `CANCELLED` of a request that it still held, as `INTERNAL` of one whose stream the node's GOAWAY does not cover (RFC 9113,
+/// section 6.8).
+fn unsent(status: &Status) -> bool {
+    match status.code() {
+        Code::Cancelled => status.message() == "operation was canceled",
+        Code::Internal => format!("{status:?}").contains("GoAway(b\"\", NO_ERROR, Remote)"),
+        _ => false,
     }
 }
 
