@@ -1,6 +1,6 @@
 //! What was acknowledged stays: through `kill -9` of each node in turn under load, and of all nodes at once.
 
-use crate::harness::{Cluster, Load, SETTLE_LIMIT, eventually, fully, say};
+use crate::harness::{Cluster, Load, SETTLE_LIMIT, copy_folder, eventually, fully, put_back, say, touch};
 
 /// Writers at each node.
 const WRITERS_EACH: usize = 2;
@@ -106,4 +106,38 @@ async fn a_leader_that_comes_back_at_once_leads_in_a_new_term() {
         .await;
         assert!(later > term);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_what_it_acknowledged_does_not_take_the_leader_along() {
+    let mut cluster = Cluster::form(3).await;
+    let leader = cluster.leader().await;
+    let reverted = cluster.others(&[leader])[0];
+    cluster.client(leader).write([touch("document:plan#viewer@user:tom")]).await.unwrap();
+    cluster.assert_same_state().await;
+    assert!(cluster.nodes[reverted].stop().await.success());
+    let (data, image) = (cluster.nodes[reverted].data.clone(), cluster.nodes[reverted].data.with_extension("image"));
+    copy_folder(&data, &image);
+    assert_eq!(cluster.nodes[reverted].start().await, "member");
+    cluster.client(leader).write([touch("document:plan#banned@user:tom")]).await.unwrap();
+    cluster.assert_same_state().await;
+    let term = cluster.status(leader).await.term;
+
+    cluster.nodes[reverted].kill();
+    put_back(&image, &data);
+    assert_eq!(cluster.nodes[reverted].start().await, "member");
+    eventually("the leader says so", SETTLE_LIMIT, async || {
+        if cluster.nodes[leader].log().contains("was put back to an earlier state") { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    // It knows nothing of the ban, and so must not answer.
+    let answer = cluster.client(reverted).check("document:plan#view@user:tom", fully()).await;
+    assert!(answer.is_err(), "{answer:?}");
+    cluster.client(leader).write([touch("document:plan#viewer@user:eve")]).await.expect("two are a majority");
+    let status = cluster.status(leader).await;
+    assert_eq!((status.leader_id, status.term), (status.node_id, term), "it leads as before");
+
+    let id = cluster.status(reverted).await.node_id;
+    assert!(cluster.client(leader).remove(id).await.unwrap());
+    cluster.client(leader).write([touch("document:plan#viewer@user:ann")]).await.unwrap();
 }

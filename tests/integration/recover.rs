@@ -7,27 +7,14 @@ use std::time::Duration;
 use crate::harness::wire::authzed::ZedToken;
 use crate::harness::wire::cluster::status_response::State;
 use crate::harness::{
-    Cluster, Load, Ran, SETTLE_LIMIT, at_least, binary, create, eventually, exactly, filter, fully, reason_of,
-    run_command, touch,
+    Cluster, Load, Ran, SETTLE_LIMIT, at_least, binary, copy_folder, create, eventually, exactly, filter, fully,
+    reason_of, run_command, touch,
 };
 
 async fn recover(data: &Path, more: &[&str]) -> Ran {
     let mut command = binary();
     command.arg("recover").arg("--data-dir").arg(data).args(more);
     run_command(command, Duration::from_secs(60)).await
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("the test's folder is writable");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("readable");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("readable").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("the test's folder is writable");
-        }
-    }
 }
 
 /// The same place in another cluster's history, as the survivor names it.
@@ -52,7 +39,7 @@ async fn one_node_of_three_goes_on_as_a_new_cluster() {
         cluster.nodes[index].kill();
     }
     let kept = cluster.nodes[returning].data.with_extension("kept");
-    copy(&cluster.nodes[returning].data, &kept);
+    copy_folder(&cluster.nodes[returning].data, &kept);
     for index in [returning, gone] {
         fs::remove_dir_all(&cluster.nodes[index].data).unwrap();
     }
@@ -142,7 +129,7 @@ async fn a_recovery_that_was_cut_short_is_finished_by_the_next_start() {
     }
     let data = cluster.nodes[0].data.clone();
     let untouched = data.with_extension("untouched");
-    copy(&data, &untouched);
+    copy_folder(&data, &untouched);
     let done = recover(&data, &["--abandon-cluster", &lineage, "--json"]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
     let founded = done.json()["founded"].as_str().expect("it says so").to_owned();
@@ -175,7 +162,7 @@ async fn a_recovery_that_was_cut_short_is_finished_by_the_next_start() {
 
 fn copy_any(from: &Path, to: &Path) {
     if from.is_dir() {
-        copy(from, to);
+        copy_folder(from, to);
     } else {
         fs::copy(from, to).expect("the test's folder is writable");
     }

@@ -1,8 +1,6 @@
 //! Upgrades: one node after another under load, versions beside each other, the last step, and no way back from there.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +12,8 @@ use tonic::{Code, Request, Status};
 use crate::harness::wire::authzed::{Consistency, WriteRelationshipsRequest};
 use crate::harness::wire::cluster::status_response::State;
 use crate::harness::{
-    Client, Cluster, Fault, Load, Node, SETTLE_LIMIT, Settings, eventually, filter, fully, minimize, reason_of, run_at,
-    say, touch,
+    Client, Cluster, Fault, Load, Node, SETTLE_LIMIT, Settings, copy_folder, eventually, filter, fully, minimize,
+    put_back, reason_of, run_at, say, touch,
 };
 
 /// No request may need longer than this, its retries included.
@@ -197,6 +195,16 @@ async fn caught_up(cluster: &Cluster, index: usize) {
     .await;
 }
 
+/// The two of a majority of three elect anew: a leader sends nothing to a node that lost what it acknowledged to that leader.
+async fn another_term(cluster: &mut Cluster, among: [usize; 2]) {
+    let before = cluster.status(among[0]).await.term;
+    let leader = cluster.leader_among(&among).await;
+    cluster.nodes[leader].kill();
+    assert_eq!(cluster.nodes[leader].start().await, "member");
+    cluster.leader_among(&among).await;
+    assert!(cluster.status(among[0]).await.term > before);
+}
+
 fn old(_: usize, node: &mut Node) {
     node.max_level = Some(1);
 }
@@ -304,7 +312,6 @@ async fn refuses_old_joiner(cluster: &mut Cluster, peers: Vec<String>) {
     assert_eq!(cluster.status(late).await.state(), State::Waiting);
 }
 
-#[ignore = "puts an old disk image back, at which the leader's openraft ends by a panic"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_of_before_that_slept_through_the_upgrade_applies_nothing_of_it() {
     let settings = Settings { keep_entries: Some(0), ..Settings::default() };
@@ -313,7 +320,7 @@ async fn a_version_of_before_that_slept_through_the_upgrade_applies_nothing_of_i
     // The disk of the third node as it was before the upgrade: what a machine has that was restored from an image.
     assert!(cluster.nodes[2].stop().await.success());
     let (data, image) = (cluster.nodes[2].data.clone(), cluster.nodes[2].data.with_extension("image"));
-    copy(&data, &image);
+    copy_folder(&data, &image);
     for index in [2, 0, 1] {
         cluster.nodes[index].max_level = None;
         if index != 2 {
@@ -328,19 +335,30 @@ async fn a_version_of_before_that_slept_through_the_upgrade_applies_nothing_of_i
     cluster.nodes[2].max_level = Some(1);
 
     // By the log: it stops before the first entry that may mean something else to it.
-    fs::remove_dir_all(&data).unwrap();
-    copy(&image, &data);
+    put_back(&image, &data);
+    another_term(&mut cluster, [0, 1]).await;
     cluster.nodes[2].spawn();
     assert_eq!(cluster.nodes[2].ended().await.code(), Some(1));
     let log = cluster.nodes[2].log();
     assert!(log.contains("feature level 2, and this version supports 1 to 1"), "{log}");
 
     // By a snapshot: it refuses it and keeps what it has.
+    put_back(&image, &data);
+    another_term(&mut cluster, [0, 1]).await;
+    let raised = cluster.status(0).await.applied_index;
+    cluster.client(0).write([touch("document:plan#viewer@user:ann")]).await.unwrap();
     for index in [0, 1] {
         cluster.client(index).snapshot().await.unwrap();
     }
-    fs::remove_dir_all(&data).unwrap();
-    copy(&image, &data);
+    eventually("the log of the upgrade is purged everywhere", SETTLE_LIMIT, async || {
+        let statuses = cluster.statuses(&[0, 1]).await;
+        if statuses.len() == 2 && statuses.iter().all(|(_, s)| s.purged_index >= raised) {
+            Ok(())
+        } else {
+            Err(statuses)
+        }
+    })
+    .await;
     assert_eq!(cluster.nodes[2].start().await, "member");
     eventually("the snapshot is refused", SETTLE_LIMIT, async || {
         if cluster.nodes[2].log().contains("a snapshot was refused") { Ok(()) } else { Err("not yet") }
@@ -355,17 +373,4 @@ async fn a_version_of_before_that_slept_through_the_upgrade_applies_nothing_of_i
     caught_up(&cluster, 2).await;
     cluster.assert_same_state().await;
     assert_eq!(cluster.status(2).await.feature_level, 2);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), target).unwrap();
-        }
-    }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::acknowledged::Acknowledged;
 use super::envelope::Kind;
 use super::peers::Peers;
 use super::transport::{CallError, Rpc};
@@ -35,17 +36,19 @@ pub(in crate::raft) struct Network {
     /// a slow disk must not make the same entries go out again and again.
     append_timeout: Duration,
     snapshot_timeout: Duration,
+    acknowledged: Arc<Acknowledged>,
 }
 
 impl Network {
     pub(in crate::raft) fn new(peers: Arc<Peers>, append_timeout: Duration, snapshot_timeout: Duration) -> Self {
-        Self { peers, append_timeout, snapshot_timeout }
+        Self { peers, append_timeout, snapshot_timeout, acknowledged: Arc::default() }
     }
 
     fn connection(&self, target: u64, node: &NodeAddress, rpc: Rpc) -> Connection {
         let (append_timeout, snapshot_timeout) = (self.append_timeout, self.snapshot_timeout);
         let (peers, address) = (Arc::clone(&self.peers), node.peer.clone());
-        Connection { peers, target, address, rpc, append_timeout, snapshot_timeout }
+        let acknowledged = Arc::clone(&self.acknowledged);
+        Connection { peers, target, address, rpc, append_timeout, snapshot_timeout, acknowledged }
     }
 }
 
@@ -70,6 +73,8 @@ pub(in crate::raft) struct Connection {
     rpc: Rpc,
     append_timeout: Duration,
     snapshot_timeout: Duration,
+    /// What all nodes acknowledged, by whichever connection.
+    acknowledged: Arc<Acknowledged>,
 }
 
 impl Connection {
@@ -100,7 +105,20 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.send(Kind::Append, &request, option.hard_ttl().max(self.append_timeout)).await
+        let response = self.send(Kind::Append, &request, option.hard_ttl().max(self.append_timeout)).await?;
+        match &response {
+            AppendEntriesResponse::Success => {
+                let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+                self.acknowledged.note(self.target, request.vote, last);
+            }
+            AppendEntriesResponse::PartialSuccess(last) => self.acknowledged.note(self.target, request.vote, *last),
+            AppendEntriesResponse::Conflict => {
+                let conflict = self.acknowledged.conflict(self.target, request.vote, request.prev_log_id);
+                conflict.map_err(|lost| RPCError::Unreachable(Unreachable::new(&lost)))?;
+            }
+            AppendEntriesResponse::HigherVote(_) => {}
+        }
+        Ok(response)
     }
 
     async fn vote(
@@ -138,7 +156,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let header = self.peers.envelope(self.target, Kind::Snapshot, header);
         // Two chunks ahead of the network and no more: memory stays flat whatever the size of the snapshot.
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        let files = snapshot.snapshot.clone();
+        let (files, last) = (snapshot.snapshot.clone(), snapshot.meta.last_log_id);
         let reading = tokio::spawn(async move {
             let first = SnapshotPart { part: Some(snapshot_part::Part::Header(header)) };
             if sender.send(first).await.is_ok() { read_chunks(&files, &sender).await } else { Ok(()) }
@@ -154,7 +172,12 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             tracing::warn!(target_node = self.target, %error, "a snapshot could not be read");
         }
         let reply = reply.map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))?;
-        codec::decode(&reply).map_err(|error| StreamingError::Network(NetworkError::new(&error)))
+        let response: SnapshotResponse<TypeConfig> =
+            codec::decode(&reply).map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
+        if response.vote == vote {
+            self.acknowledged.note(self.target, vote, last);
+        }
+        Ok(response)
     }
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod cluster;
 mod command;
 mod faults;
+mod folders;
 mod http;
 mod load;
 mod node;
@@ -15,6 +16,7 @@ pub(crate) use client::{Client, KEY, Outcome, check_item, is_allowed, outcome_of
 pub(crate) use cluster::{Cluster, SETTLE_LIMIT, turn};
 pub(crate) use command::{Ran, run, run_at, run_command, run_unread};
 pub(crate) use faults::Fault;
+pub(crate) use folders::{copy_folder, put_back};
 pub(crate) use http::{exchange, metric};
 pub(crate) use load::{Load, longest_gap};
 pub(crate) use node::{Node, Settings, binary};
