@@ -14,8 +14,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The log is applied on these threads and may wait for the disk: on a small machine, too, others must go on meanwhile.
-    // Their stacks can be small: checks are evaluated on threads of their own.
+    // Some of these threads may wait for the disk: on a small machine, too, others must go on meanwhile. Their stacks can be
+    // small: checks are evaluated on threads of their own, and Raft has its own as well.
     let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(threads).build() {
         Ok(runtime) => runtime,

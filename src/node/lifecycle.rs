@@ -3,9 +3,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::identity::{DataDir, Identity, IdentityError, Origin};
+use super::raft_runtime::run_on;
 use crate::config::NodeConfig;
 use crate::consistency::{FreshnessOptions, ReplicaChanges, ReplicaViews};
 use crate::raft::{
@@ -33,6 +35,8 @@ pub(super) struct Node {
     services: Arc<Services>,
     peers: PeerServer,
     connections: Arc<Connections>,
+    /// Whose threads the replica lives on.
+    raft: Handle,
     replica: OnceCell<Arc<Replica>>,
     views: OnceCell<Arc<ReplicaViews>>,
     /// Held by whoever changes what the node is.
@@ -47,6 +51,7 @@ impl Node {
         services: Arc<Services>,
         peers: PeerServer,
         connections: Arc<Connections>,
+        raft: Handle,
     ) -> Self {
         let (region, zone) = (config.node.region.clone(), config.node.zone.clone());
         METRICS.locality.get_or_create(&LocalityLabels { region, zone }).set(1);
@@ -57,6 +62,7 @@ impl Node {
             services,
             peers,
             connections,
+            raft,
             replica: OnceCell::new(),
             views: OnceCell::new(),
             transition: Mutex::new(()),
@@ -140,13 +146,18 @@ impl Node {
             store: self.store_options(),
             announcement: self.announcement(),
         };
-        let replica = Replica::open(options, self.connections()).await?;
-        match identity.origin {
-            // Does nothing but where the very first start was interrupted.
-            Origin::Init => replica.bootstrap(self.address.clone()).await?,
-            // What was founded offline knows its addresses from before, if at all: they are announced below.
-            Origin::Join | Origin::Recover | Origin::Restore => {}
-        }
+        let (connections, address) = (self.connections(), self.address.clone());
+        let open = async move {
+            let replica = Replica::open(options, connections).await?;
+            match identity.origin {
+                // Does nothing but where the very first start was interrupted.
+                Origin::Init => replica.bootstrap(address).await?,
+                // What was founded offline knows its addresses from before, if at all: they are announced below.
+                Origin::Join | Origin::Recover | Origin::Restore => {}
+            }
+            Ok::<_, ReplicaError>(replica)
+        };
+        let replica = run_on(&self.raft, open).await?;
         self.peers.serve_for(Arc::clone(&replica));
         replica.announce_address(self.address.clone());
         let log: Arc<dyn Propose> = Arc::clone(replica.proposer()) as _;

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
+use super::raft_runtime::run_on;
 use super::secrets::Secrets;
 use super::serve::ServeError;
 use super::{open_files, peers};
@@ -27,14 +29,14 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds what `config` names.
-    pub(super) async fn bind(config: &NodeConfig) -> Result<Self, ServeError> {
+    /// Binds what `config` names; what is for the other nodes, on the threads of `raft`.
+    pub(super) async fn bind(config: &NodeConfig, raft: &Handle) -> Result<Self, ServeError> {
         let optional = async |address: Option<SocketAddr>, purpose| match address {
             Some(address) => bind(address, purpose).await.map(Some),
             None => Ok(None),
         };
         let client = bind(config.client.listen, "clients").await?;
-        let peer = bind(config.peer.listen, "peers").await?;
+        let peer = run_on(raft, bind(config.peer.listen, "peers")).await?;
         let address = NodeAddress {
             client: advertised(&config.client.advertise, &client),
             peer: advertised(&config.peer.advertise, &peer),
@@ -57,7 +59,11 @@ impl Bound {
 
     /// From now on connections are taken: those of the other nodes, and those of clients. The announcement is for when both
     /// are served.
-    pub(super) fn take(self, secrets: &Secrets) -> Result<(Listener, Listeners, Announcement), ServeError> {
+    pub(super) fn take(
+        self,
+        secrets: &Secrets,
+        raft: &Handle,
+    ) -> Result<(Listener, Listeners, Announcement), ServeError> {
         let at = |listener: &TcpListener| listener.local_addr().ok();
         let announcement = Announcement {
             gateway: self.gateway.as_ref().and_then(at),
@@ -75,7 +81,10 @@ impl Bound {
         let console = self.console.map(|bound| take(bound, "console", Protocol::Http1, of_clients, &secrets.gateway));
         let of_operators = open_files::METRICS_CONNECTIONS;
         let metrics = self.metrics.map(|bound| take(bound, "metrics", Protocol::Http1, of_operators, &None));
-        let peer = take(self.peer, "peer", Protocol::Http2, peers::CONNECTIONS, &secrets.peer)?;
+        let peer = {
+            let _on_its_threads = raft.enter();
+            take(self.peer, "peer", Protocol::Http2, peers::CONNECTIONS, &secrets.peer)?
+        };
         let grpc = take(self.client, "client", Protocol::Http2, of_clients, &secrets.grpc)?;
         let (gateway, console) = (gateway.transpose()?, console.transpose()?);
         Ok((peer, Listeners { grpc, gateway, console, metrics: metrics.transpose()? }, announcement))

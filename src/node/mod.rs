@@ -8,6 +8,7 @@ mod lifecycle;
 mod listeners;
 mod open_files;
 mod peers;
+mod raft_runtime;
 mod recover;
 mod restore;
 mod secrets;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::admin::{Admin, own_status};
@@ -11,6 +12,7 @@ use super::identity::{DataDir, IdentityError};
 use super::lifecycle::Node;
 use super::listeners::Bound;
 use super::peers;
+use super::raft_runtime::RaftRuntime;
 use super::secrets::{Hangup, Secrets, SecretsError};
 use crate::api::{self, ApiServices, RequestLimits};
 use crate::audit::Trail;
@@ -61,11 +63,18 @@ pub enum ServeError {
 }
 
 /// Runs a node until `shutdown` is cancelled or it cannot go on. Prints one `ready` line once all listeners accept.
-pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(config: NodeConfig, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let raft = RaftRuntime::start().map_err(|error| ServeError::Start(format!("cannot start threads: {error}")))?;
+    let outcome = live(config, shutdown, &raft.handle()).await;
+    raft.end().await;
+    outcome
+}
+
+async fn live(mut config: NodeConfig, shutdown: CancellationToken, raft: &Handle) -> Result<(), ServeError> {
     // Before anything that takes time: a signal must not end a node that is about to start.
     let hangup = Hangup::watch();
     let data = DataDir::open(&config.data_dir)?;
-    let bound = Bound::bind(&config).await?;
+    let bound = Bound::bind(&config, raft).await?;
     let address = bound.address().clone();
     let limits = ServiceLimits {
         concurrent_evaluations: config.limits.concurrent_evaluations,
@@ -78,15 +87,16 @@ pub async fn serve(mut config: NodeConfig, shutdown: CancellationToken) -> Resul
     let services = Arc::new(Services::new(limits));
     let peer_services = PeerServer::default();
     let connections = Arc::new(Connections::new(secrets.peer.clone()));
-    let node = Arc::new(Node::new(config, data, address, Arc::clone(&services), peer_services.clone(), connections));
+    let (shared, answering) = (Arc::clone(&services), peer_services.clone());
+    let node = Arc::new(Node::new(config, data, address, shared, answering, connections, raft.clone()));
     let told = Arc::downgrade(&node);
     peer_services
         .report_with(move || told.upgrade().map_or_else(Vec::new, |node| api::write_report(own_status(&node))));
     node.resume().await.map_err(|error| ServeError::Start(error.to_string()))?;
 
     let stop_peers = CancellationToken::new();
-    let (peer_listener, listeners, announcement) = bound.take(&secrets)?;
-    let peer_server = tokio::spawn(peers::serve(peer_listener, peer_services, stop_peers.clone()));
+    let (peer_listener, listeners, announcement) = bound.take(&secrets, raft)?;
+    let peer_server = raft.spawn(peers::serve(peer_listener, peer_services, stop_peers.clone()));
     // Not that of the signal: a leader serves its clients until another node leads.
     let stop_api = CancellationToken::new();
     let admin = Arc::new(Admin::new(Arc::clone(&node), stop_api.clone()));
