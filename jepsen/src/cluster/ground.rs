@@ -55,8 +55,9 @@ impl Ground {
         words
     }
 
-    #[cfg(test)]
-    pub(crate) fn firm() -> Self {
+    /// Where everything is possible.
+    #[must_use]
+    pub fn firm() -> Self {
         Self { namespaces: Ok(()), queues: Ok(()), clocks: Ok(PathBuf::new()) }
     }
 
