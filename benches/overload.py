@@ -521,7 +521,7 @@ def complaints(results):
             yield f"{found['writes_failed']} of {found['writes']} writes failed: {found['write_failures']}"
         if found.get("memory_most", 0) - found.get("memory_before", 0) > MOST_MEMORY:
             yield f"a node took {mib(found['memory_most'])}: {found}"
-        faults = set(found.get("codes", {})) - {"OK", "RESOURCE_EXHAUSTED", "CANCELLED"}
+        faults = set(found.get("codes", {})) - {"OK", "RESOURCE_EXHAUSTED", "CANCELLED", "ABORTED"}
         if faults:
             yield f"a node answered with {faults}: {found['codes']}"
         others = set(found.get("level", {}).get("errors", {})) - {"ResourceExhausted"}
