@@ -21,9 +21,9 @@ use crate::model::{Error, ErrorCode, limits};
 /// How long the message of a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `body`, which ends with ABORTED where its client breaks it off. The transport has many words for that, some of which it has for
-/// faults of this node, too. CANCELLED would say it better, but tonic takes that for the end of all that the client has to say:
-/// half an import would be a whole one.
+/// `body`, which ends with ABORTED where its client breaks it off. The transport has many words for that, some of which it has
+/// for faults of this node, too. CANCELLED would say it better, but tonic takes that for the end of all that the client has to
+/// say: half an import would be a whole one.
 pub(super) fn aborted_if_broken(body: Body) -> Body {
     Body::new(body.map_err(|error| Status::aborted(format!("the request broke off: {}", error.message()))))
 }
