@@ -38,8 +38,11 @@ TARGETS ?=
 # Further arguments of `make bench`: --tuples 1000000 --seconds 10 --only groups
 BENCH ?=
 
-# How often `make failover` takes the leader away, in each manner.
+# How often `make failover` takes the leader away, in each manner; the shortest election timeout, of which twice is the longest.
 TIMES ?= 50
+ELECTION_MS ?= 500
+# Arguments of `make overload`: make overload OVERLOAD="--only storm --scale 0.1"
+OVERLOAD ?=
 
 # Arguments of `make chaos`: make chaos CHAOS="--seed 7 --seconds 60 --faults lagging,pause"
 CHAOS ?=
@@ -49,7 +52,7 @@ ALL ?=
 .NOTPARALLEL:
 .PHONY: run build test test-rust test-clients test-console test-migrate test-deploy test-deny test-import cost differential sim fuzz fmt clean
 .PHONY: packages packages-test
-.PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover bench packages-bench
+.PHONY: chaos chaos-mutants chaos-release soak packages-chaos failover overload bench packages-bench
 
 ## run: build, then start three nodes on this machine and show what to do with them
 run: build
@@ -139,10 +142,17 @@ soak: packages-chaos
 	"$(CARGO_TARGET_DIR)/release/quorate-jepsen" run --binary "$(CARGO_TARGET_DIR)/release/quorate" --name soak \
 		--seconds 1800 --clients 2 --faults restart --apart 120 --expect soak $(CHAOS)
 
-## failover: how long writes stop when the leader is killed or hands over, beside etcd, TIMES of each
+## failover: how long writes stop when the leader is killed or hands over, beside etcd, TIMES of each; writes its table
 failover: packages-bench
 	cargo build --locked --release
-	python3 benches/failover.py "$(CARGO_TARGET_DIR)/release/quorate" --times $(TIMES)
+	PYTHONDONTWRITEBYTECODE=1 python3 benches/failover.py "$(CARGO_TARGET_DIR)/release/quorate" --times $(TIMES) \
+		--election-ms $(ELECTION_MS) --write docs/performance.md
+
+## overload: more than a cluster can do, and clients that say nothing, come and go, or do not read; writes its tables
+overload: packages-bench
+	cargo build --locked --release
+	PYTHONDONTWRITEBYTECODE=1 python3 benches/overload.py "$(CARGO_TARGET_DIR)/release/quorate" --write docs/performance.md \
+		$(OVERLOAD)
 
 ## bench: checks beside SpiceDB, the log beside etcd, the floors of this machine; writes the tables of docs/performance.md
 bench: packages-bench

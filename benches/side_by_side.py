@@ -23,10 +23,10 @@ import threading
 import time
 from pathlib import Path
 
-from failover import KEY, NODES, Etcd, Quorate, System, call, free_ports, quantile, wait_for
+from failover import KEY, NODES, Etcd, Quorate, System, call, end_on_signals, free_ports, quantile, wait_for, write_into
 
 SPICEDB_MODULE = "github.com/authzed/spicedb@v1.56.0"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARK = "measured"
 
 # Title, words for `quorate bench`, who is asked.
 CHECKS = [
@@ -249,14 +249,6 @@ def measure(arguments, systems, bench):
     }
 
 
-def write_into(file, found):
-    """Replaces what stands between the marks."""
-    page = file.read_text()
-    before, rest = page.split(BEGIN, 1)
-    _, after = rest.split(END, 1)
-    file.write_text(f"{before}{BEGIN}\n{found}\n{END}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("quorate")
@@ -269,6 +261,7 @@ def main():
     arguments = parser.parse_args()
     if shutil.which("etcd") is None:
         raise SystemExit("etcd is not on the PATH: apt-get install etcd-server")
+    end_on_signals()
     binary = os.path.abspath(arguments.quorate)
     cache = Path(binary).parent / "bench"
     cache.mkdir(exist_ok=True)
@@ -307,7 +300,7 @@ def main():
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1))
     if arguments.write:
-        write_into(Path(arguments.write), found)
+        write_into(Path(arguments.write), found, MARK)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ async fn start(folder: &Path) -> (Arc<Replica>, Revision) {
         dir,
         membership,
         heartbeat: Duration::from_millis(100),
-        election_timeout: (Duration::from_millis(500), Duration::from_millis(1000)),
+        election_timeout: (Duration::from_millis(1000), Duration::from_millis(2000)),
         snapshot_after_entries: u64::MAX,
         keep_entries: 10_000,
         waiting_writes: 10_000,

@@ -1,12 +1,14 @@
 //! The body of a gRPC request as it arrives: it takes its share of the memory, and does not take for ever.
 //!
 //! A client that sends half a message and waits holds on to that half; without a bound, many of them hold all memory there is.
+//! One that goes away in the middle is no fault of the node, and none that it should be seen to have.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
+use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
@@ -18,6 +20,13 @@ use crate::model::{Error, ErrorCode, limits};
 
 /// How long the message of a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `body`, which ends with ABORTED where its client breaks it off. The transport has many words for that, some of which it has
+/// for faults of this node, too. CANCELLED would say it better, but tonic takes that for the end of all that the client has to
+/// say: half an import would be a whole one.
+pub(super) fn aborted_if_broken(body: Body) -> Body {
+    Body::new(body.map_err(|error| Status::aborted(format!("the request broke off: {}", error.message()))))
+}
 
 /// A body of one message.
 pub(super) struct Arriving {
@@ -73,7 +82,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures::StreamExt as _;
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body_util::StreamBody;
     use tonic::Code;
 
     use super::*;
@@ -104,6 +113,16 @@ mod tests {
         Arriving::new(pieces(1, limits::GRPC_FREE_BYTES), admitted(&quotas)).collect().await.expect("a small one");
         drop(first);
         Arriving::new(pieces(512, one / 1024), third).collect().await.expect("room again");
+    }
+
+    #[tokio::test]
+    async fn what_its_client_breaks_off_is_no_fault_of_the_node() {
+        for lost in [Status::internal("reset"), Status::unknown("broken pipe"), Status::cancelled("gone")] {
+            let half = [Ok(Frame::data(Bytes::from_static(b"half"))), Err(lost)];
+            let body = Body::new(StreamBody::new(futures::stream::iter(half)));
+            let arriving = Arriving::new(aborted_if_broken(body), admitted(&Quotas::default()));
+            assert_eq!(arriving.collect().await.expect_err("it broke off").code(), Code::Aborted);
+        }
     }
 
     #[tokio::test(start_paused = true)]

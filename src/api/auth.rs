@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::arriving::Arriving;
+use super::arriving::{Arriving, aborted_if_broken};
 use super::audit::{KeyName, Recorded, Recorder, caller};
 use super::errors::to_status;
 use super::quotas::{Admitted, Quotas};
@@ -119,6 +119,7 @@ where
             Ok((name, admitted)) => {
                 let is_import = scopes::is_import(path);
                 request.extensions_mut().insert(name);
+                request = request.map(aborted_if_broken);
                 if !is_import {
                     request = request.map(|body| Body::new(Arriving::new(body, admitted.clone())));
                 }

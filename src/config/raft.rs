@@ -13,12 +13,12 @@ section! {
         /// Time between two heartbeats of the leader, in milliseconds [default: 100]
         #[arg(value_name = "MS")]
         heartbeat_ms: u64 = 100, "heartbeat-ms", "QUORATE_HEARTBEAT_MS";
-        /// Shortest silence of the leader before an election, in milliseconds [default: 500]
+        /// Shortest silence of the leader before an election, in milliseconds [default: 1000]
         #[arg(value_name = "MS")]
-        election_timeout_min_ms: u64 = 500, "election-timeout-min-ms", "QUORATE_ELECTION_TIMEOUT_MIN_MS";
-        /// Longest silence of the leader before an election, in milliseconds [default: 1000]
+        election_timeout_min_ms: u64 = 1000, "election-timeout-min-ms", "QUORATE_ELECTION_TIMEOUT_MIN_MS";
+        /// Longest silence of the leader before an election, in milliseconds [default: 2000]
         #[arg(value_name = "MS")]
-        election_timeout_max_ms: u64 = 1000, "election-timeout-max-ms", "QUORATE_ELECTION_TIMEOUT_MAX_MS";
+        election_timeout_max_ms: u64 = 2000, "election-timeout-max-ms", "QUORATE_ELECTION_TIMEOUT_MAX_MS";
         /// Log entries after which a node takes a snapshot [default: 50000]
         #[arg(value_name = "ENTRIES")]
         snapshot_after_entries: u64 = 50_000, "snapshot-after-entries", "QUORATE_SNAPSHOT_AFTER_ENTRIES";

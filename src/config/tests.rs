@@ -43,7 +43,7 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!(config.data_dir.to_str(), Some("/file"));
     assert_eq!(config.raft.heartbeat_ms, 60, "the flag wins");
     assert_eq!(config.raft.keep_entries, 7, "the file wins over the default");
-    assert_eq!(config.raft.election_timeout_min_ms, 500, "the default remains");
+    assert_eq!(config.raft.election_timeout_min_ms, 1000, "the default remains");
     assert_eq!(config.client.keys, ["a", "b"], "a list is replaced, not extended");
     assert_eq!(config.client.advertise, "127.0.0.1:7001", "follows what the node listens on");
 }
@@ -164,7 +164,7 @@ fn each_rule_names_its_key() {
         (&["--gateway-listen", "127.0.0.1:50151"], "gateway.listen"),
         (&["--console-listen", "127.0.0.1:50151"], "console.listen"),
         (&["--heartbeat-ms", "0"], "raft.heartbeat_ms"),
-        (&["--heartbeat-ms", "200"], "raft.election_timeout_min_ms"),
+        (&["--heartbeat-ms", "400"], "raft.election_timeout_min_ms"),
         (&["--election-timeout-max-ms", "500"], "raft.election_timeout_max_ms"),
         (&["--snapshot-after-entries", "0"], "raft.snapshot_after_entries"),
         (&["--block-cache-mib", "0"], "store.block_cache_mib"),

@@ -128,7 +128,7 @@ fn options(dir: &TempDir) -> ReplicaOptions {
         dir: dir.path().to_owned(),
         membership: NODE,
         heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(200), Duration::from_millis(400)),
+        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
         snapshot_after_entries: 1000,
         keep_entries: 0,
         waiting_writes: 16,

@@ -59,7 +59,7 @@ pub struct ReplicaOptions {
     pub membership: Membership,
     /// Interval of the leader's heartbeats.
     pub heartbeat: Duration,
-    /// Shortest and longest wait of a follower before it stands for election.
+    /// Shortest and longest silence of the leader before a follower stands for election.
     pub election_timeout: (Duration, Duration),
     /// Log entries after which a snapshot is made.
     pub snapshot_after_entries: u64,
@@ -190,7 +190,7 @@ impl Replica {
         let home = settings.borrow().home_region.clone();
         let abroad = home.is_some() && options.announcement.locality.region != home;
         let config = elections::raft_config(&options, abroad)?;
-        let append_timeout = options.election_timeout.1;
+        let append_timeout = Duration::from_millis(config.election_timeout_max);
         let snapshot_timeout = Duration::from_millis(config.install_snapshot_timeout);
         let network = Network::new(Arc::clone(&peers), append_timeout, snapshot_timeout);
         let raft = Raft::new(node_id, Arc::new(config), network, log, machine)

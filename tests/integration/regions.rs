@@ -129,7 +129,7 @@ async fn leadership_is_at_home_and_a_region_that_is_lost_costs_capacity_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_at_home_stand_for_election_first() {
-    let flags = ["--election-timeout-min-ms=1000", "--election-timeout-max-ms=1500"].map(String::from).to_vec();
+    let flags = ["--election-timeout-min-ms=2000", "--election-timeout-max-ms=3000"].map(String::from).to_vec();
     let adapt = |index, node: &mut Node| {
         let timing = node.flags.clone();
         place(index, node);

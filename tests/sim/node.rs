@@ -345,7 +345,7 @@ impl Boot {
             dir: self.dir.clone(),
             membership,
             heartbeat: Duration::from_millis(100),
-            election_timeout: (Duration::from_millis(500), Duration::from_millis(1000)),
+            election_timeout: (Duration::from_millis(1000), Duration::from_millis(2000)),
             snapshot_after_entries: self.settings.snapshot_after_entries,
             keep_entries: self.settings.keep_entries,
             waiting_writes: 1000,

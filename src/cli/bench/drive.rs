@@ -16,7 +16,7 @@ use super::lane::{Answer, Lane, Stamp};
 use super::pace::Pace;
 use super::process::Usage;
 use super::script::Script;
-use super::tally::{Span, Tally};
+use super::tally::{Span, Tally, Times};
 use super::world::Question;
 use crate::cli::failure::Failure;
 
@@ -183,9 +183,10 @@ async fn client(
 ) -> Option<Question> {
     while let Some(begun) = pace.next().await {
         let operation = script.next();
+        let sent = Instant::now();
         let outcome = lane.perform(&operation).await;
-        let ended = Instant::now();
-        tally.borrow_mut().add(span, begun, ended, &operation, &outcome);
+        let times = Times { begun, sent, ended: Instant::now() };
+        tally.borrow_mut().add(span, times, &operation, &outcome);
         script.learn(outcome.as_ref().ok());
         match outcome {
             Ok(Answer::Right(_)) => {}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::Table;
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::drive::{Load, Measured};
@@ -64,10 +65,6 @@ impl Measured {
     /// As JSON.
     pub(super) fn json(&self) -> Value {
         let tally = &self.tally;
-        let quantiles = QUANTILES.iter().map(|(part, name)| ((*name).to_owned(), micros(tally.quantile(*part))));
-        let mut latency: serde_json::Map<String, Value> = quantiles.collect();
-        latency.insert("max".to_owned(), micros(tally.longest()));
-        latency.insert("mean".to_owned(), json!(tally.latencies.mean()));
         json!({
             "clients": self.load.clients(),
             "rate": self.load.rate(),
@@ -78,7 +75,9 @@ impl Measured {
             "operations": tally.completed,
             "operations_per_second": self.throughput(),
             "items_per_second": tally.items as f64 / self.span.as_secs_f64(),
-            "latency_us": latency,
+            "latency_us": quantiles(&tally.latencies),
+            "answer_us": quantiles(&tally.answers),
+            "failure_us": quantiles(&tally.failures),
             "never_begun": tally.missed,
             "errors": tally.errors,
             "error_messages": tally.messages,
@@ -87,8 +86,11 @@ impl Measured {
     }
 }
 
-fn micros(time: Duration) -> Value {
-    json!(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+/// Of times in microseconds.
+fn quantiles(times: &Histogram<u64>) -> Value {
+    let parts = QUANTILES.iter().map(|(part, name)| ((*name).to_owned(), json!(times.value_at_quantile(*part))));
+    let ends = [("max".to_owned(), json!(times.max())), ("mean".to_owned(), json!(times.mean()))];
+    Value::Object(parts.chain(ends).collect())
 }
 
 /// Everything, as one document.

@@ -31,11 +31,24 @@ impl Span {
     }
 }
 
+/// The times of one operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// When it ought to have begun: in an open loop perhaps before a client was free for it.
+    pub(super) begun: Instant,
+    pub(super) sent: Instant,
+    pub(super) ended: Instant,
+}
+
 /// The counts of a load, or of a part of it.
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
     /// Microseconds from the beginning to the answer, of operations that ought to begin in the span and were answered.
     pub(super) latencies: Histogram<u64>,
+    /// The same from when they were sent: what the servers are to blame for, where the generator itself was late.
+    pub(super) answers: Histogram<u64>,
+    /// Microseconds from when an operation was sent to its failure.
+    pub(super) failures: Histogram<u64>,
     /// Operations that were answered rightly within the span.
     pub(super) completed: u64,
     /// What was in them.
@@ -54,9 +67,11 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        let latencies = Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are constants");
+        let empty = || Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are constants");
         Self {
-            latencies,
+            latencies: empty(),
+            answers: empty(),
+            failures: empty(),
             completed: 0,
             items: 0,
             errors: BTreeMap::new(),
@@ -71,15 +86,16 @@ impl Tally {
     pub(super) fn add(
         &mut self,
         span: Span,
-        begun: Instant,
-        ended: Instant,
+        Times { begun, sent, ended }: Times,
         operation: &Operation,
         outcome: &Result<Answer, Status>,
     ) {
+        let since_sent = micros(ended.saturating_duration_since(sent));
         match outcome {
             Ok(Answer::Right(_)) => {
                 if span.contains(begun) {
                     self.latencies.saturating_record(micros(ended.saturating_duration_since(begun)));
+                    self.answers.saturating_record(since_sent);
                 }
                 if span.contains(ended) {
                     self.completed += 1;
@@ -93,6 +109,7 @@ impl Tally {
                 }
             }
             Err(status) if span.contains(begun) => {
+                self.failures.saturating_record(since_sent);
                 let code = format!("{:?}", status.code());
                 *self.errors.entry(code.clone()).or_default() += 1;
                 self.messages.entry(code).or_insert_with(|| status.message().to_owned());
@@ -111,7 +128,13 @@ impl Tally {
 
     /// All of it together.
     pub(super) fn merge(&mut self, other: Self) {
-        self.latencies.add(&other.latencies).expect("histograms with the same bounds");
+        for (mine, other) in [
+            (&mut self.latencies, &other.latencies),
+            (&mut self.answers, &other.answers),
+            (&mut self.failures, &other.failures),
+        ] {
+            mine.add(other).expect("histograms with the same bounds");
+        }
         self.completed += other.completed;
         self.items += other.items;
         for (code, count) in other.errors {
@@ -159,20 +182,24 @@ mod tests {
         let from = Instant::now();
         let span = Span { from, until: from + Duration::from_secs(10) };
         let at = |second: u64| from + Duration::from_secs(second) - Duration::from_secs(5);
+        // Sent a second after it ought to have begun.
+        let times = |begun: u64, ended: u64| Times { begun: at(begun), sent: at(begun + 1), ended: at(ended) };
         let question = Question::new("d".to_owned(), "view", "somebody", true);
         let request = question.to_check(Consistency::default());
         let operation = Operation::new(Call::Check, &request, Expected::Decision(true), 3);
         let right = Ok(Answer::Right(None));
         let mut tally = Tally::new();
-        tally.add(span, at(6), at(8), &operation, &right);
-        tally.add(span, at(4), at(8), &operation, &right);
-        tally.add(span, at(14), at(17), &operation, &right);
+        tally.add(span, times(6, 8), &operation, &right);
+        tally.add(span, times(4, 8), &operation, &right);
+        tally.add(span, times(14, 17), &operation, &right);
         assert_eq!((tally.latencies.len(), tally.completed, tally.items), (2, 2, 6));
-        tally.add(span, at(1), at(2), &operation, &Ok(Answer::Wrong("no".to_owned())));
+        assert_eq!((tally.latencies.max() / 1_000_000, tally.answers.max() / 1_000_000), (3, 2));
+        tally.add(span, times(1, 2), &operation, &Ok(Answer::Wrong("no".to_owned())));
         assert!(tally.wrong == 1 && tally.wrong_ones[0].contains("somebody"), "{tally:?}");
-        tally.add(span, at(1), at(2), &operation, &Err(Status::unavailable("early")));
-        tally.add(span, at(7), at(8), &operation, &Err(Status::unavailable("late")));
+        tally.add(span, times(1, 2), &operation, &Err(Status::unavailable("early")));
+        tally.add(span, times(7, 9), &operation, &Err(Status::unavailable("late")));
         assert_eq!((tally.errors["Unavailable"], tally.messages["Unavailable"].as_str()), (1, "late"));
+        assert_eq!((tally.failures.len(), tally.failures.max() / 1_000_000), (1, 1));
         tally.miss(span, at(7));
         tally.miss(span, at(1));
         assert_eq!((tally.missed, tally.longest().as_secs()), (1, 8));

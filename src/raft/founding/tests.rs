@@ -102,7 +102,7 @@ async fn what_is_founded_leads_itself_in_a_later_term() {
         dir: into.path().to_owned(),
         membership,
         heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(200), Duration::from_millis(400)),
+        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
         snapshot_after_entries: 1000,
         keep_entries: 0,
         waiting_writes: 16,

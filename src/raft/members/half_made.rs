@@ -89,7 +89,7 @@ async fn start(net: &Arc<Net>, dir: &TempDir, id: u64) -> Arc<Replica> {
         dir: dir.path().join(id.to_string()),
         membership: Membership { lineage: 0xabc, node_id: id },
         heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(200), Duration::from_millis(400)),
+        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
         snapshot_after_entries: 1000,
         keep_entries: 1000,
         waiting_writes: 16,

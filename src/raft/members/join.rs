@@ -171,7 +171,7 @@ mod tests {
             dir: dir.path().to_owned(),
             membership: Membership { lineage: 0xabc, node_id: Membership::FIRST_NODE_ID },
             heartbeat: Duration::from_millis(50),
-            election_timeout: (Duration::from_millis(200), Duration::from_millis(400)),
+            election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
             snapshot_after_entries: 1000,
             keep_entries: 0,
             waiting_writes: 16,

@@ -87,7 +87,7 @@ impl Replica {
         Roster::new(&self.metrics(), self.election_timeout())
     }
 
-    /// How long a silence makes a follower stand for election, at the most.
+    /// For so long followers hold to a leader that they do not hear, and this one to a member.
     pub(super) fn election_timeout(&self) -> Duration {
         Duration::from_millis(self.raft().config().election_timeout_max)
     }
