@@ -6,9 +6,9 @@ use openraft::{Config, SnapshotPolicy};
 
 use super::replica::{ReplicaError, ReplicaOptions};
 
-/// What openraft calls the shortest and the longest election timeout, in milliseconds, for a node that stands for election after
-/// a silence of `shortest` to `longest`. Openraft waits twice: for its longest, in which everybody holds to the leader, and then
-/// for something between the two. So it is told halves. The shortest is also the time that it gives a voter to answer.
+/// What openraft calls the shortest and the longest election timeout, in milliseconds, for a node that stands for election
+/// after a silence of `shortest` to `longest`. Openraft waits twice: for its longest, in which everybody holds to the leader,
+/// and then for something between the two. So it is told halves. The shortest is also the time that it gives a voter to answer.
 ///
 /// A node outside of the home region begins when those inside have had their turn, and holds to the leader no longer than until
 /// the first of them begins, so that it has a vote for him. With 1000 and 2000 ms, openraft's are 500 and 1000, and they begin
