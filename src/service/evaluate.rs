@@ -1,20 +1,25 @@
-//! Evaluation is synchronous, recursive and reads a disk, so it runs on threads of its own, never on those that serve the
+//! Evaluation is synchronous, recursive and reads a disk, so it runs on threads of its own, not on those that serve the
 //! network. Their stacks are large enough for the deepest evaluation that the engine's budget allows.
+//!
+//! A single check mostly needs none of that: a few reads in memory. As long as the network's threads have time
+//! ([`EvaluationPool::has_time`]), it is tried there first, within a budget of microseconds.
 //!
 //! Bounded three times: so many run, and so many wait; the next one is refused at once; and what waits for too long is shed.
 //! Work whose deadline has passed or whose caller has gone is dropped before it begins, and is told of it afterwards: what may
 //! take long looks at its [`Waiter`]. The threads give way to all others of the process, so that a node with too many
 //! evaluations still hears its leader, and its clients.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout_at;
 
 use super::queue_wait::QueueWait;
+use super::spare_time::SpareTime;
 use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
 use crate::raft::monotonic;
@@ -39,8 +44,46 @@ pub(super) struct EvaluationPool {
     /// A permit for each evaluation that runs or waits. The queue itself needs no bound.
     admitted: Arc<Semaphore>,
     /// None where evaluations run on the thread that asks.
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Option<Arc<Queue>>,
     wait: Arc<QueueWait>,
+    network: Arc<SpareTime>,
+}
+
+/// What waits for a thread. No thread sleeps with the lock in its hand, so that one is woken for a job and no other.
+#[derive(Default)]
+struct Jobs {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Nobody is left who could bring more.
+    closed: bool,
+}
+
+/// The end at which jobs come in. Closed when dropped.
+struct Queue(Arc<Jobs>);
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queue")
+    }
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        self.0.waiting.lock().jobs.push_back(job);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.waiting.lock().closed = true;
+        self.0.changed.notify_all();
+    }
 }
 
 /// Whether work is given up when it has waited for too long.
@@ -59,10 +102,9 @@ impl EvaluationPool {
         let threads = concurrent;
         let wait = QueueWait::new(wait);
         if threads == 0 {
-            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None, wait };
+            return Self { admitted: Arc::new(Semaphore::new(1)), queue: None, wait, network: Arc::default() };
         }
-        let (queue, jobs) = mpsc::channel::<Job>();
-        let jobs = Arc::new(Mutex::new(jobs));
+        let jobs = Arc::<Jobs>::default();
         for number in 0..threads {
             let jobs = Arc::clone(&jobs);
             std::thread::Builder::new()
@@ -74,7 +116,14 @@ impl EvaluationPool {
                 })
                 .expect("a node that cannot start its threads at the start of its life cannot serve");
         }
-        Self { admitted: Arc::new(Semaphore::new(threads + WAITING)), queue: Some(queue), wait }
+        let (admitted, queue) = (Arc::new(Semaphore::new(threads + WAITING)), Some(Arc::new(Queue(jobs))));
+        Self { admitted, queue, wait, network: Arc::default() }
+    }
+
+    /// Whether the threads that serve the network have time for work that needs next to none. Not when they are late for
+    /// anything: then all evaluations give way to them, and wait for their turn.
+    pub(super) fn has_time(&self) -> bool {
+        self.queue.is_some() && self.network.is_there()
     }
 
     /// Runs `work`, which is short, and waits for its answer until `deadline`.
@@ -128,7 +177,7 @@ impl EvaluationPool {
         // clock knows nothing.
         let Some(queue) = &self.queue else { return work(&Waiter::default()) };
         let counted = Counted::new();
-        let waiting = Waiting(Waiter::until(deadline));
+        let waiting = Asking(Waiter::until(deadline));
         let waiter = waiting.0.clone();
         let (answer, mut answered) = oneshot::channel();
         let began = Instant::now();
@@ -148,7 +197,7 @@ impl EvaluationPool {
             }
             drop((place, counted, span));
         });
-        queue.send(job).map_err(|_| Error::new(ErrorCode::Internal, BROKEN))?;
+        queue.push(job);
         // Where all threads are held for long, nobody looks at the queue but those who wait in it.
         let mut look = began + self.wait.shortest();
         let mut sheddable = can_be_shed;
@@ -183,9 +232,9 @@ impl EvaluationPool {
 }
 
 /// Someone who waits for an answer, until this is dropped.
-struct Waiting(Waiter);
+struct Asking(Waiter);
 
-impl Drop for Waiting {
+impl Drop for Asking {
     fn drop(&mut self) {
         self.0.leave();
     }
@@ -216,19 +265,23 @@ fn give_way() {
     }
 }
 
-fn work_off(jobs: &Mutex<mpsc::Receiver<Job>>) {
+/// Until the queue is closed and empty.
+fn work_off(jobs: &Jobs) {
+    let mut waiting = jobs.waiting.lock();
     loop {
-        // The lock is held while waiting and never while working.
-        let next = jobs.lock().recv();
-        match next {
-            Ok(job) => job(),
-            Err(_) => return,
+        if let Some(job) = waiting.jobs.pop_front() {
+            MutexGuard::unlocked(&mut waiting, job);
+        } else if waiting.closed {
+            return;
+        } else {
+            jobs.changed.wait(&mut waiting);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::time::Duration;
 
     use super::*;

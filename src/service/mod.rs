@@ -27,6 +27,7 @@ mod schema;
 mod schema_cache;
 mod schema_plan;
 mod services;
+mod spare_time;
 mod staleness;
 #[cfg(test)]
 mod stream_ends;

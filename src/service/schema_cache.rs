@@ -91,6 +91,11 @@ impl SchemaCache {
         Ok(ready)
     }
 
+    /// The same, where it is ready already: parses nothing, and waits for nobody who does.
+    pub(super) fn known(&self, store: StoreId, view: &dyn ReadView) -> Option<Arc<ReadySchema>> {
+        self.take_hit(Key { store, revision: view.schema_revision().ok()? })
+    }
+
     /// The version that anybody used last, for a bug on purpose: another one may be in force.
     #[cfg(feature = "mutants")]
     pub(super) fn last_used(&self) -> Option<Arc<ReadySchema>> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::CheckpointInfo;
 use crate::model::{
     Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TimestampMs,
-    Tuple, TupleFilter, TupleKey, TupleUpdate,
+    Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName,
 };
 
 /// Why a store could not answer. None of them is the caller's fault.
@@ -33,6 +33,9 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The disk would have to be read, and was not to be: see [`Reach::Memory`].
+    #[error("what was asked for is not in memory")]
+    NotInMemory,
     /// The revision is above what this store has applied.
     #[error("revision {asked} is above the applied revision {applied}")]
     NotApplied {
@@ -55,7 +58,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let code = match &error {
             StoreError::Engine(_) | StoreError::Corrupt { .. } => ErrorCode::Internal,
-            StoreError::NotApplied { .. } => ErrorCode::Unavailable,
+            StoreError::NotInMemory | StoreError::NotApplied { .. } => ErrorCode::Unavailable,
             StoreError::Expired { .. } => ErrorCode::RevisionExpired,
         };
         Self::new(code, error.to_string())
@@ -114,6 +117,15 @@ impl ScanOrder {
     }
 }
 
+/// What a reader may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing: what is not in memory is [`StoreError::NotInMemory`], and says nothing about what is stored.
+    Memory,
+    /// The disk.
+    Disk,
+}
+
 /// All tuples and the schema of one store at one revision. Cheap to make, safe to keep for the length of a request.
 pub trait ReadView: Send + Sync {
     /// The revision that every answer of this view is about.
@@ -129,6 +141,27 @@ pub trait ReadView: Send + Sync {
         relation: &RelationName,
         visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// The same for the subjects of one type.
+    fn subjects_of_type(
+        &self,
+        resource: &ObjectRef,
+        relation: &RelationName,
+        subject_type: &TypeName,
+        visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.subjects(resource, relation, &mut |row| match row.subject_type == subject_type.as_str() {
+            true => visit(row),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// A reader of this view for one evaluation: it keeps what it opened for one step for the next, and reads tuples no further
+    /// than `reach`. `None` where the view itself is as good: it opens nothing, and waits for no disk.
+    fn reader(&self, reach: Reach) -> Option<Box<dyn ReadView + '_>> {
+        let _ = reach;
+        None
+    }
 
     /// Visits the tuples that match `filter`, in [`ScanOrder::for_filter`] order, strictly after `after` where it is given,
     /// until `visit` breaks. Cost follows the fixed prefix of the filter, not its result.
@@ -280,6 +313,13 @@ pub trait CheckpointStore: StateStore {
 pub trait StateBatch {
     /// The tuple's latest qualifiers, this batch's writes included.
     fn lookup(&mut self, store: StoreId, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError>;
+
+    /// Reads tuples that will be looked up, all at one go, which costs less than one by one. Changes no answer. To be called
+    /// before anything is written.
+    fn fetch<'k>(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &'k TupleKey)>) -> Result<(), StoreError> {
+        let _ = keys;
+        Ok(())
+    }
 
     /// The revision of the latest schema, this batch's writes included.
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError>;

@@ -15,8 +15,8 @@ mod suite;
 mod writer;
 
 pub use contract::{
-    ChangeRecord, CheckpointStore, Footprint, MetaKey, ReadView, RequestRecord, ScanOrder, StateBatch, StateStore,
-    StoreError, StoredSchema, SubjectRow, TupleRow,
+    ChangeRecord, CheckpointStore, Footprint, MetaKey, Reach, ReadView, RequestRecord, ScanOrder, StateBatch,
+    StateStore, StoreError, StoredSchema, SubjectRow, TupleRow,
 };
 pub use memory::{MemoryBatch, MemoryStore};
 pub use rocks::{

@@ -10,9 +10,7 @@ use crate::engine::CheckError;
 use crate::engine::budget::Meter;
 use crate::engine::explanation::TupleProof;
 use crate::engine::plan::{Arrow, Plan, ReachSet, RelationPlan, TypeId};
-use crate::model::{
-    ObjectRef, Qualifiers, RelationName, SubjectFilter, SubjectRef, SubjectRelationFilter, TupleFilter, TupleKey,
-};
+use crate::model::{ObjectRef, Qualifiers, SubjectRef, TupleKey};
 use crate::store::{ReadView, StoreError, SubjectRow, TupleRow};
 
 use super::conditions::{Conditions, Verdict};
@@ -175,28 +173,10 @@ impl<'a> Reader<'a> {
     ) -> Result<ControlFlow<()>, CheckError> {
         let resource = self.resource(node);
         let relation = &self.plan.member(node.member).name;
-        let filter = TupleFilter {
-            traits: None,
-            resource_type: Some(resource.object_type.clone()),
-            resource_id: Some(resource.object_id.clone()),
-            resource_id_prefix: None,
-            relation: Some(relation.clone()),
-            subject: Some(SubjectFilter {
-                subject_type: self.plan.type_name(subject_type).clone(),
-                subject_id: None,
-                relation: SubjectRelationFilter::Any,
-            }),
-        };
+        let subject_type = self.plan.type_name(subject_type);
         let (view, objects, conditions, meter) = (self.view, &mut self.objects, &mut self.conditions, &mut self.meter);
         let mut end = Ok(ControlFlow::Continue(()));
-        view.scan(&filter, None, &mut |row| {
-            let subject = &row.tuple.key.subject;
-            let row = SubjectRow {
-                subject_type: subject.object.object_type.as_str(),
-                subject_id: subject.object.object_id.as_str(),
-                subject_relation: subject.relation.as_ref().map(RelationName::as_str),
-                qualifiers: &row.tuple.qualifiers,
-            };
+        view.subjects_of_type(&resource, relation, subject_type, &mut |row| {
             end = meter.read().and_then(|()| read_row(objects, conditions, meter, row));
             if matches!(end, Ok(ControlFlow::Continue(()))) {
                 ControlFlow::Continue(())

@@ -11,7 +11,7 @@ use openraft::EntryPayload;
 
 use super::state::AppliedState;
 use super::{ClusterSettings, FloorTable, cluster, counters, floors, judge, requests};
-use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleUpdate, UpdateKind};
+use crate::model::{Revision, StoreId, TimestampMs, Tuple, TupleKey, TupleUpdate, UpdateKind};
 use crate::mutants::Mutant;
 use crate::raft::repeat;
 use crate::raft::types::{Entry, StoredMembership};
@@ -129,6 +129,7 @@ impl<S: StateStore> Applier<S> {
     fn apply_segment(&mut self, segment: &[Entry], applied: &mut Vec<Applied>) -> Result<(), ApplyError> {
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
+        batch.fetch(&mut segment.iter().flat_map(written))?;
         for entry in segment {
             applied.push(self.step(&*store, &mut batch, entry)?);
             let (level, supported) = (self.settings.level, self.supported);
@@ -250,6 +251,15 @@ fn scans(entry: &Entry) -> bool {
         | CommandBody::PlaceNode { .. }
         | CommandBody::SetHomeRegion { .. } => false,
     }
+}
+
+/// The tuples that an entry looks at when it is applied.
+fn written(entry: &Entry) -> impl Iterator<Item = (StoreId, &TupleKey)> {
+    let write = match &entry.payload {
+        EntryPayload::Normal(Command { body: CommandBody::WriteTuples(write), .. }) => Some(write),
+        EntryPayload::Normal(_) | EntryPayload::Blank | EntryPayload::Membership(_) => None,
+    };
+    write.into_iter().flat_map(|write| write.updates.iter().map(|update| (write.store, &update.tuple.key)))
 }
 
 /// The state right before the entry that is being applied; only right for the first entry of a segment.

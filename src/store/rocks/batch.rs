@@ -10,10 +10,11 @@ use crate::mutants::Mutant;
 
 use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
-use super::super::{ChangeRecord, MetaKey, RequestRecord, ScanOrder, StateBatch, StoreError, codec};
+use super::super::{ChangeRecord, MetaKey, Reach, RequestRecord, ScanOrder, StateBatch, StoreError, codec};
 use super::generation::{Generation, engine};
 use super::keys::{self, MetaRecord, Names};
 use super::options::Family;
+use super::reader::Seeker;
 use super::{record, view};
 
 /// The newest version there is.
@@ -23,7 +24,7 @@ const LATEST: Revision = Revision::new(u64::MAX);
 pub struct RocksBatch<'a> {
     generation: Arc<Generation>,
     batch: WriteBatch,
-    /// Looked up, never iterated: its order cannot leak into the state.
+    /// What was read and what is written. Looked up, never iterated: its order cannot leak into the state.
     tuples: HashMap<StoreId, HashMap<TupleKey, Option<Qualifiers>>>,
     schemas: BTreeMap<StoreId, Revision>,
     counters: BTreeMap<StoreId, Vec<Counter>>,
@@ -79,7 +80,21 @@ impl StateBatch for RocksBatch<'_> {
         if let Some(own) = self.tuples.get(&store).and_then(|tuples| tuples.get(key)) {
             return Ok(own.clone());
         }
-        view::newest(&self.generation, store, key, LATEST)
+        let found = view::newest(&self.generation, store, key, LATEST, Reach::Disk)?;
+        // Whoever judges a tuple mostly looks it up again to change it.
+        self.tuples.entry(store).or_default().insert(key.clone(), found.clone());
+        Ok(found)
+    }
+
+    fn fetch<'k>(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &'k TupleKey)>) -> Result<(), StoreError> {
+        let mut seeker = Seeker::new(&self.generation, Reach::Disk);
+        for (store, key) in keys {
+            let tuples = self.tuples.entry(store).or_default();
+            if !tuples.contains_key(key) {
+                tuples.insert(key.clone(), seeker.newest(store, key, LATEST)?);
+            }
+        }
+        Ok(())
     }
 
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
@@ -189,6 +204,9 @@ impl StateBatch for RocksBatch<'_> {
         self.batch.put_cf(meta, MetaRecord::AppliedRevision.key(), record::encode_revision(applied));
         if retained.oldest != self.generation.retained().oldest {
             self.batch.put_cf(meta, MetaRecord::OldestRevision.key(), record::encode_revision(retained.oldest));
+        }
+        for (store, at) in &self.schemas {
+            self.generation.note_schema(*store, *at);
         }
         if Mutant::IndexBeforeData.is_on() {
             self.generation.db().write_without_wal(self.batch).map_err(engine)?;

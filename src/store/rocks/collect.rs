@@ -29,7 +29,7 @@ use rocksdb::{CompactOptions, FlushOptions, WriteBatch};
 
 use crate::model::{Revision, StoreId, TupleKey};
 
-use super::super::{ScanOrder, StoreError, codec};
+use super::super::{Reach, ScanOrder, StoreError, codec};
 use super::RocksStore;
 use super::generation::{Generation, engine};
 use super::keys::{self, Names, Prefix};
@@ -200,7 +200,8 @@ fn remove_versions(
     for (key, newest) in newest {
         // Both orders hold the same versions: they are written together and removed together.
         let [by_resource, by_subject] = ORDERS.map(|order| keys::tuple_prefix(store, order, Names::of(&key)));
-        let mut iterator = view::iterate(generation, Family::TuplesByResource, &by_resource, Span::OneGroup);
+        let mut iterator =
+            view::iterate(generation, Family::TuplesByResource, &by_resource, Span::OneGroup, Reach::Disk);
         iterator.seek(keys::versioned(by_resource.bytes(), newest));
         while let Some((found, value)) = iterator.item() {
             let (_, at) = keys::split_version(ScanOrder::ByResource, found)?;

@@ -3,13 +3,15 @@
 //! Invariant: `applied` is published only after the batch that reached it is committed, so whoever reads it finds every
 //! batch up to it complete.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::RwLock;
 use rocksdb::{Cache, ColumnFamily, DBWithThreadMode, ErrorKind, SingleThreaded};
 
-use crate::model::Revision;
+use crate::model::{Revision, StoreId};
 
 use super::super::StoreError;
 use super::super::bounds::Retained;
@@ -17,7 +19,7 @@ use super::keys::MetaRecord;
 use super::layout::{DataFolder, GenerationId};
 use super::options::{self, Family, StoreOptions};
 use super::pins::Pins;
-use super::{files, record};
+use super::{files, record, view};
 
 /// The format of the whole: keys, values, column families. A newer one is refused.
 const FORMAT: u32 = 1;
@@ -27,10 +29,11 @@ pub(super) type Database = DBWithThreadMode<SingleThreaded>;
 
 /// The engine's error as ours.
 pub(super) fn engine(error: rocksdb::Error) -> StoreError {
-    if error.kind() == ErrorKind::Corruption {
-        StoreError::Corrupt { place: "the database files", what: error.into_string() }
-    } else {
-        StoreError::Engine(error.into_string())
+    match error.kind() {
+        ErrorKind::Corruption => StoreError::Corrupt { place: "the database files", what: error.into_string() },
+        // Nothing else is ever left incomplete: see `Reach::Memory`.
+        ErrorKind::Incomplete => StoreError::NotInMemory,
+        _ => StoreError::Engine(error.into_string()),
     }
 }
 
@@ -68,6 +71,8 @@ pub(super) struct Generation {
     applied: AtomicU64,
     oldest: AtomicU64,
     pins: Arc<Pins>,
+    /// When the newest schema of a store was written, where anybody has asked and there is one: every check asks.
+    schemas: RwLock<HashMap<StoreId, Revision>>,
     files: GenerationFiles,
 }
 
@@ -126,7 +131,7 @@ impl Generation {
         let Retained { oldest, applied } = read_retained(&db)?;
         let (oldest, applied) = (AtomicU64::new(oldest.index()), AtomicU64::new(applied.index()));
         let files = GenerationFiles { id, folder: Arc::clone(folder), retired: AtomicBool::new(false) };
-        Ok(Self { db, applied, oldest, pins: Arc::default(), files })
+        Ok(Self { db, applied, oldest, pins: Arc::default(), schemas: RwLock::default(), files })
     }
 
     pub(super) fn id(&self) -> GenerationId {
@@ -155,6 +160,24 @@ impl Generation {
         // In the other order of reading, so that nobody finds the oldest above the applied.
         self.applied.store(retained.applied.index(), Ordering::Release);
         self.oldest.store(retained.oldest.index(), Ordering::Release);
+    }
+
+    /// When the newest schema of `store` was written. It may be newer than what is published.
+    pub(super) fn newest_schema(&self, store: StoreId) -> Result<Option<Revision>, StoreError> {
+        if let Some(known) = self.schemas.read().get(&store) {
+            return Ok(Some(*known));
+        }
+        let found = view::newest_version(self, Family::Schemas, store, Revision::new(u64::MAX), |at, _| Ok(at))?;
+        // One that was written since was noted.
+        Ok(found.map(|found| self.note_schema(store, found)))
+    }
+
+    /// A schema was written, or is about to be: to be called before that is published. Returns the newest one.
+    pub(super) fn note_schema(&self, store: StoreId, at: Revision) -> Revision {
+        let mut schemas = self.schemas.write();
+        let newest = schemas.entry(store).or_insert(at);
+        *newest = at.max(*newest);
+        *newest
     }
 
     /// What can be read.

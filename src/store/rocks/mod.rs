@@ -13,6 +13,7 @@ mod keys;
 mod layout;
 mod options;
 mod pins;
+mod reader;
 mod record;
 mod store;
 #[cfg(test)]

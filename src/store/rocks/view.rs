@@ -13,33 +13,46 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
+use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions, ReadTier};
 
 use crate::model::{
     Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple,
-    TupleFilter, TupleKey,
+    TupleFilter, TupleKey, TypeName,
 };
 
-use super::super::{ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
+use super::super::{Reach, ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow, codec};
 use super::generation::{Database, Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::options::Family;
 use super::pins::Pin;
+use super::reader::RocksReader;
 use super::record;
 
 /// Versions that are stepped over one by one before a seek is cheaper.
 const STEPS_BEFORE_SEEK: u32 = 8;
 
-type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
+pub(super) type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
 
 /// What is done with each live tuple: its names, when it was written, and what limits it.
-type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> + 'a;
 
 /// Whether the keys asked for lie in one group of the bloom filter, or in several.
 #[derive(Clone, Copy)]
 pub(super) enum Span {
     OneGroup,
     Any,
+}
+
+/// How far [`pass`] came.
+pub(super) enum Passed {
+    /// To the end.
+    All,
+    /// As far as the visitor wanted.
+    Enough,
+    /// As many rows as were to be passed, up to this tuple.
+    Rows(Vec<u8>),
+    /// The engine gave up behind this tuple, or before the first one.
+    Stuck { behind: Option<Vec<u8>>, error: StoreError },
 }
 
 /// All of one store at one revision.
@@ -55,65 +68,175 @@ impl RocksView {
         Self { generation, store, pin }
     }
 
+    fn reader_of(&self, reach: Reach) -> RocksReader<'_> {
+        RocksReader::new(self, reach)
+    }
+
+    pub(super) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// What all tuples of `resource#relation` begin with.
+    pub(super) fn group(&self, resource: &ObjectRef, relation: &RelationName) -> Prefix {
+        Prefix::new(self.store)
+            .name(resource.object_type.as_str())
+            .name(resource.object_id.as_str())
+            .name(relation.as_str())
+    }
+
+    pub(super) fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
     /// Visits the newest version ≤ the view's revision of each tuple whose key begins with `within`, from `from` on, where
     /// that version is live. Stops behind a tuple when `rows` keys were passed, and returns that tuple's key.
-    fn walk(
+    pub(super) fn walk(
         &self,
         order: ScanOrder,
         (within, span): (&Prefix, Span),
         from: &[u8],
         rows: usize,
+        reach: Reach,
         visit: &mut Visit<'_>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let revision = self.pin.revision();
-        let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span);
-        let mut decided: Vec<u8> = Vec::new();
-        let mut steps = 0;
-        let mut passed = 0_usize;
-        let mut last: Option<Vec<u8>> = None;
+        let mut iterator = iterate(&self.generation, Family::of_tuples(order), within, span, reach);
         iterator.seek(from);
-        while let Some((key, value)) = iterator.item() {
-            let (tuple, at) = keys::split_version(order, key)?;
-            if last.as_ref().is_some_and(|last| last != tuple) {
-                return Ok(last);
-            }
-            passed += 1;
-            if passed >= rows && last.is_none() {
-                last = Some(tuple.to_vec());
-            }
-            let target = if tuple == decided.as_slice() {
-                // Older than the version that decided: on to the next tuple. No version has index 0.
-                Revision::ZERO
-            } else if at > revision {
-                revision
-            } else {
-                if let Some(qualifiers) = record::decode_tuple(keys::place(order), value)?
-                    && visit(keys::decode_names(order, tuple)?, at, &qualifiers)?.is_break()
-                {
-                    return Ok(None);
-                }
-                decided.clear();
-                decided.extend_from_slice(tuple);
-                steps = 0;
-                iterator.next();
-                continue;
-            };
-            steps += 1;
-            if steps > STEPS_BEFORE_SEEK {
-                let target = keys::versioned(tuple, target);
-                steps = 0;
-                iterator.seek(target);
-            } else {
-                iterator.next();
-            }
+        match pass(&mut iterator, order, self.pin.revision(), within, rows, visit)? {
+            Passed::All | Passed::Enough => Ok(None),
+            Passed::Rows(last) => Ok(Some(last)),
+            Passed::Stuck { error, .. } => Err(error),
         }
-        iterator.status().map_err(engine).map(|()| None)
+    }
+
+    /// [`ReadView::scan_some`] as far as `reach`.
+    pub(super) fn scan_within(
+        &self,
+        filter: &TupleFilter,
+        after: Option<&TupleKey>,
+        rows: usize,
+        reach: Reach,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<Option<TupleKey>, StoreError> {
+        let order = ScanOrder::for_filter(filter);
+        let (prefix, span) = narrowest(self.store, order, filter);
+        // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
+        let resume = after
+            .map(|key| keys::versioned(keys::tuple_prefix(self.store, order, Names::of(key)).bytes(), Revision::ZERO));
+        let from = match &resume {
+            Some(resume) if resume.as_slice() > prefix.bytes() => resume,
+            Some(_) | None => prefix.bytes(),
+        };
+        if prefix.end().is_some_and(|end| *from >= *end) {
+            return Ok(None);
+        }
+        let last = self.walk(order, (&prefix, span), from, rows, reach, &mut |names, written_at, qualifiers| {
+            let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
+            if !fits {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
+            Ok(visit(TupleRow { tuple, written_at }))
+        })?;
+        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
     }
 }
 
-/// An iterator over what begins with `within`.
-pub(super) fn iterate<'a>(generation: &'a Generation, family: Family, within: &Prefix, span: Span) -> RawIterator<'a> {
+/// Goes on from where `iterator` stands, as [`RocksView::walk`] does.
+pub(super) fn pass(
+    iterator: &mut RawIterator<'_>,
+    order: ScanOrder,
+    revision: Revision,
+    within: &Prefix,
+    rows: usize,
+    visit: &mut Visit<'_>,
+) -> Result<Passed, StoreError> {
+    let mut decided: Vec<u8> = Vec::new();
+    let mut steps = 0;
+    let mut passed = 0_usize;
+    let mut last: Option<Vec<u8>> = None;
+    while let Some((key, value)) = iterator.item() {
+        // Not every iterator ends there by itself.
+        if !key.starts_with(within.bytes()) {
+            return Ok(Passed::All);
+        }
+        let (tuple, at) = keys::split_version(order, key)?;
+        if let Some(last) = last.take_if(|last| last.as_slice() != tuple) {
+            return Ok(Passed::Rows(last));
+        }
+        passed += 1;
+        if passed >= rows && last.is_none() {
+            last = Some(tuple.to_vec());
+        }
+        let target = if tuple == decided.as_slice() {
+            // Older than the version that decided: on to the next tuple. No version has index 0.
+            Revision::ZERO
+        } else if at > revision {
+            revision
+        } else {
+            if let Some(qualifiers) = record::decode_tuple(keys::place(order), value)?
+                && visit(keys::decode_names(order, tuple)?, at, &qualifiers)?.is_break()
+            {
+                return Ok(Passed::Enough);
+            }
+            decided.clear();
+            decided.extend_from_slice(tuple);
+            steps = 0;
+            iterator.next();
+            continue;
+        };
+        steps += 1;
+        if steps > STEPS_BEFORE_SEEK {
+            let target = keys::versioned(tuple, target);
+            steps = 0;
+            iterator.seek(target);
+        } else {
+            iterator.next();
+        }
+    }
+    Ok(match iterator.status() {
+        Ok(()) => Passed::All,
+        Err(error) => Passed::Stuck { behind: Some(decided).filter(|tuple| !tuple.is_empty()), error: engine(error) },
+    })
+}
+
+/// What is told of each tuple, for a visitor of subjects.
+pub(super) fn subject_rows(
+    visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+) -> impl FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> {
+    move |names, _, qualifiers| {
+        Ok(visit(SubjectRow {
+            subject_type: names.subject_type,
+            subject_id: names.subject_id,
+            subject_relation: Some(names.subject_relation).filter(|name| !name.is_empty()),
+            qualifiers,
+        }))
+    }
+}
+
+/// An iterator over any group of tuples by resource: over that into which it was last put. It gives up at so many deletions in
+/// a row.
+pub(super) fn iterate_groups(generation: &Generation, patience: u64, reach: Reach) -> RawIterator<'_> {
     let mut options = ReadOptions::default();
+    options.set_prefix_same_as_start(true);
+    options.set_max_skippable_internal_keys(patience);
+    if reach == Reach::Memory {
+        options.set_read_tier(ReadTier::BlockCache);
+    }
+    generation.db().raw_iterator_cf_opt(generation.handle(Family::TuplesByResource), options)
+}
+
+/// An iterator over what begins with `within`.
+pub(super) fn iterate<'a>(
+    generation: &'a Generation,
+    family: Family,
+    within: &Prefix,
+    span: Span,
+    reach: Reach,
+) -> RawIterator<'a> {
+    let mut options = ReadOptions::default();
+    if reach == Reach::Memory {
+        options.set_read_tier(ReadTier::BlockCache);
+    }
     match span {
         Span::OneGroup => options.set_prefix_same_as_start(true),
         Span::Any => options.set_total_order_seek(true),
@@ -130,10 +253,11 @@ pub(super) fn newest(
     store: StoreId,
     key: &TupleKey,
     revision: Revision,
+    reach: Reach,
 ) -> Result<Option<Qualifiers>, StoreError> {
     let order = ScanOrder::ByResource;
     let tuple = keys::tuple_prefix(store, order, Names::of(key));
-    let mut iterator = iterate(generation, Family::TuplesByResource, &tuple, Span::OneGroup);
+    let mut iterator = iterate(generation, Family::TuplesByResource, &tuple, Span::OneGroup, reach);
     iterator.seek(keys::versioned(tuple.bytes(), revision));
     match iterator.value() {
         Some(value) => record::decode_tuple(keys::place(order), value),
@@ -149,7 +273,7 @@ pub(super) fn newest_version<T>(
     revision: Revision,
     read: impl FnOnce(Revision, &[u8]) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    let mut iterator = iterate(generation, family, &Prefix::new(store), Span::Any);
+    let mut iterator = iterate(generation, family, &Prefix::new(store), Span::Any, Reach::Disk);
     iterator.seek(keys::version_key(store, revision));
     match iterator.item() {
         Some((key, value)) => keys::decode_version_key(family.name(), key).and_then(|at| read(at, value)).map(Some),
@@ -202,7 +326,7 @@ impl ReadView for RocksView {
     }
 
     fn lookup(&self, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
-        newest(&self.generation, self.store, key, self.pin.revision())
+        newest(&self.generation, self.store, key, self.pin.revision(), Reach::Disk)
     }
 
     fn subjects(
@@ -211,19 +335,21 @@ impl ReadView for RocksView {
         relation: &RelationName,
         visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let prefix = Prefix::new(self.store)
-            .name(resource.object_type.as_str())
-            .name(resource.object_id.as_str())
-            .name(relation.as_str());
-        let visit: &mut Visit<'_> = &mut |names, _, qualifiers| {
-            Ok(visit(SubjectRow {
-                subject_type: names.subject_type,
-                subject_id: names.subject_id,
-                subject_relation: Some(names.subject_relation).filter(|name| !name.is_empty()),
-                qualifiers,
-            }))
-        };
-        self.walk(ScanOrder::ByResource, (&prefix, Span::OneGroup), prefix.bytes(), usize::MAX, visit).map(drop)
+        self.reader_of(Reach::Disk).subjects(resource, relation, visit)
+    }
+
+    fn subjects_of_type(
+        &self,
+        resource: &ObjectRef,
+        relation: &RelationName,
+        subject_type: &TypeName,
+        visit: &mut dyn FnMut(SubjectRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.reader_of(Reach::Disk).subjects_of_type(resource, relation, subject_type, visit)
+    }
+
+    fn reader(&self, reach: Reach) -> Option<Box<dyn ReadView + '_>> {
+        Some(Box::new(self.reader_of(reach)))
     }
 
     fn scan_some(
@@ -233,27 +359,7 @@ impl ReadView for RocksView {
         rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
     ) -> Result<Option<TupleKey>, StoreError> {
-        let order = ScanOrder::for_filter(filter);
-        let (prefix, span) = narrowest(self.store, order, filter);
-        // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
-        let resume = after
-            .map(|key| keys::versioned(keys::tuple_prefix(self.store, order, Names::of(key)).bytes(), Revision::ZERO));
-        let from = match &resume {
-            Some(resume) if resume.as_slice() > prefix.bytes() => resume,
-            Some(_) | None => prefix.bytes(),
-        };
-        if prefix.end().is_some_and(|end| *from >= *end) {
-            return Ok(None);
-        }
-        let last = self.walk(order, (&prefix, span), from, rows, &mut |names, written_at, qualifiers| {
-            let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
-            if !fits {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
-            Ok(visit(TupleRow { tuple, written_at }))
-        })?;
-        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
+        self.scan_within(filter, after, rows, Reach::Disk, visit)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
@@ -263,7 +369,11 @@ impl ReadView for RocksView {
     }
 
     fn schema_revision(&self) -> Result<Option<Revision>, StoreError> {
-        newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, _| Ok(revision))
+        let (newest, at) = (self.generation.newest_schema(self.store)?, self.pin.revision());
+        if newest.is_none_or(|newest| newest <= at) {
+            return Ok(newest);
+        }
+        newest_version(&self.generation, Family::Schemas, self.store, at, |revision, _| Ok(revision))
     }
 
     fn counters(&self) -> Result<Vec<Counter>, StoreError> {

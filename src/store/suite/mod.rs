@@ -177,15 +177,27 @@ pub(super) fn all(view: &dyn ReadView) -> Vec<String> {
 }
 
 pub(super) fn subjects(view: &dyn ReadView, resource: &str, relation: &str) -> Vec<(String, Qualifiers)> {
-    let mut found = Vec::new();
-    let relation = RelationName::new(relation).unwrap();
-    let visit = &mut |row: SubjectRow<'_>| {
-        let relation = row.subject_relation.map(|r| format!("#{r}")).unwrap_or_default();
-        found.push((format!("{}:{}{relation}", row.subject_type, row.subject_id), row.qualifiers.clone()));
-        ControlFlow::Continue(())
-    };
-    view.subjects(&object(resource), &relation, visit).unwrap();
+    let (mut found, relation) = (Vec::new(), RelationName::new(relation).unwrap());
+    view.subjects(&object(resource), &relation, &mut |row| note_subject(&mut found, row)).unwrap();
     found
+}
+
+pub(super) fn subjects_of_type(
+    view: &dyn ReadView,
+    resource: &str,
+    relation: &str,
+    subject_type: &TypeName,
+) -> Vec<(String, Qualifiers)> {
+    let (mut found, relation) = (Vec::new(), RelationName::new(relation).unwrap());
+    let visit = &mut |row: SubjectRow<'_>| note_subject(&mut found, row);
+    view.subjects_of_type(&object(resource), &relation, subject_type, visit).unwrap();
+    found
+}
+
+fn note_subject(found: &mut Vec<(String, Qualifiers)>, row: SubjectRow<'_>) -> ControlFlow<()> {
+    let relation = row.subject_relation.map(|r| format!("#{r}")).unwrap_or_default();
+    found.push((format!("{}:{}{relation}", row.subject_type, row.subject_id), row.qualifiers.clone()));
+    ControlFlow::Continue(())
 }
 
 pub(super) fn changes<S: StateStore>(store: &S, tenant: StoreId, after: u64, through: u64) -> Vec<(u64, ChangeRecord)> {

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::{change, changes, counter, key, put, request, rev, scan, subjects};
+use super::{change, changes, counter, key, put, request, rev, scan, subjects, subjects_of_type};
 use crate::model::{
     IdempotencyKey, ObjectId, RelationName, Revision, StoreId, SubjectFilter, SubjectRelationFilter, Tuple,
     TupleFilter, TypeName,
 };
-use crate::store::{MetaKey, ReadView, RequestRecord, StateBatch, StateStore};
+use crate::store::{MetaKey, Reach, ReadView, RequestRecord, StateBatch, StateStore, StoreError};
 
 pub(super) const TENANTS: [StoreId; 2] = [StoreId::DEFAULT, StoreId::new(0xff)];
 
@@ -186,6 +186,29 @@ fn assert_views_agree(expected: &dyn ReadView, found: &dyn ReadView) {
     for filter in filters() {
         assert_eq!(scan(expected, &filter, None), scan(found, &filter, None), "{filter:?} at {at}");
     }
+    assert_readers_agree(expected, found);
+}
+
+/// One reader that is asked everything, one thing after the other, says what the view says; one of what is in memory does, or
+/// says nothing.
+fn assert_readers_agree(expected: &dyn ReadView, view: &dyn ReadView) {
+    let (all, in_memory) = (view.reader(Reach::Disk), view.reader(Reach::Memory));
+    let (all, in_memory) = (all.as_deref().unwrap_or(view), in_memory.as_deref().unwrap_or(view));
+    for tuple in universe() {
+        let key = key(&tuple);
+        let found = expected.lookup(&key).unwrap();
+        assert_eq!(all.lookup(&key).unwrap(), found, "{tuple}");
+        match in_memory.lookup(&key) {
+            Err(StoreError::NotInMemory) => {}
+            answer => assert_eq!(answer.unwrap(), found, "{tuple}"),
+        }
+        let (resource, relation) = (key.resource.to_string(), key.relation.as_str());
+        let mut found = subjects(expected, &resource, relation);
+        assert_eq!(subjects(all, &resource, relation), found, "{tuple}");
+        let subject_type = &key.subject.object.object_type;
+        found.retain(|(subject, _)| subject.split_once(':').is_some_and(|(name, _)| name == subject_type.as_str()));
+        assert_eq!(subjects_of_type(all, &resource, relation, subject_type), found, "{tuple}");
+    }
 }
 
 /// After every tuple of the result, and after tuples that are not in it.
@@ -204,6 +227,8 @@ fn assert_scans_resume_alike(expected: &dyn ReadView, found: &dyn ReadView) {
 
 fn assert_batches_agree<A: StateStore, B: StateStore>(model: &A, store: &B) {
     let (mut expected, mut found) = (model.batch(), store.batch());
+    let some: Vec<_> = universe().iter().step_by(3).map(|tuple| key(tuple)).collect();
+    found.fetch(&mut TENANTS.into_iter().flat_map(|tenant| some.iter().map(move |key| (tenant, key)))).unwrap();
     for from in 0..=model.applied().index() {
         assert_eq!(expected.oldest_request(rev(from)).unwrap(), found.oldest_request(rev(from)).unwrap(), "{from}");
     }

@@ -1,9 +1,10 @@
-//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, checkpoints, and the
-//! collection of history.
+//! What only the durable store must do. Here: that it is its twin on disk; in the modules: crashes, checkpoints, readers,
+//! and the collection of history.
 
 mod checkpoints;
 mod collection;
 mod crashes;
+mod readers;
 
 use std::fs;
 use std::path::Path;
