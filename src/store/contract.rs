@@ -316,7 +316,7 @@ pub trait StateBatch {
 
     /// Reads tuples that will be looked up, all at one go, which costs less than one by one. Changes no answer. To be called
     /// before anything is written.
-    fn fetch<'k>(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &'k TupleKey)>) -> Result<(), StoreError> {
+    fn fetch(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &TupleKey)>) -> Result<(), StoreError> {
         let _ = keys;
         Ok(())
     }

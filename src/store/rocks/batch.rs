@@ -86,7 +86,7 @@ impl StateBatch for RocksBatch<'_> {
         Ok(found)
     }
 
-    fn fetch<'k>(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &'k TupleKey)>) -> Result<(), StoreError> {
+    fn fetch(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &TupleKey)>) -> Result<(), StoreError> {
         let mut seeker = Seeker::new(&self.generation, Reach::Disk);
         for (store, key) in keys {
             let tuples = self.tuples.entry(store).or_default();
