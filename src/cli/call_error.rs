@@ -216,13 +216,16 @@ impl From<CallError> for Failure {
         match error.delivery {
             Delivery::NotSent => {
                 if let Some(problem) = tls_problem(&error.status) {
-                    return Self::new(format!("no TLS with {endpoint}: {problem}")).hint(TLS_HINT);
+                    let hint = if problem.contains(NO_GRPC) { PORT_HINT } else { TLS_HINT };
+                    return Self::new(format!("no TLS with {endpoint}: {problem}")).hint(hint);
                 }
                 if causes(&error.status).any(closed_before) {
                     return Self::new(format!("{endpoint} closed the connection before the call was sent"))
                         .hint(CLOSED_HINT);
                 }
-                return Self::new(format!("no node answers at {endpoint}"))
+                // Whether nobody listens, the way is cut, or the name is not known.
+                let why = causes(&error.status).last().map(|cause| format!(": {cause}")).unwrap_or_default();
+                return Self::new(format!("no node answers at {endpoint}{why}"))
                     .hint("is the node running? name others with --endpoint or QUORATE_ENDPOINT");
             }
             Delivery::Lost if error.outcome_unknown() => {
@@ -247,9 +250,8 @@ impl From<CallError> for Failure {
             return Self::unknown(message).hint(UNKNOWN_HINT);
         }
         if error.wrong_server().is_some() {
-            return Self::new(format!("{endpoint} does not answer as a node does for its clients: {message}")).hint(
-                "name the client address of a node, which is neither that for the other nodes nor that of the JSON gateway",
-            );
+            return Self::new(format!("{endpoint} does not answer as a node does for its clients: {message}"))
+                .hint(PORT_HINT);
         }
         let failure = Self::new(message);
         match hint(error.status.code(), reason.as_deref()) {
@@ -260,10 +262,17 @@ impl From<CallError> for Failure {
 }
 
 const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node that \
-                        asks who you are; a node without TLS is named HOST:PORT";
+                        asks who you are; a node without TLS is named http://HOST:PORT";
 
-const CLOSED_HINT: &str = "a node that stops does so, and one that asks who you are and is not told: --certificate and \
-                           --certificate-key name what to show";
+/// What a server says with which the client has no protocol in common: one of HTTP/1.1, such as the gateway.
+const NO_GRPC: &str = "NoApplicationProtocol";
+
+const PORT_HINT: &str =
+    "name the client address of a node, which is neither that for the other nodes nor that of the JSON gateway";
+
+const CLOSED_HINT: &str = "a node with TLS does so where it is spoken to without: name it https://HOST:PORT; one that asks \
+                           who you are does so until it is told: --certificate and --certificate-key; so does the address \
+                           for the other nodes, and a node that stops";
 
 const UNKNOWN_HINT: &str = "the write may still take effect: read with --consistency full to see; a touch or a delete can \
                             simply be repeated";
@@ -283,13 +292,17 @@ fn hint(code: Code, reason: Option<&str>) -> Option<&'static str> {
         (_, Some("ATTEMPT_TO_RECREATE_RELATIONSHIP")) => {
             Some("`quorate relationship touch` writes whether or not it exists")
         }
-        (_, Some("UNKNOWN_NODE")) => Some("`quorate cluster status` lists the members"),
+        // Its message says what to do.
+        (_, Some("UNKNOWN_NODE")) => None,
         (Code::NotFound, _) => Some("is there a schema? `quorate schema write FILE` writes one"),
         (Code::Unavailable, _) => {
             Some("`quorate cluster status` shows whether there is a leader; try again, or another --endpoint")
         }
         (Code::ResourceExhausted, _) => Some("the node is busy: try again a little later"),
         (Code::DeadlineExceeded, _) => Some("try again, with a longer --timeout"),
+        (_, Some("ZOOKIE_FROM_FUTURE")) => {
+            Some("ask without it, with `--consistency full`, and keep the zookie of the answer")
+        }
         (Code::OutOfRange, _) => Some("use a newer zookie, or `--consistency fresh`"),
         _ => None,
     }

@@ -83,6 +83,12 @@ impl Failure {
         self
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub(super) fn exiting(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// The same, with where it happened in front.
     #[must_use]
     pub(super) fn at(mut self, place: impl std::fmt::Display) -> Self {

@@ -242,6 +242,9 @@ impl NodeConfig {
     pub fn to_toml(&self) -> String {
         let text = toml::to_string(self).expect("plain values under string keys are always TOML");
         let keys = match self.client.keys.len() {
+            0 if self.client.key_file().is_some() => {
+                "# keys = [\"…\"]  # none is set, and key_file has some".to_owned()
+            }
             0 => "# keys = [\"…\"]  # none is set; at least one is needed, here or in QUORATE_KEYS".to_owned(),
             count => format!("# keys = [\"…\"]  # {count} set, not shown; write them here or in QUORATE_KEYS"),
         };

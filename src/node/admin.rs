@@ -50,8 +50,9 @@ impl Admin {
     }
 
     fn replica(&self) -> Result<&Arc<Replica>, Error> {
+        // Another one may be a member: a client that knows of others asks them.
         let none =
-            || Error::new(ErrorCode::WrongState, "this node is not a member of a cluster: init or join it first");
+            || Error::new(ErrorCode::Unavailable, "this node is not a member of a cluster: init or join it first");
         self.node.replica().ok_or_else(none)
     }
 }
@@ -204,6 +205,8 @@ async fn join(
             Err(_) => report(replica, reports, JoinStage::CatchingUp),
             Ok(Ok(())) => break,
             Ok(Err(_)) if *replica.removed().borrow() => return Err(removed(replica)),
+            // It is not half way into a cluster: it is of one, and most likely not of that of the peers.
+            Ok(Err(why)) if votes(replica) => return Err(member_elsewhere(replica, &why)),
             Ok(Err(why)) => {
                 let message = format!("the node was admitted but is not a {name} yet ({why}); join again to continue");
                 return Err(Error::new(ErrorCode::Unavailable, message));
@@ -247,6 +250,16 @@ fn member_already(replica: &Replica) -> Error {
     let status = replica.status();
     let message = format!(
         "this node is node {} of cluster {:016x} already; a new cluster needs an empty data directory",
+        status.node_id, status.lineage
+    );
+    Error::new(ErrorCode::WrongState, message)
+}
+
+fn member_elsewhere(replica: &Replica, why: &str) -> Error {
+    let status = replica.status();
+    let message = format!(
+        "this node votes already, as node {} of cluster {:016x} ({why}); to make it a member of another cluster, stop it, \
+         empty its data directory, and join it as a new node",
         status.node_id, status.lineage
     );
     Error::new(ErrorCode::WrongState, message)

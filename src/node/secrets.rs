@@ -1,6 +1,7 @@
 //! Keys and certificates of a running node: read again from time to time, and at once on SIGHUP. The audit log is opened anew
 //! on that signal.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::audit::Trail;
 use crate::config::NodeConfig;
-use crate::security::{Keyring, KeyringError, Protocol, Tls, TlsError};
+use crate::security::{Doubt, Keyring, KeyringError, Protocol, Tls, TlsError};
 
 /// Between two looks at the files. Whoever cannot wait sends SIGHUP.
 const LOOK: Duration = Duration::from_secs(30);
@@ -40,6 +41,9 @@ impl Hangup {
         }
     }
 }
+
+/// What was last logged against the certificate of a listener.
+type Doubts = BTreeMap<&'static str, Doubt>;
 
 /// Why a node has no keys or certificates to begin with.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,7 @@ impl Secrets {
     /// Takes over what the files say, whenever they say something new. Never ends.
     /// On SIGHUP `audit` goes on in a new file.
     pub(super) async fn keep_current(&self, mut hangup: Hangup, audit: Option<&Trail>) -> Infallible {
+        let mut doubts = Doubts::default();
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -88,6 +93,23 @@ impl Secrets {
                 }
             }
             self.look();
+            self.judge(&mut doubts);
+        }
+    }
+
+    /// Logs what speaks against a certificate, once: an expired one is refused by others, and their log is elsewhere.
+    fn judge(&self, doubts: &mut Doubts) {
+        // The gateway shows what clients are shown.
+        for (listener, tls, among_nodes) in [("client", &self.grpc, false), ("peer", &self.peer, true)] {
+            let doubt = tls.as_ref().and_then(|tls| Some((tls.doubt(among_nodes)?, tls.files())));
+            let Some((doubt, files)) = doubt else {
+                doubts.remove(listener);
+                continue;
+            };
+            if doubts.get(listener) != Some(&doubt) {
+                tracing::warn!(listener, certificate = %files.certificate.display(), "the certificate {doubt}");
+                doubts.insert(listener, doubt);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! never answered by a call that was sent before the read arrived: that call may have been confirmed before a write that the
 //! reader already knows of. No lease is used: leadership is confirmed with a quorum for every call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -149,6 +150,11 @@ pub(super) async fn confirm(raft: &Raft) -> Result<Revision, Rejection> {
         Ok(linearizer) => Ok(Revision::new(linearizer.read_log_id().index())),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
             Err(Rejection::NotLeader { leader: forward.leader_id.zip(forward.leader_node) })
+        }
+        Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(missing))) => {
+            let voters: BTreeSet<u64> = raft.metrics().borrow_watched().membership_config.voter_ids().collect();
+            let reason = format!("of the voters {voters:?} only {:?} answer, which is no majority", missing.got);
+            Err(Rejection::NotConfirmed(reason))
         }
         Err(error) => Err(Rejection::NotConfirmed(error.to_string())),
     }

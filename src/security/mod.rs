@@ -17,4 +17,4 @@ pub use key_file::{KeyEntry, KeyFileError};
 pub use keyring::{Denied, KeyHolder, Keyring, KeyringError};
 pub use listener::{Listener, ListenerSettings};
 pub use scope::Scope;
-pub use tls::{Pem, Protocol, Tls, TlsError, TlsFiles};
+pub use tls::{Doubt, Pem, Protocol, Tls, TlsError, TlsFiles};

@@ -6,13 +6,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 /// Where one listener's certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,26 @@ pub enum TlsError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// So long before its end a certificate is worth a word.
+const NEAR_ITS_END: Duration = Duration::from_secs(24 * 3600);
+
+/// What will have others refuse a certificate that is in force. It stays there all the same: a clock may be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Its time is over.
+    #[error("has expired: nobody accepts it any more")]
+    Expired,
+    /// Its time has not come.
+    #[error("is not valid yet: see the clock of this machine, and of the one that made it")]
+    NotYetValid,
+    /// Its time is over soon.
+    #[error("expires within a day")]
+    ExpiresSoon,
+    /// Those who trust whom this node trusts do not accept it.
+    #[error("is not accepted by other nodes, if they have the authorities that this one has: {0}")]
+    Unaccepted(String),
 }
 
 /// The texts of the files, for a library that reads them itself.
@@ -126,6 +147,33 @@ impl Tls {
         Arc::clone(&self.current.read().pem)
     }
 
+    /// What speaks against the certificate in force. `among_nodes` where it is shown to others that trust the same authorities;
+    /// of any other one nothing is judged but its time, since nobody here knows whom those trust.
+    #[must_use]
+    pub fn doubt(&self, among_nodes: bool) -> Option<Doubt> {
+        let pem = self.pem();
+        let chain = certificates(&self.files.certificate, &pem.certificate).ok()?;
+        let trusted = match (&self.files.ca, &pem.ca) {
+            (Some(path), Some(text)) if among_nodes => certificates(path, text).ok()?,
+            // Time is looked at before anything else.
+            _ => chain.get(..1)?.to_vec(),
+        };
+        let now = UnixTime::now();
+        match refusal(&chain, &trusted, now) {
+            Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Some(Doubt::Expired),
+            Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+                Some(Doubt::NotYetValid)
+            }
+            Some(other) if among_nodes => Some(Doubt::Unaccepted(other.to_string())),
+            _ => {
+                let later = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + NEAR_ITS_END);
+                let then = refusal(&chain, &trusted, later)?;
+                let ends = matches!(then, CertificateError::Expired | CertificateError::ExpiredContext { .. });
+                ends.then_some(Doubt::ExpiresSoon)
+            }
+        }
+    }
+
     /// Whether the other side of a connection must have shown a certificate.
     #[must_use]
     pub fn asks_for_certificates(&self) -> bool {
@@ -149,6 +197,23 @@ fn read(files: &TlsFiles, protocol: Protocol) -> Result<Current, TlsError> {
     };
     let server = server_config(files, &pem, protocol)?;
     Ok(Current { pem: Arc::new(pem), server: Arc::new(server) })
+}
+
+/// Why someone who trusts `trusted` refuses `chain` from a client at that time, if he does.
+fn refusal(
+    chain: &[CertificateDer<'static>],
+    trusted: &[CertificateDer<'static>],
+    time: UnixTime,
+) -> Option<CertificateError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let (own, others) = chain.split_first()?;
+    match verifier.verify_client_cert(own, others, time) {
+        Err(rustls::Error::InvalidCertificate(why)) => Some(why),
+        _ => None,
+    }
 }
 
 fn server_config(files: &TlsFiles, pem: &Pem, protocol: Protocol) -> Result<ServerConfig, TlsError> {
@@ -259,6 +324,47 @@ mod tests {
         folder.issue("node");
         assert!(tls.reload().expect("good files again"));
         assert_ne!(tls.pem(), first);
+    }
+
+    #[test]
+    fn a_certificate_that_others_will_refuse_is_noticed() {
+        let folder = Folder::new();
+        let hour = Duration::from_secs(3600);
+        let now = std::time::SystemTime::now();
+        let authority = {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let certificate = params.self_signed(&key).expect("an authority");
+            fs::write(folder.0.path().join("ca.pem"), certificate.pem()).expect("writable");
+            rcgen::Issuer::new(params, key)
+        };
+        let issue = |from: std::time::SystemTime, until: std::time::SystemTime| {
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+            (params.not_before, params.not_after) = (from.into(), until.into());
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let certificate = params.signed_by(&key, &authority).expect("a certificate");
+            let file = |name: &str| folder.0.path().join(name);
+            fs::write(file("node.pem"), certificate.pem()).expect("writable");
+            fs::write(file("node.key"), key.serialize_pem()).expect("writable");
+            TlsFiles { certificate: file("node.pem"), key: file("node.key"), ca: Some(file("ca.pem")) }
+        };
+        for (from, until, expected) in [
+            (now - hour, now + hour * 48, None),
+            (now - hour, now + hour, Some(Doubt::ExpiresSoon)),
+            (now - hour * 2, now - hour, Some(Doubt::Expired)),
+            (now + hour, now + hour * 48, Some(Doubt::NotYetValid)),
+        ] {
+            let tls = Tls::load(issue(from, until), Protocol::Http2).expect("good files");
+            assert_eq!(tls.doubt(true), expected);
+            let public = TlsFiles { ca: None, ..tls.files().clone() };
+            let public = Tls::load(public, Protocol::Http2).expect("good files");
+            assert_eq!(public.doubt(false), expected, "to clients");
+        }
+        let stranger = TlsFiles { ca: Some(folder.issue("other").certificate), ..issue(now - hour, now + hour * 48) };
+        let stranger = Tls::load(stranger, Protocol::Http2).expect("each file is good");
+        assert!(matches!(stranger.doubt(true), Some(Doubt::Unaccepted(_))), "{:?}", stranger.doubt(true));
+        assert_eq!(stranger.doubt(false), None, "those who speak to it may trust others");
     }
 
     #[test]

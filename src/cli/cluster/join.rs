@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::status::ask;
 use crate::cli::call_error::CallError;
-use crate::cli::connection::ConnectionArgs;
+use crate::cli::connection::{ConnectionArgs, DEFAULT_TIMEOUT};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{print_line, progress};
+use crate::cli::output::{note, print_line, progress};
 use crate::wire::quorate::v1::join_progress::Stage;
 use crate::wire::quorate::v1::{JoinProgress, JoinRequest};
 
@@ -61,13 +62,11 @@ pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<E
                 "node {} catches up: {} of {} log entries applied",
                 step.node_id, step.applied_index, step.target_index
             )),
-            Stage::Voter => {
+            Stage::Voter | Stage::Learner => {
                 bar.finish_and_clear();
-                return done(connection, &step, "is a member with a vote");
-            }
-            Stage::Learner => {
-                bar.finish_and_clear();
-                return done(connection, &step, "is a member and stays a learner, without a vote");
+                let done = done(connection, &step);
+                tell_of_former_self(connection, step.node_id).await;
+                return done;
             }
         }
     }
@@ -76,8 +75,31 @@ pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<E
         .hint("repeat the command: it goes on where it was"))
 }
 
-fn done(connection: &ConnectionArgs, step: &JoinProgress, what: &str) -> Result<Exit, Failure> {
+/// A node that lost its data comes back under another id. Who it was stays a member, and counts in every majority, until it is
+/// removed.
+async fn tell_of_former_self(connection: &ConnectionArgs, node_id: u64) {
+    // The node has joined, whatever becomes of this question.
+    let Ok(node) = connection.open(DEFAULT_TIMEOUT) else { return };
+    let Ok(said) = ask(&node).await else { return };
+    let Some(own) = said.members.iter().find(|member| member.node_id == node_id) else { return };
+    for former in said.members.iter().filter(|member| member.node_id != node_id) {
+        if former.peer_address == own.peer_address {
+            note(format_args!(
+                "note: node {0} is a member at the same address. If that is who this node was before it lost its data, let it \
+                 go, or it counts as a member that is down: quorate cluster remove {0}",
+                former.node_id
+            ));
+        }
+    }
+}
+
+fn done(connection: &ConnectionArgs, step: &JoinProgress) -> Result<Exit, Failure> {
     let node_id = step.node_id;
+    let what = if step.stage() == Stage::Learner {
+        "is a member and stays a learner, without a vote"
+    } else {
+        "is a member with a vote"
+    };
     if connection.json {
         print_line(json!({
             "node_id": node_id,

@@ -37,8 +37,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 pub(super) struct MemberArgs {
     /// Id of the node, as `quorate cluster status` shows it
-    #[arg(value_name = "NODE", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_name = "NODE", value_parser = parse_node_id)]
     node: u64,
+}
+
+/// The id of a node. Its name is what comes to mind first.
+pub(super) fn parse_node_id(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err("it is the number in the column NODE of `quorate cluster status`".to_owned()),
+    }
 }
 
 pub(super) async fn promote(connection: &ConnectionArgs, args: MemberArgs) -> Result<Exit, Failure> {

@@ -9,6 +9,7 @@ use super::watch;
 use crate::cli::connection::{Connection, ConnectionArgs, DEFAULT_TIMEOUT, parse_duration};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::wire::quorate::v1::status_response::State;
 use crate::wire::quorate::v1::{StatusRequest, StatusResponse};
 
 const EXAMPLES: &str = "\
@@ -18,8 +19,10 @@ Examples:
   quorate cluster status --watch    drawn anew every two seconds, with rates; q ends it
   quorate cluster status --watch --interval 10s --json > status.jsonl
 
-OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
-applied: two members at the same index must have the same. Exit code 1 when they have not.";
+Of several endpoints the first that is a member says who the members are, and each of them is asked for itself.
+OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a
+member has yet to apply. HASH is the chain over everything that it has applied: two members at the same index must have the
+same. Exit code 1 when they have not.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,7 +50,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: StatusArgs) -> Result
     if args.watch {
         return watch::run(connection, args.interval).await;
     }
-    let asked = ask(&connection.open(DEFAULT_TIMEOUT)?).await?;
+    let asked = ask_a_member(connection).await?;
     let each = asked.members.iter().map(|member| async {
         if member.node_id == asked.node_id {
             return Some(asked.clone());
@@ -72,6 +75,23 @@ pub(super) async fn run(connection: &ConnectionArgs, args: StatusArgs) -> Result
         Some(problem) => Err(Failure::new(problem)
             .hint("stop the nodes, keep their data folders, and replace the one that is in the minority")),
     }
+}
+
+/// What the first of the endpoints says that is a member; where none is, the first that answers. A node that lost its data
+/// waits, and knows nothing of the cluster that the others are; one that was removed knows how it was.
+async fn ask_a_member(connection: &ConnectionArgs) -> Result<StatusResponse, Failure> {
+    let is_member = |said: &StatusResponse| !matches!(said.state(), State::Waiting | State::Removed);
+    let first = ask(&connection.open(DEFAULT_TIMEOUT)?).await?;
+    if is_member(&first) {
+        return Ok(first);
+    }
+    for node in connection.open_each(MEMBER_TIMEOUT)? {
+        match ask(&node).await {
+            Ok(said) if is_member(&said) => return Ok(said),
+            _ => {}
+        }
+    }
+    Ok(first)
 }
 
 pub(super) async fn ask(node: &Connection) -> Result<StatusResponse, Failure> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::member::parse_node_id;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print_line;
@@ -23,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub(super) struct TransferLeaderArgs {
     /// Id of the node that is to lead
-    #[arg(long, value_name = "NODE", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NODE", value_parser = parse_node_id)]
     to: Option<u64>,
 }
 

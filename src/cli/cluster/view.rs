@@ -68,6 +68,10 @@ impl ClusterView {
     /// What is settled for the whole cluster, and what an operator may want to settle next.
     fn settings(&self) -> String {
         let level = self.asked.feature_level;
+        if level == 0 {
+            // A member is at level 1 or above. This one runs a version that knows of none.
+            return "feature level not told: the node that was asked runs an earlier version".to_owned();
+        }
         let mut text = format!("feature level {level}");
         let everybody = self.members.iter().map(|said| said.as_ref().map(|said| said.highest_feature_level));
         let supported = everybody.min().flatten().unwrap_or(level);
@@ -249,6 +253,7 @@ mod tests {
             view.settings()
         };
         assert_eq!(at(&[Some(1), Some(2)]), "feature level 1");
+        assert!(view(vec![None]).settings().contains("earlier version"), "who tells no level knows of none");
         assert_eq!(at(&[Some(2), None]), "feature level 1", "one does not answer");
         assert!(at(&[Some(2), Some(3)]).contains("every member supports 2"), "{}", at(&[Some(2), Some(3)]));
     }

@@ -54,7 +54,7 @@ pub(super) async fn run(args: HealthArgs) -> Result<Exit, Failure> {
         args.connection.require_one_endpoint()?;
         let node = args.connection.open(limit)?;
         let answer = node.read(|node| async move { node.health().check(HealthCheckRequest::default()).await }).await;
-        answer.map_err(|error| unreachable(Failure::from(error).message()))
+        answer.map_err(|error| Failure::from(error).exiting(Exit::Unreachable))
     };
     let answer = tokio::time::timeout(limit, asked).await;
     let answer = answer.map_err(|_| unreachable(format!("no answer within {limit:?}")))??;

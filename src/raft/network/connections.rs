@@ -128,15 +128,30 @@ fn connect(address: &str, pem: Option<&Pem>) -> Result<Channel, CallError> {
         .connect_lazy())
 }
 
+/// What led to `status`, the root of it last. A status that the other node sent has no causes; one made on this side has what
+/// went wrong.
+fn causes(status: &tonic::Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(status.source(), |&error| error.source())
+}
+
 fn classify(address: String, status: &tonic::Status) -> CallError {
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<tonic::ConnectError>() {
-            return CallError::NotSent { address, reason: error.to_string() };
-        }
-        source = error.source();
+    if let Some(error) = causes(status).find(|error| error.is::<tonic::ConnectError>()) {
+        return CallError::NotSent { address, reason: with_root(error.to_string(), causes(status).last()) };
     }
-    CallError::of_status(address, status)
+    match CallError::of_status(address, status) {
+        CallError::Lost { address, reason } => {
+            CallError::Lost { address, reason: with_root(reason, causes(status).last()) }
+        }
+        said => said,
+    }
+}
+
+/// "transport error" alone tells nobody what to look at.
+fn with_root(reason: String, root: Option<&(dyn std::error::Error + 'static)>) -> String {
+    match root.map(ToString::to_string) {
+        Some(root) if !reason.contains(&root) => format!("{reason}: {root}"),
+        _ => reason,
+    }
 }
 
 impl CallError {

@@ -20,6 +20,18 @@ use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 /// Largest message between nodes: a record and its envelope.
 pub(super) const PEER_MESSAGE_BYTES: usize = RECORD_BYTES + (1 << 20);
 
+/// Between two lines in the log about one address that goes on failing, and now for another reason: a machine that was down
+/// may come back with a certificate that has expired.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What was logged of an address at which calls fail.
+struct Failing {
+    /// Whether the other side refused the call.
+    refused: bool,
+    reason: String,
+    said: Instant,
+}
+
 /// One node's way to all others.
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
@@ -30,8 +42,8 @@ pub(in crate::raft) struct Peers {
     heard: Mutex<BTreeMap<u64, (Instant, Announcement)>>,
     /// Counts what was heard that is new.
     news: watch::Sender<u64>,
-    /// The addresses at which the last call failed, and whether the other side refused it.
-    failing: Mutex<BTreeMap<String, bool>>,
+    /// The addresses at which the last call failed, and what was logged of that.
+    failing: Mutex<BTreeMap<String, Failing>>,
     /// Where the members are now. openraft keeps to the address that it was first told.
     addresses: Mutex<BTreeMap<u64, String>>,
     /// Whether another node has said that this one was removed. It is told so once and for all.
@@ -225,7 +237,8 @@ impl Peers {
         }
     }
 
-    /// Logs when an address begins to fail, to refuse, and to answer again, and not each call in between.
+    /// Logs when an address begins to fail, to refuse, to fail for another reason, and to answer again, and not each call in
+    /// between.
     fn note(&self, address: &str, error: Option<&CallError>) {
         let mut failing = self.failing.lock();
         let Some(error) = error else {
@@ -235,8 +248,13 @@ impl Peers {
             return;
         };
         let refused = matches!(error, CallError::Refused { .. } | CallError::Removed { .. });
-        if failing.insert(address.to_owned(), refused) != Some(refused) {
-            tracing::warn!(address, %error, "a node does not answer as a member of this cluster");
+        let (now, reason) = (monotonic(), error.to_string());
+        let is_known = failing.get(address).is_some_and(|known| {
+            known.refused == refused && (known.reason == reason || now.duration_since(known.said) < SAY_AGAIN)
+        });
+        if !is_known {
+            tracing::warn!(address, error = %reason, "a node does not answer as a member of this cluster");
+            failing.insert(address.to_owned(), Failing { refused, reason, said: now });
         }
     }
 }
