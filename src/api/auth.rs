@@ -1,21 +1,19 @@
 //! Bearer keys on requests, and what the bearer of each may use. Health and reflection are served without one.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, Request, Response};
-use http_body_util::BodyExt as _;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::server::NamedService;
-use tower::Service;
+use tower::Layer as _;
 
+use super::answer::hold;
 use super::arriving::Arriving;
-use super::audit::{KeyName, Recorded, Recorder, caller};
+use super::audit::{KeyName, Recorder, caller};
 use super::errors::to_status;
 use super::quotas::{Admitted, Quotas};
 use super::scopes;
+use super::step::{Answering, Step, StepLayer, Stepped};
 use crate::model::{Error, ErrorCode};
 use crate::security::{Denied, KeyHolder, Keyring, Scope, Standing};
 
@@ -79,50 +77,30 @@ impl RequireKey {
     }
 
     /// `service`, for those who have a key, with a record of what they do.
-    pub(super) fn guard<S>(&self, service: S) -> Guarded<Recorded<S>> {
-        Guarded { service: self.recorder.record_calls_of(service), key: self.clone() }
+    pub(super) fn guard<S>(&self, service: S) -> Stepped<Self, Stepped<Recorder, S>> {
+        StepLayer(self.clone()).layer(StepLayer(self.recorder.clone()).layer(service))
     }
 }
 
-/// A service behind a key.
-#[derive(Debug, Clone)]
-pub(super) struct Guarded<S> {
-    service: S,
-    key: RequireKey,
-}
-
-impl<S: NamedService> NamedService for Guarded<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<Request<Body>> for Guarded<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+impl Step<Body> for RequireKey {
+    fn take<E, F>(&self, mut request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answering<E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    {
         // The gateway asks by itself, before it reads a body, and bounds its bodies by itself.
         if let Some(admitted) = request.extensions_mut().remove::<Admitted>() {
-            return Box::pin(hold(self.service.call(request), admitted));
+            return holding(call(request), admitted);
         }
         let path = request.uri().path();
-        match self.key.begin(request.headers(), request.extensions(), path) {
+        match self.begin(request.headers(), request.extensions(), path) {
             Ok((name, admitted)) => {
                 let is_import = scopes::is_import(path);
                 request.extensions_mut().insert(name);
                 if !is_import {
                     request = request.map(|body| Body::new(Arriving::new(body, admitted.clone())));
                 }
-                Box::pin(hold(self.service.call(request), admitted))
+                holding(call(request), admitted)
             }
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
@@ -130,17 +108,11 @@ where
 }
 
 /// The answer, which holds what its request was given until it has gone out.
-async fn hold<E>(
-    answer: impl Future<Output = Result<Response<Body>, E>>,
+fn holding<E: Send + 'static>(
+    answer: impl Future<Output = Result<Response<Body>, E>> + Send + 'static,
     admitted: Admitted,
-) -> Result<Response<Body>, E> {
-    let response = answer.await?;
-    Ok(response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _held = &admitted;
-            frame
-        }))
-    }))
+) -> Answering<E> {
+    Box::pin(async move { Ok(hold(answer.await?, admitted)) })
 }
 
 /// The key of `authorization: Bearer KEY`; the scheme's case does not matter.

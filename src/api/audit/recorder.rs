@@ -1,7 +1,7 @@
 //! From a call to its line in the audit log.
 //!
-//! Invariant: a change whose client got an answer has a line, or, where lines are not required, was counted as lost; one that its
-//! client gave up has a line that says so.
+//! Invariant: a change whose client got an answer has a line, or, where lines are not required, was counted as lost; one that
+//! its client gave up has a line that says so.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::outcome::Ending;
+use crate::api::answer::has_ended;
 use crate::api::errors::to_status;
 use crate::api::scopes;
 use crate::audit::{Caller, Kind, Line, Outcome, Place, SharedNotes, Trail, Unwritten, with_audit_notes};
@@ -92,7 +93,7 @@ impl Recorder {
         let is_stream = scopes::streams_progress(&caller.method);
         let open = Open { inner, kind, caller, notes: Arc::clone(&notes), place, is_over: false };
         let response = with_audit_notes(notes, call).await?;
-        if is_stream && !response.headers().contains_key("grpc-status") {
+        if is_stream && !has_ended(response.headers()) {
             return Ok(open.follow(response));
         }
         let ending = Ending::of(response.headers(), scopes::is_plain(&open.caller.method));
@@ -128,8 +129,8 @@ fn line(inner: &Inner, kind: Kind, caller: Caller, notes: &SharedNotes, ending: 
 /// Nothing is done that could not be recorded. The call is recorded all the same as soon as that is possible, which is also how
 /// the writer finds out that it is.
 fn refuse_unrecorded(inner: &Inner, caller: Caller) -> Response<Body> {
-    const MESSAGE: &str = "nothing was done: this node may change nothing without a line in its audit log, and cannot write it; \
-                           try another node";
+    const MESSAGE: &str = "nothing was done: this node may change nothing without a line in its audit log, and cannot write \
+                           it; try another node";
     let status = to_status(Error::new(ErrorCode::Unavailable, MESSAGE));
     let response = status.into_http();
     let ending = Ending::of(response.headers(), true);
