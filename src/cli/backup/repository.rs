@@ -6,8 +6,8 @@
 //! backups/LINEAGE-INDEX.manifest
 //! tmp/                         what is not whole yet
 //! ```
-//! Invariants: an object is whole and durable when it has its name, and never changes; a manifest has its name only when all of its
-//! objects have theirs. So a backup that was broken off leaves objects and no backup, and the next one uses them.
+//! Invariants: an object is whole and durable when it has its name, and never changes; a manifest has its name only when all of
+//! its objects have theirs. So a backup that was broken off leaves objects and no backup, and the next one uses them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -18,13 +18,15 @@ Examples:
   quorate cluster status --watch    drawn anew every two seconds, with rates; q ends it
   quorate cluster status --watch --interval 10s --json > status.jsonl
 
-OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a member has yet to apply. HASH is the chain over everything that it has
-applied: two members at the same index must have the same. Exit code 1 when they have not.";
+OLDEST is the oldest log index that can still be read, by an exact zookie or a watch. LAG is how many committed log entries a
+member has yet to apply. HASH is the chain over everything that it has applied: two members at the same index must have the
+same. Exit code 1 when they have not.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
-    /// Look again and again: on a terminal a live picture with rates, which q ends; else a table or, with --json, a line each time
+    /// Look again and again: on a terminal a live picture with rates, which q ends; else a table or, with --json, a line each
+    /// time
     #[arg(long)]
     watch: bool,
     /// Between two looks: 500ms, 10s; no node is waited for longer

@@ -124,7 +124,13 @@ fn continued(envelope: &Envelope, name: &'static str) -> Span {
     if envelope.traceparent.is_empty() {
         return Span::none();
     }
-    let span = tracing::trace_span!(target: TRACE, "serve", otel.name = name, otel.kind = "server", quorate.from = envelope.from);
+    let span = tracing::trace_span!(
+        target: TRACE,
+        "serve",
+        otel.name = name,
+        otel.kind = "server",
+        quorate.from = envelope.from,
+    );
     continue_trace(&span, &envelope.traceparent);
     span
 }
@@ -145,8 +151,8 @@ fn judge_level(replica: &Replica, levels: SupportedLevels) -> Result<(), String>
         return Ok(());
     }
     Err(format!(
-        "the cluster is at feature level {level}, and the version of the node that wants to join supports {levels}: start another \
-         version on it"
+        "the cluster is at feature level {level}, and the version of the node that wants to join supports {levels}: start \
+         another version on it"
     ))
 }
 

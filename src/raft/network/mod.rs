@@ -1,5 +1,6 @@
-//! What nodes say to each other: `envelope` (who speaks to whom) with `announcement` (and what it says of itself) → `transport` (the seam) → `connections` (gRPC) → `peers`
-//! (calls) → `outbound` (openraft's network) and `inbound` (the service that answers).
+//! What nodes say to each other: `envelope` (who speaks to whom) with `announcement` (and what it says of itself) → `transport`
+//! (the seam) → `connections` (gRPC) → `peers` (calls) → `outbound` (openraft's network) and `inbound` (the service that
+//! answers).
 
 mod announcement;
 mod connections;
