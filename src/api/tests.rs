@@ -29,8 +29,8 @@ use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::security::{Allowance, ConnectionLimits, Keyring, Listener, ListenerSettings, Protocol};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress,
-    JoinStage, MemberChange, MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
+    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, JoinAs, JoinProgress, JoinStage,
+    MemberChange, MemberReport, NodePosition, Services, SnapshotTaken, Work,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;

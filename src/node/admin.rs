@@ -21,7 +21,6 @@ use crate::service::{
     BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange,
     MemberReport, MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
 };
-use crate::store::Footprint;
 use crate::telemetry::METRICS;
 
 /// How long a new cluster's first node may take to elect itself.

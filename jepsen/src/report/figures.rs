@@ -117,9 +117,7 @@ pub(super) fn registers(record: &Record) -> BTreeMap<String, String> {
         };
         let mut add = |register: &str, f: &str, asked: serde_json::Value, told: serde_json::Value| {
             let process = operation.process;
-            let event = |kind: &str, time: u64, value| {
-                json!({"type": kind, "process": process, "time": time, "f": f, "value": value})
-            };
+            let event = |kind: &str, time: u64, value| json!({"type": kind, "process": process, "time": time, "f": f, "value": value});
             let of_register = lines.entry(register.to_owned()).or_default();
             of_register.push((operation.start, event("invoke", operation.start, asked)));
             if operation.end != u64::MAX {
