@@ -123,9 +123,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::Full;
     use tonic::Code;
+    use tonic::codegen::Bytes;
 
     use super::*;
+    use crate::security::{Allowance, KeyEntry};
 
     #[test]
     fn the_header_decides() {
@@ -148,5 +153,44 @@ mod tests {
             let admitted = key.admit(&Extensions::new(), &headers, "/a/b");
             assert_eq!(admitted.map(|_| ()).map_err(|status| status.code()), expected, "{header:?}");
         }
+    }
+
+    fn request(authorization: Option<&str>) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = "/authzed.api.v1.PermissionsService/CheckPermission".parse().expect("a path");
+        let value = authorization.map(|text| text.parse::<http::HeaderValue>().expect("ASCII"));
+        request.headers_mut().extend(value.map(|value| (http::header::AUTHORIZATION, value)));
+        request
+    }
+
+    #[tokio::test]
+    async fn a_request_has_its_place_until_its_answer_has_gone_out() {
+        let one = Allowance { concurrent: std::num::NonZeroU32::new(1), ..Allowance::default() };
+        let keyring = Arc::new(Keyring::bounded(&["key"], None, one).expect("one key"));
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
+        let ask = async || {
+            let message = || Body::new(Full::new(Bytes::from_static(b"message")));
+            let answer = |_| async move { Ok::<_, Infallible>(Response::new(message())) };
+            key.take(request(Some("Bearer key")), answer).await.unwrap_or_else(|never| match never {})
+        };
+        let code = |response: &Response<Body>| Status::from_header_map(response.headers()).map(|status| status.code());
+        let first = ask().await;
+        assert_eq!(code(&first), None, "answered by the service");
+        assert_eq!(code(&ask().await), Some(Code::ResourceExhausted));
+        drop(first);
+        assert_eq!(code(&ask().await), None);
+    }
+
+    #[test]
+    fn a_key_that_is_known_is_told_from_one_that_is_not() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (writer, entry) = KeyEntry::generate("writer", &[Scope::Write]);
+        std::fs::write(file.path(), entry.to_toml()).expect("writable");
+        let keyring = Arc::new(Keyring::new(&["key"], Some(file.path().to_owned())).expect("two keys"));
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
+        let knows = |text: &str| key.knows(request(Some(text)).headers());
+        assert!(knows("Bearer key") && knows(&format!("Bearer {writer}")), "whatever it is good for");
+        assert!(!knows("Bearer other") && !knows("Bearer ") && !knows("Basic key"));
+        assert!(!key.knows(request(None).headers()));
     }
 }

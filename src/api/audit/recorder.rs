@@ -199,3 +199,81 @@ impl Drop for Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+    use std::path::{Path, PathBuf};
+    use std::task::Poll;
+
+    use serde_json::{Value, json};
+    use tonic::Code;
+
+    use super::*;
+    use crate::api::tests::TestAdmin;
+    use crate::audit::{AuditTarget, TrailOptions};
+
+    const WRITE: &str = "/authzed.api.v1.PermissionsService/WriteRelationships";
+
+    /// Of a node that changes nothing without a line.
+    fn recorder(path: PathBuf) -> Recorder {
+        let target = AuditTarget::File { path, most_bytes: 0, keep: 0 };
+        let options = TrailOptions { target, required: true, reads_sampled: 0 };
+        Recorder::new(Some(Arc::new(Trail::open(options).expect("it can be opened"))), Arc::new(TestAdmin))
+    }
+
+    fn caller() -> Caller {
+        super::super::caller(&http::Extensions::new(), &HeaderMap::new(), WRITE, Some("k"))
+    }
+
+    /// The code of the answer to a change that is recorded, where it ends like this.
+    async fn change(recorder: &Recorder, ending: Result<(), ErrorCode>) -> Code {
+        let answer = async {
+            let failed = ending.map_err(|code| to_status(Error::new(code, "why")).into_http());
+            Ok::<_, Infallible>(failed.map_or_else(|refused| refused, |()| Response::new(Body::empty())))
+        };
+        let answer = recorder.record(Kind::Change, caller(), answer).await.unwrap_or_else(|never| match never {});
+        Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    async fn lines(recorder: &Recorder, path: &Path) -> Vec<Value> {
+        recorder.0.as_ref().expect("it is on").trail.flush().await;
+        let text = std::fs::read_to_string(path).expect("a file");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// `/dev/full` takes nothing, as a full disk.
+    #[tokio::test]
+    async fn nobody_is_told_of_an_effect_that_is_not_recorded_and_nothing_more_is_begun() {
+        let recorder = recorder("/dev/full".into());
+        let unknown = to_status(Error::new(ErrorCode::OutcomeUnknown, "")).code();
+        assert_eq!(change(&recorder, Ok(())).await, unknown, "it took effect, and has no line");
+        let never = poll_fn(|_| -> Poll<Result<Response<Body>, Infallible>> { panic!("it was begun") });
+        let refused = recorder.record(Kind::Change, caller(), never).await;
+        let refused = refused.unwrap_or_else(|never| match never {});
+        assert_eq!(Status::from_header_map(refused.headers()).map(|s| s.code()), Some(Code::Unavailable));
+    }
+
+    /// What had no effect needs no line to be told.
+    #[tokio::test]
+    async fn a_refusal_that_is_not_recorded_is_told_as_it_is() {
+        let recorder = recorder("/dev/full".into());
+        assert_eq!(change(&recorder, Err(ErrorCode::PreconditionFailed)).await, Code::FailedPrecondition);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_its_client_gave_up_has_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.log");
+        let recorder = recorder(path.clone());
+        assert_eq!(change(&recorder, Ok(())).await, Code::Ok);
+        let pending = std::future::pending::<Result<Response<Body>, Infallible>>();
+        let mut call = Box::pin(recorder.record(Kind::Change, caller(), pending));
+        assert!(futures::poll!(&mut call).is_pending(), "it was begun");
+        drop(call);
+        let found = lines(&recorder, &path).await;
+        let outcomes: Vec<&Value> = found.iter().map(|line| &line["outcome"]).collect();
+        assert_eq!(outcomes, [&json!("done"), &json!("unknown")], "{found:?}");
+    }
+}

@@ -256,3 +256,44 @@ impl PeerService for PeerServer {
         Ok(Response::new(Reply { payload: report(), announcement: Some(announcement) }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+    use crate::raft::testing::quick_replica;
+    use crate::raft::{Connections, Membership, NodeAddress};
+
+    /// A node of a cluster of one.
+    async fn serve(dir: &std::path::Path) -> (PeerServer, Arc<Replica>) {
+        let membership = Membership { lineage: 7, node_id: Membership::FIRST_NODE_ID };
+        let options = quick_replica(dir, membership);
+        Replica::format(dir, membership, &options.store).await.unwrap();
+        let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
+        replica.bootstrap(NodeAddress::default()).await.unwrap();
+        let server = PeerServer::default();
+        server.serve_for(Arc::clone(&replica));
+        (server, replica)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_call_takes_its_own_messages_for_this_node_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, replica) = serve(dir.path()).await;
+        let me = replica.identity();
+        let own =
+            |kind| replica.peers().envelope(me.node_id, kind, codec::encode(&MemberChange::Demote { node_id: 9 }));
+        let code = |answer: Result<Response<Reply>, Status>| answer.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(code(server.change_members(Request::new(own(Kind::ChangeMembers))).await), Code::Ok);
+        for kind in [Kind::Status, Kind::Append] {
+            assert_eq!(code(server.change_members(Request::new(own(kind))).await), Code::InvalidArgument, "{kind:?}");
+        }
+        assert_eq!(code(server.raft(Request::new(own(Kind::Propose))).await), Code::InvalidArgument);
+        for foreign in [Envelope { lineage: 8, ..own(Kind::Append) }, Envelope { to: 2, ..own(Kind::Append) }] {
+            assert_eq!(code(server.raft(Request::new(foreign)).await), Code::FailedPrecondition);
+        }
+        assert_eq!(code(PeerServer::default().raft(Request::new(own(Kind::Append))).await), Code::FailedPrecondition);
+        replica.shutdown().await;
+    }
+}
