@@ -1,7 +1,7 @@
 //! Bugs on purpose, by which the tests of the consistency contract show that they can fail.
 //!
-//! Only in builds with the feature `mutants`, which an optimized build refuses; elsewhere each question here is a constant "no".
-//! Which bug a process has is said by the variable `QUORATE_MUTANT`. Must not know what the bugs break.
+//! Only in builds with the feature `mutants`, which an optimized build refuses; elsewhere each question here is a constant
+//! "no". Which bug a process has is said by the variable `QUORATE_MUTANT`. Must not know what the bugs break.
 
 #[cfg(all(feature = "mutants", not(debug_assertions)))]
 compile_error!("the feature `mutants` builds bugs in on purpose: it is for tests, never for a release");

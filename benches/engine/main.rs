@@ -1,8 +1,8 @@
 //! What lies below the RPCs, with the floor beside each: checks and lookups over the durable store beside gets and seeks of
 //! RocksDB on as many keys, batches of the store beside batches of RocksDB, proposals of one replica beside an fsync.
 //!
-//! `cargo bench --bench engine`, or with a part of a name behind `--`. Data lies below the build folder: in a temporary folder that
-//! lives in memory an fsync costs nothing.
+//! `cargo bench --bench engine`, or with a part of a name behind `--`. Data lies below the build folder: in a temporary folder
+//! that lives in memory an fsync costs nothing.
 
 mod data;
 mod evaluation;

@@ -1,5 +1,5 @@
-//! Runs against binaries with a bug on purpose, and against the one without, by the same plans. A test that does not catch a bug
-//! proves nothing by passing, and one that objects without a bug proves nothing by failing.
+//! Runs against binaries with a bug on purpose, and against the one without, by the same plans. A test that does not catch a
+//! bug proves nothing by passing, and one that objects without a bug proves nothing by failing.
 
 mod plans;
 

@@ -1,21 +1,19 @@
 //! Bearer keys on requests, and what the bearer of each may use. Health and reflection are served without one.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, Request, Response};
-use http_body_util::BodyExt as _;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::server::NamedService;
-use tower::Service;
+use tower::Layer as _;
 
+use super::answer::hold;
 use super::arriving::{Arriving, aborted_if_broken};
-use super::audit::{KeyName, Recorded, Recorder, caller};
+use super::audit::{KeyName, Recorder, caller};
 use super::errors::to_status;
 use super::quotas::{Admitted, Quotas};
 use super::scopes;
+use super::step::{Answering, Step, StepLayer, Stepped};
 use crate::model::{Error, ErrorCode};
 use crate::security::{Denied, KeyHolder, Keyring, Scope, Standing};
 
@@ -79,43 +77,23 @@ impl RequireKey {
     }
 
     /// `service`, for those who have a key, with a record of what they do.
-    pub(super) fn guard<S>(&self, service: S) -> Guarded<Recorded<S>> {
-        Guarded { service: self.recorder.record_calls_of(service), key: self.clone() }
+    pub(super) fn guard<S>(&self, service: S) -> Stepped<Self, Stepped<Recorder, S>> {
+        StepLayer(self.clone()).layer(StepLayer(self.recorder.clone()).layer(service))
     }
 }
 
-/// A service behind a key.
-#[derive(Debug, Clone)]
-pub(super) struct Guarded<S> {
-    service: S,
-    key: RequireKey,
-}
-
-impl<S: NamedService> NamedService for Guarded<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<Request<Body>> for Guarded<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+impl Step<Body> for RequireKey {
+    fn take<E, F>(&self, mut request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answering<E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    {
         // The gateway asks by itself, before it reads a body, and bounds its bodies by itself.
         if let Some(admitted) = request.extensions_mut().remove::<Admitted>() {
-            return Box::pin(hold(self.service.call(request), admitted));
+            return holding(call(request), admitted);
         }
         let path = request.uri().path();
-        match self.key.begin(request.headers(), request.extensions(), path) {
+        match self.begin(request.headers(), request.extensions(), path) {
             Ok((name, admitted)) => {
                 let is_import = scopes::is_import(path);
                 request.extensions_mut().insert(name);
@@ -123,7 +101,7 @@ where
                 if !is_import {
                     request = request.map(|body| Body::new(Arriving::new(body, admitted.clone())));
                 }
-                Box::pin(hold(self.service.call(request), admitted))
+                holding(call(request), admitted)
             }
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
@@ -131,17 +109,11 @@ where
 }
 
 /// The answer, which holds what its request was given until it has gone out.
-async fn hold<E>(
-    answer: impl Future<Output = Result<Response<Body>, E>>,
+fn holding<E: Send + 'static>(
+    answer: impl Future<Output = Result<Response<Body>, E>> + Send + 'static,
     admitted: Admitted,
-) -> Result<Response<Body>, E> {
-    let response = answer.await?;
-    Ok(response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _held = &admitted;
-            frame
-        }))
-    }))
+) -> Answering<E> {
+    Box::pin(async move { Ok(hold(answer.await?, admitted)) })
 }
 
 /// The key of `authorization: Bearer KEY`; the scheme's case does not matter.
@@ -152,9 +124,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::Full;
     use tonic::Code;
+    use tonic::codegen::Bytes;
 
     use super::*;
+    use crate::security::{Allowance, KeyEntry};
 
     #[test]
     fn the_header_decides() {
@@ -177,5 +154,44 @@ mod tests {
             let admitted = key.admit(&Extensions::new(), &headers, "/a/b");
             assert_eq!(admitted.map(|_| ()).map_err(|status| status.code()), expected, "{header:?}");
         }
+    }
+
+    fn request(authorization: Option<&str>) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = "/authzed.api.v1.PermissionsService/CheckPermission".parse().expect("a path");
+        let value = authorization.map(|text| text.parse::<http::HeaderValue>().expect("ASCII"));
+        request.headers_mut().extend(value.map(|value| (http::header::AUTHORIZATION, value)));
+        request
+    }
+
+    #[tokio::test]
+    async fn a_request_has_its_place_until_its_answer_has_gone_out() {
+        let one = Allowance { concurrent: std::num::NonZeroU32::new(1), ..Allowance::default() };
+        let keyring = Arc::new(Keyring::bounded(&["key"], None, one).expect("one key"));
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
+        let ask = async || {
+            let message = || Body::new(Full::new(Bytes::from_static(b"message")));
+            let answer = |_| async move { Ok::<_, Infallible>(Response::new(message())) };
+            key.take(request(Some("Bearer key")), answer).await.unwrap_or_else(|never| match never {})
+        };
+        let code = |response: &Response<Body>| Status::from_header_map(response.headers()).map(|status| status.code());
+        let first = ask().await;
+        assert_eq!(code(&first), None, "answered by the service");
+        assert_eq!(code(&ask().await), Some(Code::ResourceExhausted));
+        drop(first);
+        assert_eq!(code(&ask().await), None);
+    }
+
+    #[test]
+    fn a_key_that_is_known_is_told_from_one_that_is_not() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (writer, entry) = KeyEntry::generate("writer", &[Scope::Write]);
+        std::fs::write(file.path(), entry.to_toml()).expect("writable");
+        let keyring = Arc::new(Keyring::new(&["key"], Some(file.path().to_owned())).expect("two keys"));
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
+        let knows = |text: &str| key.knows(request(Some(text)).headers());
+        assert!(knows("Bearer key") && knows(&format!("Bearer {writer}")), "whatever it is good for");
+        assert!(!knows("Bearer other") && !knows("Bearer ") && !knows("Basic key"));
+        assert!(!key.knows(request(None).headers()));
     }
 }

@@ -1,8 +1,10 @@
-//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; the first as JSON over HTTP; and the console, pages for people.
+//! The public API: the authzed protocol, the cluster protocol, health and reflection over gRPC; the first as JSON over HTTP;
+//! and the console, pages for people.
 //!
 //! Converts, authenticates, maps errors; decides nothing. Must not know storage or replication.
 
 mod admin;
+mod answer;
 mod arriving;
 mod audit;
 mod auth;
@@ -24,6 +26,7 @@ mod scopes;
 mod server;
 mod staleness;
 mod standing;
+mod step;
 #[cfg(test)]
 mod tests;
 mod traced;
@@ -33,4 +36,4 @@ pub use authzed::{from_json_text, to_json_text};
 pub use errors::to_status;
 pub use quotas::RequestLimits;
 pub use server::{ApiServices, Listeners, ServeError, serve};
-pub use standing::StandingLayer;
+pub use standing::standing_of_nodes;

@@ -204,4 +204,31 @@ mod tests {
         assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()));
         quotas.begin(&holder(rate), CHECK).expect("another key");
     }
+
+    #[test]
+    fn all_keys_together_are_bounded_in_a_second_too() {
+        let node = Allowance { rate: NonZeroU32::new(2), ..Allowance::default() };
+        let quotas = Quotas::new(RequestLimits { node, watches: 1 });
+        let holders = [holder(Allowance::default()), holder(Allowance::default())];
+        for holder in &holders {
+            quotas.begin(holder, CHECK).expect("one of two");
+        }
+        let error = (0..1000).find_map(|_| quotas.begin(&holders[0], CHECK).err()).expect("two a second");
+        assert_eq!((error.code, &error.details), (ErrorCode::RateLimited, &vec![("limit_of", "node".to_owned())]));
+        quotas.begin(&holders[1], STATUS).expect("operators get through");
+    }
+
+    #[test]
+    fn what_finds_no_place_is_not_counted() {
+        let allowance =
+            Allowance { rate: NonZeroU32::new(1), burst: NonZeroU32::new(2), concurrent: NonZeroU32::new(1) };
+        let quotas = Quotas::new(RequestLimits { node: Allowance::default(), watches: 1 });
+        let bounded = holder(allowance);
+        let first = quotas.begin(&bounded, CHECK).expect("room");
+        for _ in 0..3 {
+            assert_eq!(quotas.begin(&bounded, CHECK).expect_err("no place").code, ErrorCode::ResourceExhausted);
+        }
+        drop(first);
+        quotas.begin(&bounded, CHECK).expect("the second that is counted");
+    }
 }

@@ -1,55 +1,32 @@
 //! `x-request-id`: every response says which request it answers, so that a line of the log and a client's complaint can be
 //! brought together. A client may choose the id.
 
-use std::task::{Context, Poll};
-
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tower::{Layer, Service};
+use tonic::body::Body;
 use tracing::Instrument as _;
+
+use super::step::{Answering, Step};
 
 /// Where the id stands.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer id of a client is replaced.
 const LONGEST_BYTES: usize = 128;
 
-/// Adds [`WithRequestId`] to a service.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RequestIdLayer;
-
-impl<S> Layer<S> for RequestIdLayer {
-    type Service = WithRequestId<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WithRequestId { inner }
-    }
-}
-
 /// Answers with the id of the request, and logs under it.
-#[derive(Debug, Clone)]
-pub(super) struct WithRequestId<S> {
-    inner: S,
-}
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestIds;
 
-impl<S, In, Out> Service<Request<In>> for WithRequestId<S>
-where
-    S: Service<Request<In>, Response = Response<Out>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Out>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Out>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+impl<In> Step<In> for RequestIds {
+    fn take<E, F>(&self, mut request: Request<In>, call: impl FnOnce(Request<In>) -> F) -> Answering<E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    {
         let id = choose(request.headers());
         // For whoever serves it, and wants to name it.
         request.headers_mut().insert(HEADER, id.clone());
         let span = tracing::info_span!("request", method = request.uri().path(), id = id.to_str().unwrap_or_default());
-        let answer = self.inner.call(request);
+        let answer = call(request);
         let with_id = async move {
             let mut response = answer.await?;
             response.headers_mut().insert(HEADER, id);

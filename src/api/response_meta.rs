@@ -5,15 +5,14 @@
 //! Work is not split into parts that are sent elsewhere, so each request counts as one operation that came from no cache.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
+use super::answer::STATUS;
 use super::request_id::HEADER as REQUEST_ID;
+use super::step::{Answering, Step};
 use crate::service::{ClusterAdmin, NodePosition};
 
 /// Under which the request's id was found in the trailers before it had the header's name.
@@ -28,56 +27,32 @@ const OUR_VERSION: HeaderValue = HeaderValue::from_static(concat!("quorate v", e
 const NODE: HeaderName = HeaderName::from_static("quorate-node");
 /// The last index that the node had applied when the request arrived.
 const APPLIED: HeaderName = HeaderName::from_static("quorate-applied");
-const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// UNIMPLEMENTED.
 const NOT_SERVED: &str = "12";
 
-/// Adds [`WithResponseMeta`] to a service. Stands outside of the one that gives requests their ids.
+/// Adds trailers and headers to what a service answers. Stands outside of the one that gives requests their ids.
 #[derive(Clone)]
-pub(super) struct ResponseMetaLayer {
+pub(super) struct ResponseMeta {
     node: Arc<dyn ClusterAdmin>,
 }
 
-impl ResponseMetaLayer {
+impl ResponseMeta {
     /// For the answers of `node`.
     pub(super) fn new(node: Arc<dyn ClusterAdmin>) -> Self {
         Self { node }
     }
 }
 
-impl<S> Layer<S> for ResponseMetaLayer {
-    type Service = WithResponseMeta<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WithResponseMeta { inner, node: Arc::clone(&self.node) }
-    }
-}
-
-/// Adds trailers and headers to what a service answers.
-#[derive(Clone)]
-pub(super) struct WithResponseMeta<S> {
-    inner: S,
-    node: Arc<dyn ClusterAdmin>,
-}
-
-impl<S, In> Service<Request<In>> for WithResponseMeta<S>
-where
-    S: Service<Request<In>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<In>) -> Self::Future {
+impl<In> Step<In> for ResponseMeta {
+    fn take<E, F>(&self, request: Request<In>, call: impl FnOnce(Request<In>) -> F) -> Answering<E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    {
         let wants_version = request.headers().contains_key(WANTS_VERSION);
         let position = self.node.position();
-        let answer = self.inner.call(request);
+        let answer = call(request);
         Box::pin(async move { Ok(annotate(answer.await?, wants_version, position)) })
     }
 }

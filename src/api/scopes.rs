@@ -151,4 +151,39 @@ mod tests {
             assert_eq!(needed(odd), Scope::Admin, "{odd}");
         }
     }
+
+    /// By their names, so that no slip in the table makes a key to read good for more.
+    #[test]
+    fn a_key_to_read_changes_nothing_and_one_to_write_writes_relationships_only() {
+        let calls = |wanted: Scope| {
+            let of_scope = TABLE.iter().filter(move |(_, _, scope)| *scope == wanted);
+            of_scope.flat_map(|(of, methods, _)| methods.iter().map(move |name| (*of, *name)))
+        };
+        const READS: [&str; 12] = [
+            "Check",
+            "Lookup",
+            "Read",
+            "Export",
+            "Expand",
+            "Reflect",
+            "Diff",
+            "Computable",
+            "Dependent",
+            "Count",
+            "Get",
+            "Watch",
+        ];
+        for (of, name) in calls(Scope::Read) {
+            let plain = name.trim_start_matches("Experimental").trim_start_matches("Bulk");
+            let reads = READS.iter().any(|verb| plain.starts_with(verb));
+            let tells = ["Status", "Overview", "ContentChangeCheck"].contains(&name);
+            assert!(reads || tells, "{of}/{name}");
+        }
+        for (of, name) in calls(Scope::Write) {
+            assert!(of.starts_with("authzed.") && name.ends_with("Relationships"), "{of}/{name}");
+        }
+        for (of, name) in calls(Scope::Schema) {
+            assert!(name.ends_with("Schema") || name.ends_with("Counter"), "{of}/{name}");
+        }
+    }
 }

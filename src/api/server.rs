@@ -1,5 +1,5 @@
-//! One listener with everything public on it, and one each for the JSON gateway and the console, from the first connection to the
-//! end of the last one.
+//! One listener with everything public on it, and one each for the JSON gateway and the console, from the first connection to
+//! the end of the last one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,13 @@ use super::admin::{Backup, Cluster, Consistency, SchemaPlanning};
 use super::audit::Recorder;
 use super::auth::RequireKey;
 use super::authzed::{Experimental, Permissions, Schema, Watch};
-use super::metering::MeteringLayer;
+use super::metering::Metering;
 use super::quotas::{Quotas, RequestLimits};
-use super::request_id::RequestIdLayer;
-use super::response_meta::ResponseMetaLayer;
-use super::standing::StandingLayer;
-use super::traced::TracingLayer;
+use super::request_id::RequestIds;
+use super::response_meta::ResponseMeta;
+use super::standing::Proving;
+use super::step::StepLayer;
+use super::traced::Tracing;
 use super::{console, gateway, http1, operator};
 use crate::audit::Trail;
 use crate::model::limits;
@@ -48,8 +49,8 @@ const HEALTH_NAMES: [&str; 4] =
 const STREAMS_PER_CONNECTION: u32 = 1024;
 /// All headers of a request.
 const HEADER_BYTES: u32 = 16 << 10;
-/// Streams that a client reset before they were looked at, and those that were reset for what a client did: with more of them on
-/// a connection, it ends (CVE-2023-44487, CVE-2025-8671).
+/// Streams that a client reset before they were looked at, and those that were reset for what a client did: with more of them
+/// on a connection, it ends (CVE-2023-44487, CVE-2025-8671).
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1_024;
 /// A quiet connection is asked for a sign of life this often, and closed if it gives none within the second time.
@@ -114,7 +115,7 @@ pub async fn serve(
     let reporter = HealthReporter::new();
     let (observed, readiness) = (Arc::clone(&api.cluster), api.services.readiness());
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
-    let response_meta = ResponseMetaLayer::new(Arc::clone(&api.cluster));
+    let response_meta = ResponseMeta::new(Arc::clone(&api.cluster));
     let recorder = Recorder::new(api.audit.clone(), Arc::clone(&api.cluster));
     let key = RequireKey::new(keyring, Quotas::new(limits), recorder);
     let routes = routes(api, key.clone(), reporter)?;
@@ -137,11 +138,11 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
-        .layer(StandingLayer::for_clients(key.clone()))
-        .layer(MeteringLayer)
-        .layer(TracingLayer)
-        .layer(response_meta)
-        .layer(RequestIdLayer)
+        .layer(StepLayer(Proving::by_key(key.clone())))
+        .layer(StepLayer(Metering))
+        .layer(StepLayer(Tracing))
+        .layer(StepLayer(response_meta))
+        .layer(StepLayer(RequestIds))
         .add_routes(routes.clone());
     let stop = shutdown.clone().cancelled_owned();
     let grpc = async { Ok(router.serve_with_incoming_shutdown(listeners.grpc.into_stream(), stop).await?) };

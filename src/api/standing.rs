@@ -1,23 +1,20 @@
 //! What requests say of the connection that they come over: that it is in use, and whether the other side has proved who it is.
 //! Until it has, only few calls may be open on it at the same time: each could hold on to an answer that nobody takes.
 
-use std::task::{Context, Poll};
-
-use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
+use super::answer::{has_ended, hold};
 use super::auth::RequireKey;
-use crate::security::{OpenCall, Standing};
+use super::step::{Answering, Step, StepLayer};
+use crate::security::Standing;
 
 /// Calls that a stranger may have open on one connection; with one more it ends. Health checks and reflection need a few.
 const CALLS_OF_A_STRANGER: usize = 32;
 
 /// Tells connections what is asked over them.
 #[derive(Debug, Clone)]
-pub struct StandingLayer {
+pub struct Proving {
     proof: Proof,
 }
 
@@ -31,70 +28,48 @@ enum Proof {
     Answer,
 }
 
-impl StandingLayer {
+impl Proving {
     /// For clients.
-    pub(super) fn for_clients(key: RequireKey) -> Self {
+    pub(super) fn by_key(key: RequireKey) -> Self {
         Self { proof: Proof::Key(key) }
     }
-
-    /// For nodes without certificates.
-    #[must_use]
-    pub fn for_nodes() -> Self {
-        Self { proof: Proof::Answer }
-    }
 }
 
-impl<S> Layer<S> for StandingLayer {
-    type Service = WithStanding<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WithStanding { inner, proof: self.proof.clone() }
-    }
+/// Tells the connections of nodes without certificates what is asked over them.
+#[must_use]
+pub fn standing_of_nodes() -> StepLayer<Proving> {
+    StepLayer(Proving { proof: Proof::Answer })
 }
 
-/// A service whose requests tell their connection of it.
-#[derive(Debug, Clone)]
-pub struct WithStanding<S> {
-    inner: S,
-    proof: Proof,
-}
-
-impl<S, In> Service<Request<In>> for WithStanding<S>
-where
-    S: Service<Request<In>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<In>) -> Self::Future {
+impl<In> Step<In> for Proving {
+    fn take<E, F>(&self, request: Request<In>, call: impl FnOnce(Request<In>) -> F) -> Answering<E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    {
         let Some(standing) = request.extensions().get::<Standing>().cloned() else {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(call(request));
         };
         standing.asked();
         if standing.is_proved() {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(call(request));
         }
         match &self.proof {
             Proof::Key(key) if key.knows(request.headers()) => {
                 standing.prove();
-                Box::pin(self.inner.call(request))
+                Box::pin(call(request))
             }
             Proof::Key(_) => {
+                // The call is open until its answer has gone out.
                 let open = standing.open_call(CALLS_OF_A_STRANGER);
-                let answer = self.inner.call(request);
+                let answer = call(request);
                 Box::pin(async move { Ok(hold(answer.await?, open)) })
             }
             Proof::Answer => {
-                let answer = self.inner.call(request);
+                let answer = call(request);
                 Box::pin(async move {
                     let response = answer.await?;
-                    if !response.headers().contains_key("grpc-status") {
+                    if !has_ended(response.headers()) {
                         standing.prove();
                     }
                     Ok(response)
@@ -102,14 +77,4 @@ where
             }
         }
     }
-}
-
-/// The call is open until its answer has gone out.
-fn hold(response: Response<Body>, open: OpenCall) -> Response<Body> {
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _held = &open;
-            frame
-        }))
-    })
 }

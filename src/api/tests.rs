@@ -29,8 +29,8 @@ use crate::model::{Error, ErrorCode, PlaceName, Revision};
 use crate::security::{Allowance, ConnectionLimits, Keyring, Listener, ListenerSettings, Protocol};
 use crate::service::testing::{LINEAGE, SCHEMA, TestNode, limits};
 use crate::service::{
-    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, Footprint, JoinAs, JoinProgress,
-    JoinStage, MemberChange, MemberReport, NodePosition, NodeState, Services, SnapshotTaken, Work,
+    BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, FeatureLevel, JoinAs, JoinProgress, JoinStage,
+    MemberChange, MemberReport, NodePosition, Services, SnapshotTaken, Work,
 };
 use crate::wire::authzed::v1 as wire;
 use crate::wire::authzed::v1::check_bulk_permissions_pair::Response as PairResponse;
@@ -65,29 +65,7 @@ impl ClusterAdmin for TestAdmin {
     }
 
     fn status(&self) -> BoxFuture<'_, Result<ClusterStatus, Error>> {
-        let status = ClusterStatus {
-            state: NodeState::Waiting,
-            node_id: 0,
-            lineage: None,
-            term: 0,
-            leader_id: None,
-            last_log: Revision::ZERO,
-            committed: Revision::ZERO,
-            applied: Revision::ZERO,
-            oldest: Revision::ZERO,
-            snapshot: Revision::ZERO,
-            purged: Revision::ZERO,
-            state_hash: String::new(),
-            members: Vec::new(),
-            log_entries_appended: 0,
-            log_fsyncs: 0,
-            state_age: None,
-            work: Work::default(),
-            store: Footprint::default(),
-            feature_level: None,
-            highest_level: FeatureLevel::new(2),
-            home_region: None,
-        };
+        let status = ClusterStatus::waiting(Work::default(), FeatureLevel::new(2));
         async { Ok(status) }.boxed()
     }
 

@@ -1,7 +1,7 @@
 //! The way of lines to the writer: a queue with a bound, and what happens at it.
 //!
-//! A change waits for its place and for its line to be written, for a bounded time. Reads and refused calls never wait, and only
-//! half of the queue is theirs. What finds no place is lost, counted, and told.
+//! A change waits for its place and for its line to be written, for a bounded time. Reads and refused calls never wait, and
+//! only half of the queue is theirs. What finds no place is lost, counted, and told.
 
 use std::io;
 use std::sync::Arc;
@@ -88,8 +88,8 @@ impl Trail {
         self.reads_sampled > 0 && rand::random_range(0..self.reads_sampled) == 0
     }
 
-    /// A place for the line of a change that is about to be made; `None` if there is none. An error: then the change must not be
-    /// made.
+    /// A place for the line of a change that is about to be made; `None` if there is none. An error: then the change must not
+    /// be made.
     pub async fn place(&self) -> Result<Option<Place>, Unwritten> {
         let is_failing = self.health.failing.load(Ordering::Acquire);
         if self.required && is_failing {

@@ -32,8 +32,8 @@ enum Delivery {
     Lost,
 }
 
-/// What a server says that does not take the certificate of a client, or wants one. In TLS 1.3 it comes after what is the end of
-/// the handshake for the client; a server that says it has looked at nothing that came with it.
+/// What a server says that does not take the certificate of a client, or wants one. In TLS 1.3 it comes after what is the end
+/// of the handshake for the client; a server that says it has looked at nothing that came with it.
 const REFUSALS: [AlertDescription; 8] = [
     AlertDescription::CertificateRequired,
     AlertDescription::BadCertificate,
@@ -261,8 +261,8 @@ impl From<CallError> for Failure {
     }
 }
 
-const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node that \
-                        asks who you are; a node without TLS is named http://HOST:PORT";
+const TLS_HINT: &str = "--ca names the authorities that vouch for a node; --certificate and --certificate-key are for a node \
+                        that asks who you are; a node without TLS is named http://HOST:PORT";
 
 /// What a server says with which the client has no protocol in common: one of HTTP/1.1, such as the gateway.
 const NO_GRPC: &str = "NoApplicationProtocol";

@@ -1,7 +1,8 @@
 //! The commands of the `quorate` program: running nodes, and talking to them as any other client would.
 //!
-//! Only `serve` may know the node, and `recover` and `restore`, which make the data of one that is not running; every other command goes
-//! through the public protocols. Output for machines is on standard output; progress, hints and errors are on standard error.
+//! Only `serve` may know the node, and `recover` and `restore`, which make the data of one that is not running; every other
+//! command goes through the public protocols. Output for machines is on standard output; progress, hints and errors are on
+//! standard error.
 
 // `println!` and `eprintln!` panic where nobody reads, which is none of a command's business: see `output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

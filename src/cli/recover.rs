@@ -50,7 +50,8 @@ pub(super) async fn run(args: RecoverArgs) -> Result<Exit, Failure> {
         None => {
             tell(None)?;
             let hint = format!(
-                "if the other voters are lost for good, and none of them can come back: repeat this with --abandon-cluster {old}"
+                "if the other voters are lost for good, and none of them can come back: repeat this with --abandon-cluster \
+                 {old}"
             );
             return Err(Failure::usage("nothing was changed, because this cannot be taken back").hint(hint));
         }

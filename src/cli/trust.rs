@@ -15,7 +15,8 @@ pub(super) const HTTP: &str = "http://";
 /// How a node proves who it is, and this command too where nodes ask for that.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct TrustArgs {
-    /// Authorities in PEM that may vouch for a node; speaks TLS to every endpoint but http:// [default: the system's, for https://]
+    /// Authorities in PEM that may vouch for a node; speaks TLS to every endpoint but http:// [default: the system's, for
+    /// https://]
     #[arg(long, global = true, env = "QUORATE_CA", value_name = "FILE", help_heading = "Connection")]
     ca: Option<PathBuf>,
     /// Certificate to present to a node that asks for one, in PEM
@@ -46,7 +47,8 @@ impl TrustArgs {
         Self { ca, certificate, certificate_key }
     }
 
-    /// The way to `endpoint`, which is `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`; `has_key` if a key is sent there.
+    /// The way to `endpoint`, which is `HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`; `has_key` if a key is sent
+    /// there.
     pub(super) fn endpoint(&self, endpoint: &str, has_key: bool) -> Result<Endpoint, Failure> {
         let wrong =
             |error: tonic::transport::Error| Failure::usage(format!("{endpoint:?} is not an endpoint: {error}"));

@@ -82,7 +82,7 @@ section! {
         /// Refuse changes for as long as the audit log cannot be written [default: false]
         #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         required: bool = false, "audit-required", "QUORATE_AUDIT_REQUIRED";
-        /// Size in MiB at which the file makes place for a new one; 0: it grows until something else moves it away [default: 100]
+        /// Size in MiB at which the file makes place for a new one; 0: it grows until somebody moves it away [default: 100]
         #[arg(value_name = "MIB")]
         max_mib: u64 = 100, "audit-max-mib", "QUORATE_AUDIT_MAX_MIB";
         /// How many older files are kept, as PATH.1 and so on [default: 10]

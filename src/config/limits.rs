@@ -16,7 +16,7 @@ section! {
         /// Checks that are evaluated at the same time; more wait [default: 4 for each processor, 8 to 256]
         #[arg(value_name = "COUNT")]
         concurrent_evaluations: usize = default_evaluations(), "concurrent-evaluations", "QUORATE_CONCURRENT_EVALUATIONS";
-        /// How long a check may wait for its turn in a burst, in milliseconds; while they do not stop, a tenth of it [default: 1000]
+        /// How long a check may wait for its turn in a burst, in milliseconds; while it does not stop, a tenth [default: 1000]
         #[arg(value_name = "MS")]
         evaluation_wait_ms: u64 = 1_000, "evaluation-wait-ms", "QUORATE_EVALUATION_WAIT_MS";
         /// Writes in flight on this node; more are refused [default: 10000]

@@ -61,8 +61,8 @@ pub enum ExpandError {
     },
     /// Too many levels.
     #[error(
-        "the tree has more than {max_levels} levels of nodes, more than clients can decode; expand what lies below in a request of \
-         its own"
+        "the tree has more than {max_levels} levels of nodes, more than clients can decode; expand what lies below in a \
+         request of its own"
     )]
     TooDeep {
         /// The bound.

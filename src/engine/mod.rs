@@ -1,8 +1,7 @@
 //! Evaluation: a schema compiled into a plan, and checks over one view of the tuples.
 //!
-//! Synchronous and without clocks: an answer is a function of plan, view and request. A clock only says when nobody waits for it
-//! any more. Knows nothing of Raft, of RPC or of
-//! how the view came to be.
+//! Synchronous and without clocks: an answer is a function of plan, view and request. A clock only says when nobody waits for
+//! it any more. Knows nothing of Raft, of RPC or of how the view came to be.
 
 mod budget;
 mod check;

@@ -21,7 +21,6 @@ use crate::service::{
     BackupStream, Changed, ClusterAdmin, ClusterFormed, ClusterStatus, JoinAs, JoinProgress, JoinStage, MemberChange,
     MemberReport, MemberStatus, NodePosition, NodeState, SnapshotTaken, Work,
 };
-use crate::store::Footprint;
 use crate::telemetry::METRICS;
 
 /// How long a new cluster's first node may take to elect itself.
@@ -219,8 +218,8 @@ async fn join(
 
 fn removed(replica: &Replica) -> Error {
     let message = format!(
-        "this node was removed from the cluster as node {}, and an id is never used again: stop it, empty its data directory, and \
-         join it as a new node",
+        "this node was removed from the cluster as node {}, and an id is never used again: stop it, empty its data directory, \
+         and join it as a new node",
         replica.node_id()
     );
     Error::new(ErrorCode::WrongState, message)
@@ -269,34 +268,9 @@ fn internal(error: LifecycleError) -> Error {
     Error::new(ErrorCode::Internal, error.to_string())
 }
 
-fn waiting() -> ClusterStatus {
-    ClusterStatus {
-        state: NodeState::Waiting,
-        node_id: 0,
-        lineage: None,
-        term: 0,
-        leader_id: None,
-        last_log: Revision::ZERO,
-        committed: Revision::ZERO,
-        applied: Revision::ZERO,
-        oldest: Revision::ZERO,
-        snapshot: Revision::ZERO,
-        purged: Revision::ZERO,
-        state_hash: String::new(),
-        members: Vec::new(),
-        log_entries_appended: 0,
-        log_fsyncs: 0,
-        state_age: None,
-        work: work(),
-        store: Footprint::default(),
-        feature_level: None,
-        highest_level: SupportedLevels::of_this_program().highest,
-        home_region: None,
-    }
-}
-
 /// What the node knows of itself and the cluster.
 pub(super) fn own_status(node: &Node) -> ClusterStatus {
+    let waiting = || ClusterStatus::waiting(work(), SupportedLevels::of_this_program().highest);
     node.replica().map_or_else(waiting, |replica| cluster_status(replica.status(), node.state_age()))
 }
 

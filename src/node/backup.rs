@@ -1,7 +1,7 @@
 //! Backups: the state as files, streamed to whoever asks for it.
 //!
-//! Bounds: so many at a time, two chunks of each in memory. The files are there for as long as somebody takes them: who goes, or
-//! takes nothing for a while, ends it.
+//! Bounds: so many at a time, two chunks of each in memory. The files are there for as long as somebody takes them: who goes,
+//! or takes nothing for a while, ends it.
 
 use std::collections::HashSet;
 use std::io;

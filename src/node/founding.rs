@@ -1,5 +1,5 @@
-//! Putting the data of a newly founded cluster in the place of what is in a data directory, so that a crash leaves the old or the
-//! new and never a mixture.
+//! Putting the data of a newly founded cluster in the place of what is in a data directory, so that a crash leaves the old or
+//! the new and never a mixture.
 //!
 //! ```text
 //! founding/        being made; rubbish, unless whoever makes it is at work
@@ -7,8 +7,8 @@
 //!   log/ state/ identity
 //! before-LINEAGE/  what was there before
 //! ```
-//! One rename decides. What follows it is finished by whoever opens the directory next, before it looks at anything else, and can
-//! be done again from any point.
+//! One rename decides. What follows it is finished by whoever opens the directory next, before it looks at anything else, and
+//! can be done again from any point.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

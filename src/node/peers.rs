@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::api::StandingLayer;
+use crate::api::standing_of_nodes;
 use crate::raft::PeerServer;
 use crate::security::{ConnectionLimits, Listener};
 
@@ -30,7 +30,7 @@ pub(super) async fn serve(listener: Listener, peers: PeerServer, stop: Cancellat
         .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(4)))
-        .layer(StandingLayer::for_nodes())
+        .layer(standing_of_nodes())
         .add_service(peers.into_service());
     let stop = stop.cancelled_owned();
     router.serve_with_incoming_shutdown(listener.into_stream(), stop).await.map_err(|error| error.to_string())

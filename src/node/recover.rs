@@ -45,8 +45,8 @@ impl Recovery {
         self.survivor.report()
     }
 
-    /// Founds the new cluster in the place of the old data, which is set aside. Broken off anywhere, it leaves the node as it was,
-    /// or is finished by its next start.
+    /// Founds the new cluster in the place of the old data, which is set aside. Broken off anywhere, it leaves the node as it
+    /// was, or is finished by its next start.
     pub async fn perform(self) -> Result<Membership, RecoverError> {
         let Self { data, survivor } = self;
         // Never 0, which stands for "none" between nodes.

@@ -44,8 +44,8 @@ impl Restoration {
         &self.files
     }
 
-    /// Founds the cluster from the files there, which must be those that `expected` says. Broken off anywhere, it leaves an empty
-    /// directory to the next start, or is finished by it.
+    /// Founds the cluster from the files there, which must be those that `expected` says. Broken off anywhere, it leaves an
+    /// empty directory to the next start, or is finished by it.
     pub async fn perform(self, expected: BackedUp, keep_zookies: bool) -> Result<Membership, RestorationError> {
         // Never 0, which stands for "none" between nodes. A new one even where zookies are kept: it is by this that nodes and
         // zookies of before and after are told apart.

@@ -27,7 +27,8 @@ pub enum CodecError {
     Empty,
     /// Made by another version of the product.
     #[error(
-        "record version {0} is not known to this version, which reads versions {VERSION} and {LEVELLED}: run the one that wrote it"
+        "record version {0} is not known to this version, which reads versions {VERSION} and {LEVELLED}: run the one that \
+         wrote it"
     )]
     Version(u8),
     /// Damaged.

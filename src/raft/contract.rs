@@ -41,8 +41,8 @@ pub enum ProposeError {
     Overloaded,
     /// It is larger than a log entry may be. It surely did not enter the log.
     #[error(
-        "nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it (a schema: remove fewer things at once, since what each \
-             must not orphan counts)"
+        "nothing was written: the request takes {bytes} bytes in the log, the limit is {limit}; split it (a schema: remove \
+         fewer things at once, since what each must not orphan counts)"
     )]
     TooLarge {
         /// Its size.

@@ -20,10 +20,9 @@ use tokio::task::JoinHandle;
 use super::apply::{Applier, Apply};
 use super::log::LogStore;
 use super::snapshot::SnapshotFolder;
+use super::testing::quick_replica;
 use super::types::{Entry, LogId, TypeConfig, Vote};
-use super::{
-    Announcement, Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions,
-};
+use super::{Command, CommandBody, Connections, Membership, NodeAddress, Replica};
 use crate::model::TimestampMs;
 use crate::store::{RocksStore, StateStore, StoreOptions};
 
@@ -123,21 +122,6 @@ async fn truncation_and_purge_reach_the_disk_in_order_with_later_appends() {
     assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(log_id(2)), Some(log_id(8))));
 }
 
-fn options(dir: &TempDir) -> ReplicaOptions {
-    ReplicaOptions {
-        dir: dir.path().to_owned(),
-        membership: NODE,
-        heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
-        snapshot_after_entries: 1000,
-        keep_entries: 0,
-        waiting_writes: 16,
-        history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
-        store: StoreOptions::default(),
-        announcement: Announcement::none(),
-    }
-}
-
 fn state(dir: &TempDir) -> Arc<RocksStore> {
     Arc::new(RocksStore::open(&dir.path().join("state"), StoreOptions::default()).unwrap())
 }
@@ -160,7 +144,7 @@ async fn a_state_that_outran_the_log_is_taken_up() {
         SnapshotFolder::open(&dir.path().join("snapshots")).unwrap().build(&*store).unwrap();
         apply_more(&store, 3..=9);
     }
-    let replica = Replica::open(options(&dir), Arc::new(Connections::default())).await.unwrap();
+    let replica = Replica::open(quick_replica(dir.path(), NODE), Arc::new(Connections::default())).await.unwrap();
     let begun = replica.raft().wait(Some(Duration::from_secs(10)));
     begun.metrics(|metrics| metrics.last_log_index == Some(9), "the log goes on after the state").await.unwrap();
     let status = replica.status();
@@ -188,7 +172,7 @@ async fn a_snapshot_ahead_of_the_state_is_installed_at_start() {
     folder.adopt(made.meta.clone(), receiving.finish().unwrap()).unwrap();
     drop(folder);
 
-    let replica = Replica::open(options(&dir), Arc::new(Connections::default())).await.unwrap();
+    let replica = Replica::open(quick_replica(dir.path(), NODE), Arc::new(Connections::default())).await.unwrap();
     assert_eq!(replica.status().applied.revision.index(), 7);
     assert_eq!(replica.store().applied(), ahead.applied());
     replica.shutdown().await;

@@ -1,5 +1,5 @@
-//! Records as the version before feature levels wrote them, in hexadecimal (`golden.txt`): they are read, and written the same at
-//! the first level, so that versions of before and after can share a log, a disk and a wire.
+//! Records as the version before feature levels wrote them, in hexadecimal (`golden.txt`): they are read, and written the same
+//! at the first level, so that versions of before and after can share a log, a disk and a wire.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};

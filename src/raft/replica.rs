@@ -102,8 +102,8 @@ pub enum ReplicaError {
     },
     /// The data is of a cluster at a level that this program does not support.
     #[error(
-        "the data is of a cluster at feature level {level}, and this version supports {supported}; a level is never lowered: start \
-         the version that ran before, or a newer one"
+        "the data is of a cluster at feature level {level}, and this version supports {supported}; a level is never lowered: \
+         start the version that ran before, or a newer one"
     )]
     Level {
         /// The cluster's.

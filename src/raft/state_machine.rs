@@ -50,8 +50,8 @@ pub struct StateMachine {
 }
 
 impl StateMachine {
-    /// Takes up where `store` stands, in a program that supports `levels`. Whether that is enough for where it stands, the caller
-    /// judges.
+    /// Takes up where `store` stands, in a program that supports `levels`. Whether that is enough for where it stands, the
+    /// caller judges.
     pub(super) fn open<S: CheckpointStore>(
         store: Arc<S>,
         snapshots: Arc<SnapshotFolder>,

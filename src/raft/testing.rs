@@ -1,6 +1,8 @@
-//! Commands applied without a log, for the tests of those that propose them.
+//! Commands applied without a log, for the tests of those that propose them; and replicas that elect quickly.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::EntryPayload;
 use openraft::impls::leader_id_std::LeaderId;
@@ -8,9 +10,9 @@ use openraft::vote::RaftLeaderId;
 
 use super::apply::{Applier, Apply, FloorTable};
 use super::types::{Entry, LogId};
-use super::{Applied, Command, CommandBody};
+use super::{Announcement, Applied, Command, CommandBody, HistoryOptions, Membership, ReplicaOptions};
 use crate::model::{Floors, StoreId, TimestampMs};
-use crate::store::StateStore;
+use crate::store::{StateStore, StoreOptions};
 
 /// Applies `body` to `store` as the next entry of a log, as every node would.
 pub(crate) fn apply_alone<S: StateStore>(store: &Arc<S>, proposed_at: TimestampMs, body: CommandBody) -> Applied {
@@ -26,4 +28,20 @@ pub(crate) fn apply_alone<S: StateStore>(store: &Arc<S>, proposed_at: TimestampM
 pub(crate) fn floors_of<S: StateStore>(store: &Arc<S>, id: StoreId) -> Arc<Floors> {
     let table = FloorTable::read(&**store).expect("readable");
     Arc::clone(table.of(id))
+}
+
+/// A replica in `dir` that announces nothing, and keeps nothing of its log behind a snapshot.
+pub(super) fn quick_replica(dir: &Path, membership: Membership) -> ReplicaOptions {
+    ReplicaOptions {
+        dir: dir.to_owned(),
+        membership,
+        heartbeat: Duration::from_millis(50),
+        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
+        snapshot_after_entries: 1000,
+        keep_entries: 0,
+        waiting_writes: 16,
+        history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
+        store: StoreOptions::default(),
+        announcement: Announcement::none(),
+    }
 }

@@ -31,8 +31,8 @@ pub struct Refused {
     pub details: Vec<(&'static str, String)>,
 }
 
-/// What of replacing `old` by `new` is never allowed: a caveat that stays must keep its parameters and their types, since stored
-/// contexts were judged by them. As in SpiceDB this holds whether or not there are any. In a fixed order.
+/// What of replacing `old` by `new` is never allowed: a caveat that stays must keep its parameters and their types, since
+/// stored contexts were judged by them. As in SpiceDB this holds whether or not there are any. In a fixed order.
 #[must_use]
 pub fn never_allowed(old: &Schema, new: &Schema) -> Vec<Refused> {
     let mut refused = Vec::new();

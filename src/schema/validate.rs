@@ -181,7 +181,8 @@ fn subject_fault(
             }
             let (via_type, via_relation) = wildcards.get(&(t, r))?;
             let message = format!(
-                "relation `{relation}` allows `{subject}`, which includes a wildcard by way of `{via_type}#{via_relation}`: wildcards cannot be included transitively"
+                "relation `{relation}` allows `{subject}`, which includes a wildcard by way of `{via_type}#{via_relation}`: \
+                 wildcards cannot be included transitively"
             );
             let details =
                 vec![("definition_name", definition.name.to_string()), ("relation_name", relation.to_string())];
@@ -212,7 +213,8 @@ fn leaf_fault(
             Some(Member::Relation(_)) => {
                 let (via_type, via_relation) = wildcards.get(&(&definition.name, tupleset))?;
                 let message = format!(
-                    "relation `{tupleset}` is on the left of an arrow and includes a wildcard by way of `{via_type}#{via_relation}`: a wildcard cannot be followed"
+                    "relation `{tupleset}` is on the left of an arrow and includes a wildcard by way of \
+                     `{via_type}#{via_relation}`: a wildcard cannot be followed"
                 );
                 Some(Finding::new(message, tupleset, about("accessed_relation_name", tupleset)))
             }

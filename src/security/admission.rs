@@ -369,4 +369,34 @@ mod tests {
         let _third = place.standing().open_call(2);
         assert!(has_ended(&place));
     }
+
+    #[test]
+    fn of_one_address_the_strangers_give_way_by_age_and_not_the_proved() {
+        let admission = Admission::new("test", ConnectionLimits { most: 10, most_from_one: Some(3) });
+        let places: Vec<Place> = (0..3).map(|_| admission.admit(from("10.0.0.1")).expect("room")).collect();
+        places[0].standing().prove();
+        let _fourth = admission.admit(from("10.0.0.1")).expect("in place of the oldest stranger");
+        assert_eq!(places.iter().map(has_ended).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(admission.table.lock().open, 3);
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_itself_however_it_is_written() {
+        let admission = Admission::new("test", ConnectionLimits { most: 10, most_from_one: Some(1) });
+        let first = admission.admit(from("::ffff:10.0.0.1")).expect("room");
+        let other = admission.admit(from("::ffff:10.0.0.2")).expect("another address");
+        assert!(!has_ended(&first));
+        let again = admission.admit(from("10.0.0.1")).expect("in place of the first");
+        assert_eq!([&first, &other, &again].map(has_ended), [true, false, false]);
+    }
+
+    #[test]
+    fn where_the_system_has_no_room_the_oldest_stranger_goes() {
+        let admission = Admission::new("test", ConnectionLimits { most: 10, most_from_one: None });
+        admission.make_room();
+        let places: Vec<Place> = (0..3).map(|_| admission.admit(from("10.0.0.1")).expect("room")).collect();
+        places[0].standing().prove();
+        admission.make_room();
+        assert_eq!(places.iter().map(has_ended).collect::<Vec<_>>(), [false, true, false]);
+    }
 }

@@ -182,3 +182,75 @@ impl Connected for Connection {
         self.standing().clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::security::ConnectionLimits;
+    use crate::security::admission::Admission;
+
+    /// A connection that was taken, and its other end. Time stands still until everybody waits for it.
+    async fn connect(protocol: Protocol) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("the system takes it");
+        let (taken, from) = listener.accept().await.expect("it is there");
+        (Connection::new(Io::Plain(taken), place(from), protocol), client)
+    }
+
+    fn place(from: SocketAddr) -> Place {
+        let admission = Admission::new("test", ConnectionLimits { most: 1, most_from_one: None });
+        admission.admit(from).expect("room")
+    }
+
+    /// How long `connection` is borne while nothing more comes.
+    async fn borne(connection: &mut Connection) -> Duration {
+        let begin = Instant::now();
+        let read = tokio::time::timeout(2 * FIRST_CALL_PATIENCE, connection.read(&mut [0; 64])).await;
+        let error = read.expect("not for ever").expect_err("it is given up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        Duration::from_secs(begin.elapsed().as_secs_f64().round() as u64)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_little_and_who_asks_nothing_is_given_up() {
+        for (protocol, bytes, expected) in [
+            (Protocol::Http2, 0, FIRST_BYTES_PATIENCE),
+            (Protocol::Http2, FIRST_BYTES - 1, FIRST_BYTES_PATIENCE),
+            (Protocol::Http2, FIRST_BYTES, FIRST_CALL_PATIENCE),
+            (Protocol::Http1, FIRST_BYTES, FIRST_PAGE_PATIENCE),
+        ] {
+            let (mut taken, mut client) = connect(protocol).await;
+            let said = vec![0; bytes as usize];
+            client.write_all(&said).await.expect("the other side is there");
+            taken.read_exact(&mut vec![0; said.len()]).await.expect("it was said");
+            assert_eq!(borne(&mut taken).await, expected, "{protocol:?} after {bytes} bytes");
+            taken.write_all(b"late").await.expect_err("it has ended");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_asked_may_be_silent() {
+        let (mut taken, _client) = connect(Protocol::Http2).await;
+        taken.standing().asked();
+        let silence = tokio::time::timeout(10 * FIRST_CALL_PATIENCE, taken.read(&mut [0; 64])).await;
+        silence.expect_err("nothing comes, and nothing ends it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_given_up() {
+        let (mut taken, _client) = connect(Protocol::Http2).await;
+        taken.standing().asked();
+        // More than the system keeps for a reader.
+        let much = vec![0; 64 << 20];
+        let begin = Instant::now();
+        let written = tokio::time::timeout(2 * READER_PATIENCE, taken.write_all(&much)).await;
+        let error = written.expect("not for ever").expect_err("nobody takes it");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begin.elapsed() >= READER_PATIENCE);
+    }
+}

@@ -154,45 +154,91 @@ async fn hear_out(mut connection: TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
-    use tokio_rustls::TlsConnector;
+    use tokio_rustls::{TlsConnector, client};
 
     use super::*;
     use crate::security::TlsFiles;
 
+    /// A listener with a certificate that signs itself, and the way of a client to it.
+    struct Encrypted {
+        listener: Listener,
+        roots: RootCertStore,
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Encrypted {
+        /// With `asks`, clients must show a certificate too; that of the listener is good for it.
+        async fn new(limits: ConnectionLimits, asks: bool) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+            let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("c.key"));
+            std::fs::write(&certificate, made.cert.pem()).expect("writable");
+            std::fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
+            let files = TlsFiles { ca: asks.then(|| certificate.clone()), certificate, key };
+            let tls = Some(Arc::new(Tls::load(files, Protocol::Http2).expect("good files")));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let settings = ListenerSettings { name: "test", protocol: Protocol::Http2, limits, tls };
+            let mut roots = RootCertStore::empty();
+            let certificate = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).expect("PEM");
+            roots.add(certificate.clone()).expect("an authority");
+            Self {
+                listener: Listener::new(listener, settings).expect("it has an address"),
+                roots,
+                certificate,
+                key: PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).expect("PEM"),
+                _folder: folder,
+            }
+        }
+
+        /// A client, who shows the certificate or none.
+        async fn connect(&self, shows: bool) -> client::TlsStream<TcpStream> {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .expect("there are versions")
+                .with_root_certificates(self.roots.clone());
+            let config = match shows {
+                true => builder.with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key()),
+                false => Ok(builder.with_no_client_auth()),
+            };
+            let connection = TcpStream::connect(self.listener.address()).await.expect("the system takes it");
+            let name = ServerName::try_from("localhost").expect("a name");
+            let connector = TlsConnector::from(Arc::new(config.expect("the key is that of the certificate")));
+            connector.connect(name, connection).await.expect("a handshake")
+        }
+    }
+
     #[tokio::test]
     async fn who_connects_and_says_nothing_keeps_nobody_out() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("c.key"));
-        std::fs::write(&certificate, made.cert.pem()).expect("writable");
-        std::fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
-        let tls = Tls::load(TlsFiles { certificate, key, ca: None }, Protocol::Http2).expect("good files");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let limits = ConnectionLimits { most: 20, most_from_one: None };
-        let settings = ListenerSettings { name: "test", protocol: Protocol::Http2, limits, tls: Some(Arc::new(tls)) };
-        let mut listener = Listener::new(listener, settings).expect("it has an address");
-
+        let mut here = Encrypted::new(limits, false).await;
         let mut silent = Vec::new();
         for _ in 0..limits.most + 10 {
-            silent.push(TcpStream::connect(listener.address()).await.expect("the system takes it"));
+            silent.push(TcpStream::connect(here.listener.address()).await.expect("the system takes it"));
         }
-        let mut roots = RootCertStore::empty();
-        let authority = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).expect("PEM");
-        roots.add(authority).expect("an authority");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("there are versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connect = async {
-            let connection = TcpStream::connect(listener.address()).await.expect("the system takes it");
-            let name = ServerName::try_from("localhost").expect("a name");
-            TlsConnector::from(Arc::new(config)).connect(name, connection).await.expect("a handshake")
-        };
+        let connect = here.connect(false);
         tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, connect).await.expect("before any silent one is given up");
-        listener.accept().await.expect("it is served");
+        let served = here.listener.accept().await.expect("it is served");
+        assert!(!served.standing().is_proved(), "whoever likes can encrypt");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_proves_who_it_is_and_nobody_is_served_without_one() {
+        let mut here = Encrypted::new(ConnectionLimits { most: 20, most_from_one: None }, true).await;
+        // In TLS 1.3 the client hears only after its handshake that it was refused.
+        let mut stranger = here.connect(false).await;
+        stranger.read_exact(&mut [0]).await.expect_err("it was refused");
+        let known = here.connect(true).await;
+        let served = here.listener.accept().await.expect("it is served");
+        assert_eq!(
+            served.standing().from(),
+            known.get_ref().0.local_addr().expect("connected"),
+            "and the other is not"
+        );
+        assert!(served.standing().is_proved());
     }
 }

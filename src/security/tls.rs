@@ -316,14 +316,15 @@ mod tests {
         let folder = Folder::new();
         let files = folder.issue("node");
         let tls = Tls::load(files.clone(), Protocol::Http1).expect("good files");
-        let first = tls.pem();
+        let (first, server) = (tls.pem(), tls.server());
         assert!(!tls.reload().expect("unchanged") && Arc::ptr_eq(&first, &tls.pem()));
         fs::write(&files.certificate, "half a cert").expect("writable");
         tls.reload().expect_err("the certificate is damaged");
-        assert!(Arc::ptr_eq(&first, &tls.pem()), "what was good stays");
+        assert!(Arc::ptr_eq(&first, &tls.pem()) && Arc::ptr_eq(&server, &tls.server()), "what was good stays");
         folder.issue("node");
         assert!(tls.reload().expect("good files again"));
         assert_ne!(tls.pem(), first);
+        assert!(!Arc::ptr_eq(&server, &tls.server()), "it is presented to whoever connects");
     }
 
     #[test]

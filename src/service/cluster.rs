@@ -137,6 +137,36 @@ pub struct ClusterStatus {
     pub home_region: Option<PlaceName>,
 }
 
+impl ClusterStatus {
+    /// What a node says that is in no cluster, and has done this `work`, by a program that knows levels up to `highest_level`.
+    #[must_use]
+    pub fn waiting(work: Work, highest_level: FeatureLevel) -> Self {
+        Self {
+            state: NodeState::Waiting,
+            node_id: 0,
+            lineage: None,
+            term: 0,
+            leader_id: None,
+            last_log: Revision::ZERO,
+            committed: Revision::ZERO,
+            applied: Revision::ZERO,
+            oldest: Revision::ZERO,
+            snapshot: Revision::ZERO,
+            purged: Revision::ZERO,
+            state_hash: String::new(),
+            members: Vec::new(),
+            log_entries_appended: 0,
+            log_fsyncs: 0,
+            state_age: None,
+            work,
+            store: Footprint::default(),
+            feature_level: None,
+            highest_level,
+            home_region: None,
+        }
+    }
+}
+
 /// What a node did since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {

@@ -56,8 +56,8 @@ impl Consistency {
 /// What a zookie of a cluster that this one was restored from says, where its state did not come along.
 pub(super) fn lost(zookie: Zookie, through: Revision) -> Error {
     let message = format!(
-        "the zookie names revision {} of the cluster that this one was restored from, and the backup has {through} at the most: what \
-         it saw is lost. Read anew, and use what that answers",
+        "the zookie names revision {} of the cluster that this one was restored from, and the backup has {through} at the \
+         most: what it saw is lost. Read anew, and use what that answers",
         zookie.revision
     );
     Error::new(ErrorCode::ZookieFromFuture, message)

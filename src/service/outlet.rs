@@ -94,7 +94,8 @@ impl<T> Outlet<T> {
             return Error::new(ErrorCode::DeadlineExceeded, message);
         }
         let message = format!(
-            "the stream ends before it is complete, because nothing was read from it for {patience:?}; {advice}, and read faster"
+            "the stream ends before it is complete, because nothing was read from it for {patience:?}; {advice}, and read \
+             faster"
         );
         Error::new(ErrorCode::ResourceExhausted, message)
     }

@@ -32,8 +32,8 @@ impl StalenessBound {
             Self::Within { bound, local_only } => Ok(Some(Requirement::MaxStaleness { bound, local_only })),
             Self::Lag(entries) => Ok(Some(Requirement::MaxLag(entries))),
             Self::Malformed => {
-                const MESSAGE: &str = "the bound on staleness is not understood: quorate-max-staleness is a number with ms or s, \
-                                       such as 250ms; quorate-max-lag is a number of log entries; only one of them; \
+                const MESSAGE: &str = "the bound on staleness is not understood: quorate-max-staleness is a number with ms or \
+                                       s, such as 250ms; quorate-max-lag is a number of log entries; only one of them; \
                                        quorate-local-only: true goes with the former";
                 Err(Error::new(ErrorCode::InvalidArgument, MESSAGE))
             }

@@ -238,8 +238,8 @@ impl Watcher {
         self.step(events, read).await
     }
 
-    /// Does a step of the work, for as long as it is of use. Every watch that is at the end takes one at the same time, so a full
-    /// queue of evaluations is no reason to give up.
+    /// Does a step of the work, for as long as it is of use. Every watch that is at the end takes one at the same time, so a
+    /// full queue of evaluations is no reason to give up.
     async fn step<T, W>(&self, events: &Events, work: W) -> Result<T, Ended>
     where
         T: Send + 'static,

@@ -174,8 +174,8 @@ pub trait ReadView: Send + Sync {
         self.scan_some(filter, after, usize::MAX, visit).map(drop)
     }
 
-    /// The same, but stops when about `rows` stored rows were passed, whether they match or not. Returns after which tuple to go
-    /// on, which need not match; `None` at the end, and where `visit` broke.
+    /// The same, but stops when about `rows` stored rows were passed, whether they match or not. Returns after which tuple to
+    /// go on, which need not match; `None` at the end, and where `visit` broke.
     fn scan_some(
         &self,
         filter: &TupleFilter,

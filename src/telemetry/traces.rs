@@ -1,7 +1,8 @@
 //! Traces: which way a request went through the nodes and how long each part of it took, sent to a collector by OTLP over gRPC.
 //!
-//! Spans are those of `tracing` under the target [`TRACE`]. Where no collector is named nobody wants them, and each costs a look at
-//! a number. Names of objects and subjects are in no span. Spans that the collector does not take wait up to a bound, then go.
+//! Spans are those of `tracing` under the target [`TRACE`]. Where no collector is named nobody wants them, and each costs a
+//! look at a number. Names of objects and subjects are in no span. Spans that the collector does not take wait up to a bound,
+//! then go.
 
 use std::path::PathBuf;
 use std::time::Duration;

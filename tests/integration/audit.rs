@@ -1,5 +1,5 @@
-//! The audit log: a line for each change that was answered, who was refused, what reads ask for, and what happens when it cannot
-//! be written or is moved away.
+//! The audit log: a line for each change that was answered, who was refused, what reads ask for, and what happens when it
+//! cannot be written or is moved away.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `quorate bench` against a real cluster: that it loads its data, that every workload is answered rightly, and that a wrong answer
-//! is noticed, whoever caused it.
+//! `quorate bench` against a real cluster: that it loads its data, that every workload is answered rightly, and that a wrong
+//! answer is noticed, whoever caused it.
 
 use std::time::Duration;
 

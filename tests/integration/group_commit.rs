@@ -37,7 +37,8 @@ async fn concurrent_writers_share_flushes() {
     assert!(fsyncs > 0, "acknowledged writes without a flush");
     let each = fsyncs as f64 / written as f64;
     say(&format!(
-        "fsyncs per write = {each:.3} ({WRITERS} writers, {written} writes in {seconds:.1} s = {:.0}/s, {fsyncs} fsyncs on the leader)",
+        "fsyncs per write = {each:.3} ({WRITERS} writers, {written} writes in {seconds:.1} s = {:.0}/s, {fsyncs} fsyncs on the \
+         leader)",
         written as f64 / seconds
     ));
     assert!(each < 0.5, "fsyncs per write = {each:.3}");

@@ -130,7 +130,8 @@ async fn a_follower_or_learner_that_was_paused_does_not_answer_from_before() {
     }
 }
 
-/// [`TUPLE`], which is there, is deleted while `node` is paused for longer than a bound that it is asked to keep. It is put back.
+/// [`TUPLE`], which is there, is deleted while `node` is paused for longer than a bound that it is asked to keep. It is put
+/// back.
 async fn assert_does_not_answer_from_before(cluster: &Cluster, node: usize, what: &str) {
     cluster.nodes[node].inflict(Fault::Pause);
     let new = within("a leader", PATIENCE, cluster.leader_among(&cluster.others(&[node]))).await;

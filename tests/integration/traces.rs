@@ -1,4 +1,5 @@
-//! Traces: one request's way over two nodes is one trace, at a collector of this process; and a collector that hangs hurts nobody.
+//! Traces: one request's way over two nodes is one trace, at a collector of this process; and a collector that hangs hurts
+//! nobody.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -110,7 +111,8 @@ fn traced<T>(message: T, number: u64) -> (Request<T>, String) {
     (request, trace)
 }
 
-/// The spans of a trace, when those of these names from these nodes are there; each hangs on another one of them or on the client.
+/// The spans of a trace, when those of these names from these nodes are there; each hangs on another one of them or on the
+/// client.
 async fn whole(collector: &Collector, trace: &str, wanted: &[(&str, &str)]) -> Vec<Seen> {
     let spans = eventually("the trace", LIMIT, async || {
         let spans = collector.of_trace(trace);

@@ -139,9 +139,9 @@ async fn retried(clients: &[Client], tally: &Mutex<Tally>, ask: &Ask<'_>) -> Res
     }
 }
 
-/// Whether no node has seen the request, since its connection was being closed: what other clients send again unasked, and tonic
-/// tells as `CANCELLED` of a request that it still held, as `INTERNAL` of one whose stream the node's GOAWAY does not cover (RFC 9113,
-/// section 6.8).
+/// Whether no node has seen the request, since its connection was being closed: what other clients send again unasked, and
+/// tonic tells as `CANCELLED` of a request that it still held, as `INTERNAL` of one whose stream the node's GOAWAY does not
+/// cover (RFC 9113, section 6.8).
 fn unsent(status: &Status) -> bool {
     match status.code() {
         Code::Cancelled => status.message() == "operation was canceled",

@@ -174,8 +174,8 @@ impl Faults {
         }
     }
 
-    /// The voter loses its power right after its answer, and is back while others may still ask it. The candidate gets the answer
-    /// and cannot tell anybody what it has become: if the vote is lost, another one may win the same term with it.
+    /// The voter loses its power right after its answer, and is back while others may still ask it. The candidate gets the
+    /// answer and cannot tell anybody what it has become: if the vote is lost, another one may win the same term with it.
     fn lose_vote(&mut self, nodes: &mut [Node], Vote { voter, candidate }: Vote, now: u64) {
         if !nodes[voter - 1].is_up() {
             return;

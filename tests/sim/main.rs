@@ -5,8 +5,8 @@
 //! - `QUORATE_SIM_SEED=123 cargo test --test sim`: one seed, with its trace.
 //!
 //! A run is a function of its seed: all of a process's randomness comes from it (`entropy.c` is preloaded), its one thread
-//! decides the order of everything, and no clock of the machine is read. A seed that failed is kept in `seeds/`, named after the
-//! invariant that it broke, and is run ever after.
+//! decides the order of everything, and no clock of the machine is read. A seed that failed is kept in `seeds/`, named after
+//! the invariant that it broke, and is run ever after.
 
 mod client;
 mod disk;

@@ -1,5 +1,5 @@
-//! Is an answer the oracle's, on one state and under one schema? Every part of it is asked about on the same state, so an answer
-//! that mixes two states is wrong unless both say the same.
+//! Is an answer the oracle's, on one state and under one schema? Every part of it is asked about on the same state, so an
+//! answer that mixes two states is wrong unless both say the same.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The states that a read may have been answered from: from the least that its promise allows to the newest that can have been
-//! there when it ended. An answer that names its index is held against the first of them; one that names none, being empty, must
-//! be right somewhere between them.
+//! there when it ended. An answer that names its index is held against the first of them; one that names none, being empty,
+//! must be right somewhere between them.
 
 use super::Record;
 use super::certificate::older;

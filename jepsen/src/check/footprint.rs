@@ -23,7 +23,10 @@ pub(super) fn check(record: &Record) -> Verdict {
         ] {
             let (before, after) = (median(early, of), median(late, of));
             verdict.expect(after <= before + before * GROWTH_PERCENT / 100 + slack, &[], || {
-                format!("node {node}, process {process}: {before} {what} in the second quarter of its life, {after} in its last")
+                format!(
+                    "node {node}, process {process}: {before} {what} in the second quarter of its life, {after} in its \
+                         last"
+                )
             });
         }
     }

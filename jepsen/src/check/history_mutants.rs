@@ -255,17 +255,7 @@ fn of_log(mutants: &mut Vec<HistoryMutant>, record: &Record) {
 fn changes_schema(record: &Record, at: usize) -> bool {
     let acknowledged = |entry: &LogEntry| {
         let at_index = record.operations.iter().filter(|o| o.answered_at() == Some(entry.index));
-        at_index.map(|o| &o.request).find_map(|request| match request {
-            Request::Schema { version, .. } => Some(version % VERSIONS),
-            Request::Write(_)
-            | Request::Floors { .. }
-            | Request::Check { .. }
-            | Request::ContentCheck { .. }
-            | Request::List { .. }
-            | Request::Resources { .. }
-            | Request::Subjects { .. }
-            | Request::Expand { .. } => None,
-        })
+        at_index.filter_map(|o| o.request.schema_version()).map(|version| version % VERSIONS).next()
     };
     let before = record.log[..at].iter().rev().find(|entry| entry.schema).map(acknowledged);
     match (acknowledged(&record.log[at]), before) {

@@ -1,5 +1,5 @@
-//! New enemies, found without trust in any index: whoever was let in once and is shut out for good must not be let in by anything
-//! that was asked for after, however the cluster numbers its states.
+//! New enemies, found without trust in any index: whoever was let in once and is shut out for good must not be let in by
+//! anything that was asked for after, however the cluster numbers its states.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Replays the log with the oracle and asks it every question that was answered, at the index of the answer.
 //!
-//! The state is made from what clients *asked* for, in the order of the log. What the log *says* that each entry changed is held
-//! against it, so that neither hides a mistake of the other.
+//! The state is made from what clients *asked* for, in the order of the log. What the log *says* that each entry changed is
+//! held against it, so that neither hides a mistake of the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::timeline::Change;
-use crate::history::{Operation, Request};
+use crate::history::Operation;
 use crate::oracle::VERSIONS;
 
 /// The versions one of which is in force: several only where changes of it have unknown outcomes, none before the first.
@@ -71,15 +71,5 @@ impl<'a> Schemas<'a> {
 
 /// The version that a change puts into force, if it is one of the schema.
 pub(super) fn version_of(change: &Change) -> Option<usize> {
-    change.attempts.iter().find_map(|attempt| match attempt.request {
-        Request::Schema { version, .. } => Some(version % VERSIONS),
-        Request::Write(_)
-        | Request::Floors { .. }
-        | Request::Check { .. }
-        | Request::ContentCheck { .. }
-        | Request::List { .. }
-        | Request::Resources { .. }
-        | Request::Subjects { .. }
-        | Request::Expand { .. } => None,
-    })
+    change.attempts.iter().find_map(|attempt| attempt.request.schema_version()).map(|version| version % VERSIONS)
 }

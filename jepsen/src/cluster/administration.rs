@@ -18,8 +18,8 @@ fn patient<T>(message: T) -> Request<T> {
 }
 
 impl Client {
-    /// Has the leader hand over, to the voter with this id or, with 0, to whom it likes. The new leader's id, and whether it led
-    /// already.
+    /// Has the leader hand over, to the voter with this id or, with 0, to whom it likes. The new leader's id, and whether it
+    /// led already.
     pub async fn transfer(&self, to: u64) -> Result<(u64, bool), Status> {
         let mut admin = ClusterServiceClient::new(self.channel.clone());
         let asked = admin.transfer_leader(patient(TransferLeaderRequest { to }));

@@ -39,7 +39,8 @@ impl Clock {
         fs::metadata(&self.log).map_or(0, |log| log.len())
     }
 
-    /// By how many seconds the node's clock is ahead of this program's, as far as what it logged just now after `from` bytes says.
+    /// By how many seconds the node's clock is ahead of this program's, as far as what it logged just now after `from` bytes
+    /// says.
     #[must_use]
     pub fn ahead(&self, from: u64) -> Option<f64> {
         let mut log = fs::File::open(&self.log).ok()?;

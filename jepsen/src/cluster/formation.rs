@@ -182,8 +182,8 @@ impl Cluster {
         disk: Option<Disk>,
     ) -> Result<(), ClusterError> {
         let config = format!(
-            "data_dir = {data:?}\n[client]\nlisten = \"{host}:{client}\"\nkeys = [{KEY:?}]\nplaintext = true\n[peer]\nplaintext = true\nlisten = \
-             \"{host}:{peer}\"\n[raft]\nsnapshot_after_entries = {after}\nkeep_entries = {keep}\n[reads]\n\
+            "data_dir = {data:?}\n[client]\nlisten = \"{host}:{client}\"\nkeys = [{KEY:?}]\nplaintext = true\n\
+             [peer]\nplaintext = true\nlisten = \"{host}:{peer}\"\n[raft]\nsnapshot_after_entries = {after}\nkeep_entries = {keep}\n[reads]\n\
              max_staleness_ms = {ceiling}\n[log]\nfilter = \"info\"\n",
             after = plan.snapshot_after,
             keep = plan.snapshot_after / 5,

@@ -99,8 +99,8 @@ impl Network {
     }
 }
 
-/// What goes before a command that is run in a namespace. `ip netns exec` would give it a view of mounts of its own as well, which
-/// costs more than the command.
+/// What goes before a command that is run in a namespace. `ip netns exec` would give it a view of mounts of its own as well,
+/// which costs more than the command.
 pub(super) fn inside(namespace: &str) -> String {
     format!("nsenter --net=/run/netns/{namespace}")
 }

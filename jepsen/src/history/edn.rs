@@ -1,5 +1,5 @@
-//! JSON values as EDN, which Elle and Knossos read: objects become maps with keywords, and the values of `:type` and `:f` become
-//! keywords too.
+//! JSON values as EDN, which Elle and Knossos read: objects become maps with keywords, and the values of `:type` and `:f`
+//! become keywords too.
 
 use std::fmt::Write as _;
 

@@ -139,6 +139,12 @@ impl Request {
         if let Self::Write(write) = self { Some(write) } else { None }
     }
 
+    /// The version that it puts into force, if it is a schema.
+    #[must_use]
+    pub fn schema_version(&self) -> Option<usize> {
+        if let Self::Schema { version, .. } = self { Some(*version) } else { None }
+    }
+
     /// The promise that it asks for, if it is a read.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {

@@ -1,5 +1,5 @@
-//! What is done to the cluster, and when: a schedule that follows from the seed, in tracks that overlap, one for the network, one
-//! for processes and disks, and one for what stops nobody.
+//! What is done to the cluster, and when: a schedule that follows from the seed, in tracks that overlap, one for the network,
+//! one for processes and disks, and one for what stops nobody.
 
 mod disks;
 mod inflict;

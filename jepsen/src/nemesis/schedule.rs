@@ -1,8 +1,8 @@
 //! Which faults, in which order, how long, how far apart: all of it from the seed.
 //!
-//! A run is divided into rounds, a round into slots of the same length, one fault each. What a round has to have is a table; the
-//! seed decides the order, not the amount. After each fault the cluster has the rest of its slot to itself, as far as this track
-//! goes.
+//! A run is divided into rounds, a round into slots of the same length, one fault each. What a round has to have is a table;
+//! the seed decides the order, not the amount. After each fault the cluster has the rest of its slot to itself, as far as this
+//! track goes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The schema that clusters are tested with, in a few versions that differ in one permission. The rules are the source; the text
-//! that a cluster is given is rendered from them.
+//! The schema that clusters are tested with, in a few versions that differ in one permission. The rules are the source; the
+//! text that a cluster is given is rendered from them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -116,7 +116,8 @@ pub(super) fn registers(record: &Record) -> BTreeMap<String, String> {
             Outcome::Info(_) => ("info", None),
         };
         let mut add = |register: &str, f: &str, asked: serde_json::Value, told: serde_json::Value| {
-            let event = |kind: &str, time: u64, value| json!({"type": kind, "process": operation.process, "time": time, "f": f, "value": value});
+            let process = operation.process;
+            let event = |kind: &str, time: u64, value| json!({"type": kind, "process": process, "time": time, "f": f, "value": value});
             let of_register = lines.entry(register.to_owned()).or_default();
             of_register.push((operation.start, event("invoke", operation.start, asked)));
             if operation.end != u64::MAX {

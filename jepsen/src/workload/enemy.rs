@@ -1,5 +1,5 @@
-//! The new-enemy problem, in its two classic shapes. Every chain has users and objects of its own, so that whoever is shut out is
-//! never let in again.
+//! The new-enemy problem, in its two classic shapes. Every chain has users and objects of its own, so that whoever is shut out
+//! is never let in again.
 
 use rand::RngExt as _;
 

@@ -1,5 +1,5 @@
-//! Exchanges: every move takes two things and exchanges their places in one write. Whoever looks sees each thing once. Users sit
-//! at desks by the team that they are in, so that lookups go through two relations that are exchanged independently.
+//! Exchanges: every move takes two things and exchanges their places in one write. Whoever looks sees each thing once. Users
+//! sit at desks by the team that they are in, so that lookups go through two relations that are exchanged independently.
 
 use rand::RngExt as _;
 

@@ -8,5 +8,5 @@ mod recorder;
 pub(super) mod what;
 
 pub(super) use peer::{PeerAddress, caller};
-pub(super) use recorded::{KeyName, Recorded};
+pub(super) use recorded::KeyName;
 pub(super) use recorder::Recorder;

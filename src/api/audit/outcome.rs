@@ -4,7 +4,7 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::api::metering::code_name;
+use crate::api::answer::code_name;
 use crate::audit::Outcome;
 
 /// How a call ended.

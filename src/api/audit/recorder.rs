@@ -1,7 +1,7 @@
 //! From a call to its line in the audit log.
 //!
-//! Invariant: a change whose client got an answer has a line, or, where lines are not required, was counted as lost; one that its
-//! client gave up has a line that says so.
+//! Invariant: a change whose client got an answer has a line, or, where lines are not required, was counted as lost; one that
+//! its client gave up has a line that says so.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::outcome::Ending;
+use crate::api::answer::has_ended;
 use crate::api::errors::to_status;
 use crate::api::scopes;
 use crate::audit::{Caller, Kind, Line, Outcome, Place, SharedNotes, Trail, Unwritten, with_audit_notes};
@@ -92,7 +93,7 @@ impl Recorder {
         let is_stream = scopes::streams_progress(&caller.method);
         let open = Open { inner, kind, caller, notes: Arc::clone(&notes), place, is_over: false };
         let response = with_audit_notes(notes, call).await?;
-        if is_stream && !response.headers().contains_key("grpc-status") {
+        if is_stream && !has_ended(response.headers()) {
             return Ok(open.follow(response));
         }
         let ending = Ending::of(response.headers(), scopes::is_plain(&open.caller.method));
@@ -128,8 +129,8 @@ fn line(inner: &Inner, kind: Kind, caller: Caller, notes: &SharedNotes, ending: 
 /// Nothing is done that could not be recorded. The call is recorded all the same as soon as that is possible, which is also how
 /// the writer finds out that it is.
 fn refuse_unrecorded(inner: &Inner, caller: Caller) -> Response<Body> {
-    const MESSAGE: &str = "nothing was done: this node may change nothing without a line in its audit log, and cannot write it; \
-                           try another node";
+    const MESSAGE: &str = "nothing was done: this node may change nothing without a line in its audit log, and cannot write \
+                           it; try another node";
     let status = to_status(Error::new(ErrorCode::Unavailable, MESSAGE));
     let response = status.into_http();
     let ending = Ending::of(response.headers(), true);
@@ -196,5 +197,83 @@ impl Drop for Open {
             let line = self.line(Ending::abandoned());
             self.inner.trail.write_later(self.place.take(), &line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+    use std::path::{Path, PathBuf};
+    use std::task::Poll;
+
+    use serde_json::{Value, json};
+    use tonic::Code;
+
+    use super::*;
+    use crate::api::tests::TestAdmin;
+    use crate::audit::{AuditTarget, TrailOptions};
+
+    const WRITE: &str = "/authzed.api.v1.PermissionsService/WriteRelationships";
+
+    /// Of a node that changes nothing without a line.
+    fn recorder(path: PathBuf) -> Recorder {
+        let target = AuditTarget::File { path, most_bytes: 0, keep: 0 };
+        let options = TrailOptions { target, required: true, reads_sampled: 0 };
+        Recorder::new(Some(Arc::new(Trail::open(options).expect("it can be opened"))), Arc::new(TestAdmin))
+    }
+
+    fn caller() -> Caller {
+        super::super::caller(&http::Extensions::new(), &HeaderMap::new(), WRITE, Some("k"))
+    }
+
+    /// The code of the answer to a change that is recorded, where it ends like this.
+    async fn change(recorder: &Recorder, ending: Result<(), ErrorCode>) -> Code {
+        let answer = async {
+            let failed = ending.map_err(|code| to_status(Error::new(code, "why")).into_http());
+            Ok::<_, Infallible>(failed.map_or_else(|refused| refused, |()| Response::new(Body::empty())))
+        };
+        let answer = recorder.record(Kind::Change, caller(), answer).await.unwrap_or_else(|never| match never {});
+        Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    async fn lines(recorder: &Recorder, path: &Path) -> Vec<Value> {
+        recorder.0.as_ref().expect("it is on").trail.flush().await;
+        let text = std::fs::read_to_string(path).expect("a file");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// `/dev/full` takes nothing, as a full disk.
+    #[tokio::test]
+    async fn nobody_is_told_of_an_effect_that_is_not_recorded_and_nothing_more_is_begun() {
+        let recorder = recorder("/dev/full".into());
+        let unknown = to_status(Error::new(ErrorCode::OutcomeUnknown, "")).code();
+        assert_eq!(change(&recorder, Ok(())).await, unknown, "it took effect, and has no line");
+        let never = poll_fn(|_| -> Poll<Result<Response<Body>, Infallible>> { panic!("it was begun") });
+        let refused = recorder.record(Kind::Change, caller(), never).await;
+        let refused = refused.unwrap_or_else(|never| match never {});
+        assert_eq!(Status::from_header_map(refused.headers()).map(|s| s.code()), Some(Code::Unavailable));
+    }
+
+    /// What had no effect needs no line to be told.
+    #[tokio::test]
+    async fn a_refusal_that_is_not_recorded_is_told_as_it_is() {
+        let recorder = recorder("/dev/full".into());
+        assert_eq!(change(&recorder, Err(ErrorCode::PreconditionFailed)).await, Code::FailedPrecondition);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_its_client_gave_up_has_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.log");
+        let recorder = recorder(path.clone());
+        assert_eq!(change(&recorder, Ok(())).await, Code::Ok);
+        let pending = std::future::pending::<Result<Response<Body>, Infallible>>();
+        let mut call = Box::pin(recorder.record(Kind::Change, caller(), pending));
+        assert!(futures::poll!(&mut call).is_pending(), "it was begun");
+        drop(call);
+        let found = lines(&recorder, &path).await;
+        let outcomes: Vec<&Value> = found.iter().map(|line| &line["outcome"]).collect();
+        assert_eq!(outcomes, [&json!("done"), &json!("unknown")], "{found:?}");
     }
 }

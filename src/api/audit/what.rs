@@ -235,4 +235,18 @@ mod tests {
         let set = TupleFilter { resource_type: TypeName::new("document").ok(), ..TupleFilter::default() };
         assert_eq!(filter(&set), json!({ "resource_type": "document" }));
     }
+
+    #[test]
+    fn of_a_check_and_a_schema_no_value_is_told() {
+        let key = relationship(1, None).key;
+        let item = CheckItem {
+            resource: key.resource,
+            permission: key.relation,
+            subject: key.subject,
+            context: crate::caveat::Context::from_json_text(r#"{"pin":"1234"}"#).expect("a context"),
+        };
+        assert_eq!(check(&item), json!({ "check": "document:1#viewer@user:tom" }));
+        let told = schema("definition secret {}", None).to_string();
+        assert!(!told.contains("secret") && told.contains("\"bytes\":20"), "{told}");
+    }
 }

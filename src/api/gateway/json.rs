@@ -1,7 +1,7 @@
 //! Messages as proto3 JSON, made from the descriptors: names in lowerCamelCase, enums by name, 64-bit numbers as text.
 //!
-//! Unknown fields are refused: a filter whose name is misspelled must not become a wider filter. So are those named twice. Answers show empty
-//! values too, as SpiceDB's do, but leave out absent messages, where it writes `null`.
+//! Unknown fields are refused: a filter whose name is misspelled must not become a wider filter. So are those named twice.
+//! Answers show empty values too, as SpiceDB's do, but leave out absent messages, where it writes `null`.
 
 use std::sync::LazyLock;
 

@@ -24,10 +24,11 @@ use super::{body, json};
 use crate::api::audit::{KeyName, PeerAddress};
 use crate::api::auth::RequireKey;
 use crate::api::memory::Memory;
-use crate::api::metering::Metered;
+use crate::api::metering::Metering;
 use crate::api::quotas::Admitted;
-use crate::api::request_id::{HEADER as REQUEST_ID, WithRequestId, choose as choose_id};
-use crate::api::traced::Traced;
+use crate::api::request_id::{HEADER as REQUEST_ID, RequestIds, choose as choose_id};
+use crate::api::step::Stepped;
+use crate::api::traced::Tracing;
 use crate::security::Standing;
 use crate::telemetry::TRACEPARENT;
 
@@ -41,17 +42,20 @@ const METADATA_PREFIX: &str = "grpc-metadata-";
 /// The messages of a request; an error in it ends the call.
 type Questions = BoxStream<'static, Result<Question, Status>>;
 
+/// What is asked, with what is done on the way there.
+type Services = Stepped<RequestIds, Stepped<Metering, Stepped<Tracing, Routes>>>;
+
 /// Passes requests on to these services.
 #[derive(Clone)]
 pub(super) struct Gateway {
-    services: WithRequestId<Metered<Traced<Routes>>>,
+    services: Services,
     key: RequireKey,
     memory: Memory,
 }
 
 impl Gateway {
     /// The services ask for a key themselves; nothing is read for whoever has none.
-    pub(super) fn new(services: WithRequestId<Metered<Traced<Routes>>>, key: RequireKey) -> Self {
+    pub(super) fn new(services: Services, key: RequireKey) -> Self {
         Self { services, key, memory: Memory::default() }
     }
 
@@ -79,7 +83,8 @@ impl Gateway {
         if method.descriptor.is_server_streaming() { stream(answer).await } else { single(answer).await }
     }
 
-    /// The messages of the body, for whoever has a key and uses no more than he may. Where there is only one, it must be whole before anything is asked.
+    /// The messages of the body, for whoever has a key and uses no more than he may. Where there is only one, it must be whole
+    /// before anything is asked.
     async fn questions(
         &self,
         method: &Method,

@@ -15,9 +15,10 @@ use super::pass::{Gateway, refuse, respond};
 use super::routes::Method;
 use super::{openapi, routes};
 use crate::api::auth::RequireKey;
-use crate::api::metering::MeteringLayer;
-use crate::api::request_id::RequestIdLayer;
-use crate::api::traced::TracingLayer;
+use crate::api::metering::Metering;
+use crate::api::request_id::RequestIds;
+use crate::api::step::StepLayer;
+use crate::api::traced::Tracing;
 
 /// The gateway to `services`, which are everything that the gRPC front serves, with its keys; `key` asks for the same ones.
 pub(in crate::api) fn router(services: Routes, key: RequireKey) -> Router {
@@ -38,7 +39,8 @@ pub(in crate::api) fn calls(paths: &[&str], services: Routes, key: RequireKey) -
 }
 
 fn passing(methods: Vec<Method>, services: Routes, key: RequireKey) -> Router {
-    let gateway = Gateway::new(RequestIdLayer.layer(MeteringLayer.layer(TracingLayer.layer(services))), key);
+    let services = StepLayer(Metering).layer(StepLayer(Tracing).layer(services));
+    let gateway = Gateway::new(StepLayer(RequestIds).layer(services), key);
     methods.into_iter().fold(Router::new(), |router, method| {
         let gateway = gateway.clone();
         let path = method.path;

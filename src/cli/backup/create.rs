@@ -159,8 +159,8 @@ fn report(connection: &ConnectionArgs, manifest: &Manifest, fetched: &Fetched) -
         }));
     }
     print_line(format_args!(
-        "backed up cluster {lineage:016x} at index {revision}, from node {}: {} files of {} bytes, of which {} files of {} bytes were \
-         fetched",
+        "backed up cluster {lineage:016x} at index {revision}, from node {}: {} files of {} bytes, of which {} files of {} \
+         bytes were fetched",
         manifest.node_id,
         manifest.files.len(),
         manifest.bytes(),

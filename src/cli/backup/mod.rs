@@ -1,5 +1,5 @@
-//! `quorate backup`: taking backups of a running cluster, and looking after them. What is taken lies in a repository, a folder that
-//! several backups share.
+//! `quorate backup`: taking backups of a running cluster, and looking after them. What is taken lies in a repository, a folder
+//! that several backups share.
 
 mod create;
 mod list;

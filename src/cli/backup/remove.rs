@@ -38,3 +38,42 @@ pub(super) fn run(args: &RemoveArgs) -> Result<Exit, Failure> {
     print_line(format_args!("removed {name}, and {} files that no other backup has", spare.len()))?;
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::backup::manifest::Manifest;
+    use crate::model::Revision;
+    use crate::raft::BackedUp;
+    use crate::store::FileEntry;
+
+    #[test]
+    fn what_other_backups_need_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("backups");
+        let repository = Repository::open_or_create(&dir).unwrap();
+        let file = |text: &str| {
+            let entry = FileEntry {
+                name: "000001.sst".to_owned(),
+                bytes: text.len() as u64,
+                blake3: *blake3::hash(text.as_bytes()).as_bytes(),
+            };
+            let mut object = repository.receive(entry.clone()).unwrap();
+            object.write(text.as_bytes()).unwrap();
+            repository.keep(object, &entry.blake3).unwrap();
+            entry
+        };
+        let (old, shared, new) = (file("old"), file("shared"), file("new"));
+        for (index, files) in [(5, vec![old.clone(), shared.clone()]), (6, vec![shared.clone(), new.clone()])] {
+            let backed_up = BackedUp { lineage: 7, revision: Revision::new(index), term: 1, chain: [0; 32] };
+            let (oldest, version) = (Revision::new(1), "0".to_owned());
+            repository.add(&Manifest { backed_up, node_id: 1, oldest, version, created_ms: 0, files }).unwrap();
+        }
+        drop(repository);
+        run(&RemoveArgs { dir: dir.clone(), at: "5".to_owned() }).unwrap();
+        let repository = Repository::open(&dir, Access::Shared).unwrap();
+        assert_eq!(repository.names().unwrap().len(), 1);
+        let kept = repository.objects(usize::MAX).unwrap();
+        assert_eq!(kept, BTreeSet::from([shared.blake3, new.blake3]));
+    }
+}

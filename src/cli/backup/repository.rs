@@ -6,8 +6,8 @@
 //! backups/LINEAGE-INDEX.manifest
 //! tmp/                         what is not whole yet
 //! ```
-//! Invariants: an object is whole and durable when it has its name, and never changes; a manifest has its name only when all of its
-//! objects have theirs. So a backup that was broken off leaves objects and no backup, and the next one uses them.
+//! Invariants: an object is whole and durable when it has its name, and never changes; a manifest has its name only when all of
+//! its objects have theirs. So a backup that was broken off leaves objects and no backup, and the next one uses them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -258,5 +258,82 @@ fn remove(path: &Path) -> Result<(), Failure> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Revision;
+    use crate::raft::BackedUp;
+
+    fn entry(name: &str, bytes: &[u8]) -> FileEntry {
+        FileEntry { name: name.to_owned(), bytes: bytes.len() as u64, blake3: *blake3::hash(bytes).as_bytes() }
+    }
+
+    fn keep(repository: &Repository, file: &FileEntry, bytes: &[u8]) -> Result<(), Failure> {
+        let mut object = repository.receive(file.clone())?;
+        object.write(bytes)?;
+        repository.keep(object, &file.blake3)
+    }
+
+    fn manifest(index: u64, files: Vec<FileEntry>) -> Manifest {
+        let backed_up = BackedUp { lineage: 7, revision: Revision::new(index), term: 1, chain: [0; 32] };
+        Manifest { backed_up, node_id: 1, oldest: Revision::new(1), version: "0".to_owned(), created_ms: 0, files }
+    }
+
+    fn said<T: std::fmt::Debug>(failed: Result<T, Failure>) -> String {
+        format!("{:?}", failed.unwrap_err())
+    }
+
+    #[test]
+    fn an_object_is_kept_and_given_out_only_as_it_was_sent() {
+        let home = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_create(&home.path().join("backups")).unwrap();
+        let file = entry("000001.sst", b"what was sent");
+        for other in [&b"what was ment"[..], b"what was", b""] {
+            keep(&repository, &file, other).unwrap_err();
+            assert_eq!(repository.object_bytes(&file.blake3), None);
+        }
+        keep(&repository, &file, b"what was sent").unwrap();
+        repository.check(&file).unwrap();
+        for damaged in [&b"what was ment"[..], b"what was", b"what was sent, and more"] {
+            fs::write(repository.object(&file.blake3), damaged).unwrap();
+            assert!(said(repository.check(&file)).contains("damaged"));
+            let into = tempfile::tempdir().unwrap();
+            repository.copy(&file, into.path()).unwrap_err();
+        }
+        repository.remove_object(&file.blake3).unwrap();
+        assert!(said(repository.check(&file)).contains("missing"));
+    }
+
+    #[test]
+    fn a_manifest_under_the_name_of_another_is_damaged() {
+        let home = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_create(&home.path().join("backups")).unwrap();
+        let (one, other) = (manifest(5, Vec::new()), manifest(6, Vec::new()));
+        repository.add(&one).unwrap();
+        assert_eq!(repository.manifest(&one.name()).unwrap(), one);
+        let path = |of: &Manifest| repository.path.join(BACKUPS).join(of.name() + ENDING);
+        fs::rename(path(&one), path(&other)).unwrap();
+        assert!(said(repository.manifest(&other.name())).contains("damaged"));
+    }
+
+    #[test]
+    fn who_works_in_it_keeps_the_others_out() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("backups");
+        let held = Repository::open_or_create(&path).unwrap();
+        for access in [Access::Shared, Access::Exclusive] {
+            assert!(Repository::open(&path, access).is_err(), "{access:?}");
+        }
+        drop(held);
+        let _reader = Repository::open(&path, Access::Shared).unwrap();
+        Repository::open(&path, Access::Shared).unwrap();
+        assert!(Repository::open(&path, Access::Exclusive).is_err());
+        let elsewhere = home.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("file"), "").unwrap();
+        assert!(Repository::open_or_create(&elsewhere).is_err(), "it is not empty");
     }
 }

@@ -78,7 +78,8 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "COUNT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=10_000))]
     clients: Vec<u16>,
     /// Operations a second, begun on time; of several numbers, one after the other
-    #[arg(long, alias = "rates", value_name = "RATE", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, alias = "rates", value_name = "RATE", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Vec<u32>,
     /// From 100 operations a second on, twice as many each time, until it is too much
     #[arg(long, conflicts_with = "rate")]

@@ -1,4 +1,5 @@
-//! What is measured: a cluster that speaks `authzed.api.v1`, or etcd; loaded, asked, and at the end held to what it acknowledged.
+//! What is measured: a cluster that speaks `authzed.api.v1`, or etcd; loaded, asked, and at the end held to what it
+//! acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;

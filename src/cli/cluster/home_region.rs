@@ -12,9 +12,9 @@ Examples:
   quorate cluster home-region north     the leader is to be in the north
   quorate cluster home-region --none    it may be anywhere
 
-Any node can be asked. The names are those that the nodes say of themselves (`node.region`); `quorate cluster status` shows them.
-A leader outside of the home region hands over, once a voter inside has been able to lead for some seconds. While nobody inside
-can, the others lead.";
+Any node can be asked. The names are those that the nodes say of themselves (`node.region`); `quorate cluster status` shows
+them. A leader outside of the home region hands over, once a voter inside has been able to lead for some seconds. While nobody
+inside can, the others lead.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

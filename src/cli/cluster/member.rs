@@ -28,8 +28,8 @@ Examples:
   quorate cluster remove 4 --endpoint node-1:50051
 
 Any other member can be asked; the node to be removed may be down. It answers nothing from then on, and its id is never used
-again: to use the machine once more, empty its data folder and join it as a new node. Refused where a majority of the voters that
-remain would not answer.";
+again: to use the machine once more, empty its data folder and join it as a new node. Refused where a majority of the voters
+that remain would not answer.";
 
 /// A learner may have to catch up, and a leader to hand over.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -27,7 +27,8 @@ same. Exit code 1 when they have not.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
-    /// Look again and again: on a terminal a live picture with rates, which q ends; else a table or, with --json, a line each time
+    /// Look again and again: on a terminal a live picture with rates, which q ends; else a table or, with --json, a line each
+    /// time
     #[arg(long)]
     watch: bool,
     /// Between two looks: 500ms, 10s; no node is waited for longer

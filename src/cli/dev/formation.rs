@@ -90,8 +90,8 @@ async fn mention_lost_member(settled: &NodePlace, place: &NodePlace, key: &str) 
     for lost in status(settled, key).await?.members.iter().filter(|member| member.peer_address == peer) {
         let (number, node_id) = (place.number, lost.node_id);
         print_line(format_args!(
-            "Node {number} has lost its data: node id {node_id} will never answer again (let it go with `quorate cluster remove {node_id}`), and node {number} joins \
-             under a new id"
+            "Node {number} has lost its data: node id {node_id} will never answer again (let it go with `quorate cluster \
+             remove {node_id}`), and node {number} joins under a new id"
         ))?;
     }
     Ok(())

@@ -21,8 +21,8 @@ Examples:
   quorate health --local --config /etc/quorate.toml
   quorate health --live                                    whether it answers at all, though it may wait or catch up
 
-Needs no key. With --local, the node is asked where its configuration says that it listens; its certificate is not verified then,
-since nothing leaves this machine and nothing secret is sent.
+Needs no key. With --local, the node is asked where its configuration says that it listens; its certificate is not verified
+then, since nothing leaves this machine and nothing secret is sent.
 
 Exit codes: 0 ready (with --live: it answers), 1 not ready, 2 no node answered, or the command line is wrong.";
 

@@ -101,8 +101,8 @@ impl Destination {
         }
     }
 
-    /// Writes `request` under `key`, however often it has to be sent; the zookie. What it had to be sent again for is counted in
-    /// `retries`.
+    /// Writes `request` under `key`, however often it has to be sent; the zookie. What it had to be sent again for is counted
+    /// in `retries`.
     pub(super) async fn write(
         &self,
         key: &WriteKey,

@@ -1,7 +1,7 @@
 //! How far a migration came, in a small file, so that it goes on there after whatever stopped it.
 //!
-//! The file is replaced as a whole and flushed, so it is always one that was true. It may be a little old: what it does not know
-//! of yet is done again, and that changes nothing, since each write has a key that follows from what it writes.
+//! The file is replaced as a whole and flushed, so it is always one that was true. It may be a little old: what it does not
+//! know of yet is done again, and that changes nothing, since each write has a key that follows from what it writes.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! `quorate relationship create`, `touch` and `delete`: a few relationships, all or none.
 //!
-//! What a write changed, the protocol does not tell; of a deletion by filter it tells how many there were. So one relationship is
-//! deleted by a filter that only it matches: who mistypes a revocation must notice.
+//! What a write changed, the protocol does not tell; of a deletion by filter it tells how many there were. So one relationship
+//! is deleted by a filter that only it matches: who mistypes a revocation must notice.
 
 use serde_json::json;
 

@@ -188,8 +188,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-type ReadRow<'v> = dyn FnMut(&mut Objects, &mut Conditions<'_>, &mut Meter, SubjectRow<'_>) -> Result<ControlFlow<()>, CheckError>
-    + 'v;
+type Reading = Result<ControlFlow<()>, CheckError>;
+type ReadRow<'v> = dyn FnMut(&mut Objects, &mut Conditions<'_>, &mut Meter, SubjectRow<'_>) -> Reading + 'v;
 
 fn intern(objects: &mut Objects, id: &str) -> Result<ObjectIx, CheckError> {
     objects

@@ -1,5 +1,5 @@
-//! What an allowed node can be shown to rest on: what was found to be allowed before it. A proof that goes only there never goes
-//! round in a circle.
+//! What an allowed node can be shown to rest on: what was found to be allowed before it. A proof that goes only there never
+//! goes round in a circle.
 
 use std::ops::ControlFlow;
 

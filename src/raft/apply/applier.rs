@@ -49,8 +49,8 @@ pub(in crate::raft) enum ApplyError {
     Store(#[from] StoreError),
     /// What follows may mean something else than this program knows.
     #[error(
-        "the cluster is at feature level {level}, and this version supports {supported}: start the version that ran before, or a \
-         newer one"
+        "the cluster is at feature level {level}, and this version supports {supported}: start the version that ran before, or \
+         a newer one"
     )]
     Level {
         /// The cluster's.

@@ -1,8 +1,8 @@
 //! The clusters whose zookies still mean something here: those that this one was restored from, where its operator kept them.
 //!
 //! A zookie of one of them names an index up to that of the backup, and the same state there. Beyond it, this cluster's indexes
-//! stand for other entries: what such a zookie saw is lost, and no state of this cluster will ever contain it. The new lineage in
-//! every zookie of this cluster tells the two apart, so an index is never taken for the other one's.
+//! stand for other entries: what such a zookie saw is lost, and no state of this cluster will ever contain it. The new lineage
+//! in every zookie of this cluster tells the two apart, so an index is never taken for the other one's.
 
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,8 @@ pub(super) struct Founding {
     pub(super) forebears: Vec<u8>,
 }
 
-/// Makes of `state`, which says `applied` of itself, and of the empty `log` those of a new cluster. Both are synced by the caller.
+/// Makes of `state`, which says `applied` of itself, and of the empty `log` those of a new cluster. Both are synced by the
+/// caller.
 pub(super) async fn found<S: StateStore>(
     state: &S,
     log: &LogStore,

@@ -68,11 +68,11 @@ pub fn inspect_backup(dir: &Path) -> Result<(BackedUp, Inspection), RestoreError
     Ok((backed_up, inspection))
 }
 
-/// Writes the databases of a new cluster of one node to the folder `into`, from the files in `checkpoint`, which are used up. The
-/// databases are synced; the names in `into` are not. `expected` is what the files must be.
+/// Writes the databases of a new cluster of one node to the folder `into`, from the files in `checkpoint`, which are used up.
+/// The databases are synced; the names in `into` are not. `expected` is what the files must be.
 ///
-/// The node gets an id that the old cluster never gave, as far as the backup knows. With `keep_zookies` those of the old cluster
-/// mean in the new one what they meant there, up to the index of the backup.
+/// The node gets an id that the old cluster never gave, as far as the backup knows. With `keep_zookies` those of the old
+/// cluster mean in the new one what they meant there, up to the index of the backup.
 pub async fn restore(
     checkpoint: &Path,
     into: &Path,

@@ -1,8 +1,8 @@
 //! A stopped node, of whose cluster nothing else is left: what it holds, and the founding of a new cluster from it.
 //!
-//! The whole log is kept. What lies beyond the index that the node knew to be committed is of unknown outcome: any of it may have
-//! been acknowledged, and a leader that this node had become would have committed it. To drop it could lose what was promised;
-//! to keep it breaks no promise, since nobody was told that it failed.
+//! The whole log is kept. What lies beyond the index that the node knew to be committed is of unknown outcome: any of it may
+//! have been acknowledged, and a leader that this node had become would have committed it. To drop it could lose what was
+//! promised; to keep it breaks no promise, since nobody was told that it failed.
 
 use std::fs;
 use std::io;
@@ -63,8 +63,8 @@ pub enum SurvivorError {
     },
     /// Neither its state nor a snapshot reaches as far as its log was purged.
     #[error(
-        "the state of node {node_id} ends at index {applied} and its log begins after {purged}: what lies between is gone, so this \
-         node cannot be trusted with the rest. Choose another node, or restore a backup"
+        "the state of node {node_id} ends at index {applied} and its log begins after {purged}: what lies between is gone, so \
+         this node cannot be trusted with the rest. Choose another node, or restore a backup"
     )]
     Gap {
         /// Its id.
@@ -103,8 +103,8 @@ pub struct SurvivalReport {
     pub membership: Membership,
     /// The end of its log, or of its state where that reaches further.
     pub last: Revision,
-    /// The term in which the last entry was written. Of two survivors the one with the later term has more; in one term, the one
-    /// that ends later.
+    /// The term in which the last entry was written. Of two survivors the one with the later term has more; in one term, the
+    /// one that ends later.
     pub last_term: u64,
     /// Up to here it knew that everything was committed; what follows is of unknown outcome.
     pub committed: Revision,
@@ -171,8 +171,8 @@ impl Survivor {
         &self.report
     }
 
-    /// Writes the databases of a new cluster, of which this node is the only member, to the folder `into`: all of the state, and
-    /// all of the log applied to it. They are synced; the names in `into` are not.
+    /// Writes the databases of a new cluster, of which this node is the only member, to the folder `into`: all of the state,
+    /// and all of the log applied to it. They are synced; the names in `into` are not.
     pub async fn found(self, lineage: u64, into: &Path) -> Result<Membership, SurvivorError> {
         let node_id = self.report.membership.node_id;
         let membership = Membership { lineage, node_id };
@@ -220,8 +220,8 @@ async fn tail(log: &mut LogStore, node_id: u64, applied: LogId) -> Result<Tail, 
     let there = known.first().map(|entry| entry.log_id).or(purged.filter(|id| id.index == applied.index));
     match there {
         Some(same) if same == applied => Ok(Tail { last, contradicted: 0 }),
-        // The log matching property (Raft paper, section 5.3): what follows another entry than the one that was committed at its
-        // index was never committed.
+        // The log matching property (Raft paper, section 5.3): what follows another entry than the one that was committed at
+        // its index was never committed.
         Some(_) => Ok(Tail { last: applied, contradicted: last.index - applied.index }),
         None => {
             let purged = purged.map_or(0, |id| id.index);

@@ -16,10 +16,10 @@ use crate::model::{Revision, TimestampMs};
 use crate::raft::apply::{AppliedState, Applier, Apply};
 use crate::raft::log::LogStore;
 use crate::raft::replica::{log_dir, state_dir};
+use crate::raft::testing::quick_replica;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 use crate::raft::{
-    Announcement, Command, CommandBody, Connections, HistoryOptions, Membership, NodeAddress, Replica, ReplicaOptions,
-    SupportedLevels,
+    Announcement, Command, CommandBody, Connections, Membership, NodeAddress, Replica, ReplicaOptions, SupportedLevels,
 };
 use crate::store::{CheckpointStore, RocksStore, StoreOptions};
 
@@ -98,18 +98,8 @@ async fn what_is_founded_leads_itself_in_a_later_term() {
     let (dir, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     node(dir.path(), &entries(4, 10), 11).await;
     let membership = survivor(dir.path()).await.unwrap().found(NEW, into.path()).await.unwrap();
-    let options = ReplicaOptions {
-        dir: into.path().to_owned(),
-        membership,
-        heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
-        snapshot_after_entries: 1000,
-        keep_entries: 0,
-        waiting_writes: 16,
-        history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
-        store: StoreOptions::default(),
-        announcement: Announcement { levels: SupportedLevels::of_this_program(), ..Announcement::none() },
-    };
+    let announcement = Announcement { levels: SupportedLevels::of_this_program(), ..Announcement::none() };
+    let options = ReplicaOptions { announcement, ..quick_replica(into.path(), membership) };
     let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
     replica.announce_address(address(7));
     let known = |metrics: &openraft::metrics::RaftMetrics<TypeConfig>| {

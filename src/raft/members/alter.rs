@@ -55,8 +55,8 @@ impl Replica {
         Ok(asked)
     }
 
-    /// Gives a member that has caught up a vote, where that leaves a majority that answers: looked at since `asked`, and once more
-    /// now that nobody else changes the members.
+    /// Gives a member that has caught up a vote, where that leaves a majority that answers: looked at since `asked`, and once
+    /// more now that nobody else changes the members.
     pub(super) async fn give_vote(&self, node_id: u64, asked: Instant) -> Result<Changed, ChangeError> {
         let roster = self.settled_roster().await?;
         if !self.is_member(&roster, node_id)? {
@@ -125,7 +125,8 @@ impl Replica {
         Ok(())
     }
 
-    /// The members, when this node leads, no half-made change is left over from a leader before it, and it knows who was removed.
+    /// The members, when this node leads, no half-made change is left over from a leader before it, and it knows who was
+    /// removed.
     pub(super) async fn settled_roster(&self) -> Result<Roster, ChangeError> {
         let roster = self.roster();
         if !roster.leads {

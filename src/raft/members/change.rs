@@ -90,8 +90,8 @@ pub enum ChangeError {
     },
     /// The node lacks more of the log than it may.
     #[error(
-        "nothing was changed: node {node_id} is {entries} log entries behind; wait until `quorate cluster status` shows that it \
-         has caught up, and try again"
+        "nothing was changed: node {node_id} is {entries} log entries behind; wait until `quorate cluster status` shows that \
+         it has caught up, and try again"
     )]
     Behind {
         /// Which.
@@ -117,8 +117,8 @@ pub enum ChangeError {
     },
     /// It would leave voters of whom no majority answers, and nothing could be committed any more.
     #[error(
-        "nothing was changed: of the voters {voters:?} only {answering:?} answer, which is no majority; start the others, or remove \
-         those that are gone, and try again"
+        "nothing was changed: of the voters {voters:?} only {answering:?} answer, which is no majority; start the others, or \
+         remove those that are gone, and try again"
     )]
     QuorumAtRisk {
         /// The voters before the change, or after it.
@@ -178,8 +178,8 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// Whether the same change is to be asked for again soon. One that was `begun` is not left half done because the next leader
-    /// is busy finishing it.
+    /// Whether the same change is to be asked for again soon. One that was `begun` is not left half done because the next
+    /// leader is busy finishing it.
     pub(super) fn passes(&self, begun: bool) -> bool {
         match self {
             Self::NotLeader { .. } | Self::Interrupted => true,

@@ -16,11 +16,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
 use super::Joining;
+use crate::raft::testing::quick_replica;
 use crate::raft::{
-    Announcement, CallError, HistoryOptions, Membership, NodeAddress, PeerServer, Replica, ReplicaOptions, Rpc,
-    SupportedLevels, Transport,
+    CallError, Membership, NodeAddress, PeerServer, Replica, ReplicaOptions, Rpc, SupportedLevels, Transport,
 };
-use crate::store::StoreOptions;
 use crate::wire::quorate::peer::peer_service_server::PeerService;
 use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
 
@@ -85,18 +84,9 @@ fn address(id: u64) -> NodeAddress {
 }
 
 async fn start(net: &Arc<Net>, dir: &TempDir, id: u64) -> Arc<Replica> {
-    let options = ReplicaOptions {
-        dir: dir.path().join(id.to_string()),
-        membership: Membership { lineage: 0xabc, node_id: id },
-        heartbeat: Duration::from_millis(50),
-        election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
-        snapshot_after_entries: 1000,
-        keep_entries: 1000,
-        waiting_writes: 16,
-        history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
-        store: StoreOptions::default(),
-        announcement: Announcement::none(),
-    };
+    let dir = dir.path().join(id.to_string());
+    let options =
+        ReplicaOptions { keep_entries: 1000, ..quick_replica(&dir, Membership { lineage: 0xabc, node_id: id }) };
     Replica::format(&options.dir, options.membership, &options.store).await.unwrap();
     let replica = Replica::open(options, Arc::new(Arc::clone(net))).await.unwrap();
     let server = PeerServer::default();

@@ -1,8 +1,8 @@
 //! Leadership in the home region: a leader outside of it hands over to a voter inside that could lead at once.
 //!
-//! Nobody hands over out of the home region, so leadership comes to rest there, and stays outside where nobody inside can take it.
-//! What must not be is that it goes to and fro, when those at home lose it again and again: a leader outside waits before it
-//! hands over, twice as long after each time that it did so lately.
+//! Nobody hands over out of the home region, so leadership comes to rest there, and stays outside where nobody inside can take
+//! it. What must not be is that it goes to and fro, when those at home lose it again and again: a leader outside waits before
+//! it hands over, twice as long after each time that it did so lately.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

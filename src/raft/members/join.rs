@@ -108,8 +108,8 @@ pub async fn request_promotion(
 }
 
 impl Replica {
-    /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that votes
-    /// already keeps its vote.
+    /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that
+    /// votes already keeps its vote.
     pub(in crate::raft) async fn promote_here(&self, joining: Joining) -> Result<(), ChangeError> {
         let Joining { node_id, address, voter, levels } = joining;
         {
@@ -157,8 +157,8 @@ impl From<ChangeError> for Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raft::{Connections, HistoryOptions, ReplicaOptions};
-    use crate::store::StoreOptions;
+    use crate::raft::Connections;
+    use crate::raft::testing::quick_replica;
 
     fn address(port: u16) -> NodeAddress {
         NodeAddress { client: format!("127.0.0.1:{port}"), peer: format!("127.0.0.1:{port}") }
@@ -167,18 +167,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_promotion_that_waited_for_a_removal_brings_nobody_back() {
         let dir = tempfile::tempdir().unwrap();
-        let options = ReplicaOptions {
-            dir: dir.path().to_owned(),
-            membership: Membership { lineage: 0xabc, node_id: Membership::FIRST_NODE_ID },
-            heartbeat: Duration::from_millis(50),
-            election_timeout: (Duration::from_millis(400), Duration::from_millis(800)),
-            snapshot_after_entries: 1000,
-            keep_entries: 0,
-            waiting_writes: 16,
-            history: HistoryOptions { retain: Duration::from_secs(60), retain_entries: 1000 },
-            store: StoreOptions::default(),
-            announcement: Announcement::none(),
-        };
+        let options = quick_replica(dir.path(), Membership { lineage: 0xabc, node_id: Membership::FIRST_NODE_ID });
         Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
         let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
         replica.bootstrap(address(1)).await.unwrap();

@@ -75,8 +75,8 @@ pub(super) fn caught_up(roster: &Roster, node_id: u64) -> Result<(), ChangeError
     }
 }
 
-/// Whether a majority answers, of the voters now and of those that are to be: a change between them needs both. An answer counts
-/// to a message sent at `since` or later: whoever died a moment ago has answered lately.
+/// Whether a majority answers, of the voters now and of those that are to be: a change between them needs both. An answer
+/// counts to a message sent at `since` or later: whoever died a moment ago has answered lately.
 pub(super) fn keeps_quorum(roster: &Roster, next: &BTreeSet<u64>, since: Instant) -> Result<(), ChangeError> {
     if next.is_empty() {
         return Err(ChangeError::LastVoter);

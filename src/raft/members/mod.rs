@@ -1,7 +1,8 @@
 //! Who belongs to the cluster, and who leads it: joining, and what an operator asks for.
 //!
-//! Reads downward: `request` (any node: finds the leader and asks it) → `transfer`, `alter` and `upgrade` (on the leader) → `judge` (what would be
-//! safe, of plain values) → `roster` (what the leader knows of its members) → `change` (the question and its answers).
+//! Reads downward: `request` (any node: finds the leader and asks it) → `transfer`, `alter` and `upgrade` (on the leader) →
+//! `judge` (what would be safe, of plain values) → `roster` (what the leader knows of its members) → `change` (the question and
+//! its answers).
 
 mod alter;
 mod change;

@@ -1,8 +1,8 @@
 //! A member that comes back at another address: it tells the cluster by itself.
 //!
-//! Members know each other by the addresses in the membership. One that moved still reaches the others, and is reached by nobody;
-//! so it asks the leader to write down where it is now. The leader first looks whether it is there: a wrong setting must not
-//! take a member away that was reached well before.
+//! Members know each other by the addresses in the membership. One that moved still reaches the others, and is reached by
+//! nobody; so it asks the leader to write down where it is now. The leader first looks whether it is there: a wrong setting
+//! must not take a member away that was reached well before.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;

@@ -59,8 +59,8 @@ impl Replica {
         }
     }
 
-    /// What `judge` says of the members, on the leader. Who leads since a moment ago has not heard of anybody yet, so somebody's
-    /// silence counts only when it lasts. `judge` is told when the question was asked.
+    /// What `judge` says of the members, on the leader. Who leads since a moment ago has not heard of anybody yet, so
+    /// somebody's silence counts only when it lasts. `judge` is told when the question was asked.
     pub(super) async fn judged<T>(
         &self,
         judge: impl Fn(&Roster, Instant) -> Result<T, ChangeError>,

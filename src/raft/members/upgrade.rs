@@ -1,7 +1,7 @@
 //! Raising the feature level; on the leader.
 //!
-//! Only where every member, the learners too, has said since the question was asked that its program supports the new level: one
-//! that is down may come back with another. The command names those members, and apply refuses it where somebody else is a
+//! Only where every member, the learners too, has said since the question was asked that its program supports the new level:
+//! one that is down may come back with another. The command names those members, and apply refuses it where somebody else is a
 //! member by then. Whoever wants to become one is judged by a leader that has applied all it has, in the same turn.
 
 use crate::raft::clock::monotonic;

@@ -168,3 +168,56 @@ pub(in crate::raft) enum Rejection {
     /// The leader could not confirm with a quorum that it leads.
     NotConfirmed(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_for_one_node_of_one_cluster() {
+        let me = PeerIdentity { lineage: 7, node_id: 2 };
+        // The kind, the cluster and the node that the message is for, and whether it is this one.
+        let cases = [
+            (Kind::Append, 7, 2, true),
+            (Kind::Append, 7, 3, false),
+            (Kind::Append, 7, 0, false),
+            (Kind::Append, 8, 2, false),
+            (Kind::Append, 0, 2, false),
+            (Kind::Vote, 0, 0, false),
+            (Kind::Propose, 8, 2, false),
+            (Kind::Status, 7, 0, false),
+            (Kind::Admit, 0, 0, true),
+            (Kind::Admit, 7, 0, true),
+            (Kind::Admit, 8, 0, false),
+            (Kind::Admit, 0, 3, false),
+            (Kind::Promote, 7, 0, true),
+            (Kind::Promote, 7, 2, true),
+            (Kind::Promote, 7, 3, false),
+            (Kind::Promote, 0, 0, false),
+        ];
+        for (kind, lineage, to, expected) in cases {
+            let envelope = Envelope { lineage, to, ..Envelope::default() };
+            let checked = me.check(&envelope, kind);
+            assert_eq!(checked.is_ok(), expected, "{kind:?} for {lineage}/{to}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn a_removal_is_heard_from_a_node_and_from_nothing_else() {
+        let removal = Removal::new(0xab, 3);
+        let said = removal.to_status();
+        assert_eq!(Removal::of_status(&said), Some(removal));
+        let info = said.get_details_error_info().expect("it has details");
+        let with = |code, domain: &str, reason: &str| {
+            Status::with_error_details(code, "", ErrorDetails::with_error_info(reason, domain, info.metadata.clone()))
+        };
+        for other in [
+            Status::permission_denied("by a proxy"),
+            with(Code::PermissionDenied, "elsewhere", REMOVED),
+            with(Code::PermissionDenied, DOMAIN, "FORBIDDEN"),
+            with(Code::Unavailable, DOMAIN, REMOVED),
+        ] {
+            assert_eq!(Removal::of_status(&other), None, "{other:?}");
+        }
+    }
+}

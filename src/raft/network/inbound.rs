@@ -124,7 +124,13 @@ fn continued(envelope: &Envelope, name: &'static str) -> Span {
     if envelope.traceparent.is_empty() {
         return Span::none();
     }
-    let span = tracing::trace_span!(target: TRACE, "serve", otel.name = name, otel.kind = "server", quorate.from = envelope.from);
+    let span = tracing::trace_span!(
+        target: TRACE,
+        "serve",
+        otel.name = name,
+        otel.kind = "server",
+        quorate.from = envelope.from,
+    );
     continue_trace(&span, &envelope.traceparent);
     span
 }
@@ -145,8 +151,8 @@ fn judge_level(replica: &Replica, levels: SupportedLevels) -> Result<(), String>
         return Ok(());
     }
     Err(format!(
-        "the cluster is at feature level {level}, and the version of the node that wants to join supports {levels}: start another \
-         version on it"
+        "the cluster is at feature level {level}, and the version of the node that wants to join supports {levels}: start \
+         another version on it"
     ))
 }
 
@@ -248,5 +254,46 @@ impl PeerService for PeerServer {
         let announcement = self.open_as(request.get_ref(), Kind::Status)?.peers().announcement().to_message();
         let report = self.report.get().ok_or_else(|| Status::unavailable("this node is just starting"))?;
         Ok(Response::new(Reply { payload: report(), announcement: Some(announcement) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+    use crate::raft::testing::quick_replica;
+    use crate::raft::{Connections, Membership, NodeAddress};
+
+    /// A node of a cluster of one.
+    async fn serve(dir: &std::path::Path) -> (PeerServer, Arc<Replica>) {
+        let membership = Membership { lineage: 7, node_id: Membership::FIRST_NODE_ID };
+        let options = quick_replica(dir, membership);
+        Replica::format(dir, membership, &options.store).await.unwrap();
+        let replica = Replica::open(options, Arc::new(Connections::default())).await.unwrap();
+        replica.bootstrap(NodeAddress::default()).await.unwrap();
+        let server = PeerServer::default();
+        server.serve_for(Arc::clone(&replica));
+        (server, replica)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_call_takes_its_own_messages_for_this_node_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, replica) = serve(dir.path()).await;
+        let me = replica.identity();
+        let own =
+            |kind| replica.peers().envelope(me.node_id, kind, codec::encode(&MemberChange::Demote { node_id: 9 }));
+        let code = |answer: Result<Response<Reply>, Status>| answer.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(code(server.change_members(Request::new(own(Kind::ChangeMembers))).await), Code::Ok);
+        for kind in [Kind::Status, Kind::Append] {
+            assert_eq!(code(server.change_members(Request::new(own(kind))).await), Code::InvalidArgument, "{kind:?}");
+        }
+        assert_eq!(code(server.raft(Request::new(own(Kind::Propose))).await), Code::InvalidArgument);
+        for foreign in [Envelope { lineage: 8, ..own(Kind::Append) }, Envelope { to: 2, ..own(Kind::Append) }] {
+            assert_eq!(code(server.raft(Request::new(foreign)).await), Code::FailedPrecondition);
+        }
+        assert_eq!(code(PeerServer::default().raft(Request::new(own(Kind::Append))).await), Code::FailedPrecondition);
+        replica.shutdown().await;
     }
 }

@@ -1,5 +1,6 @@
-//! What nodes say to each other: `envelope` (who speaks to whom) with `announcement` (and what it says of itself) → `transport` (the seam) → `connections` (gRPC) → `peers`
-//! (calls) → `outbound` (openraft's network) with `acknowledged` (what others said they have) and `inbound` (the service that answers).
+//! What nodes say to each other: `envelope` (who speaks to whom) with `announcement` (and what it says of itself) → `transport`
+//! (the seam) → `connections` (gRPC) → `peers` (calls) → `outbound` (openraft's network) with `acknowledged` (what others said they
+//! have) and `inbound` (the service that answers).
 
 mod acknowledged;
 mod announcement;

@@ -43,7 +43,8 @@ pub fn parse(text: &str) -> Result<Schema, SchemaError> {
     }
 }
 
-/// Reads a schema text without asking whether what it refers to exists, and what it declares is used: good for comparing, and for nothing else.
+/// Reads a schema text without asking whether what it refers to exists, and what it declares is used: good for comparing, and
+/// for nothing else.
 pub fn parse_unjudged(text: &str) -> Result<Schema, SchemaError> {
     compile(text).map(|(compiler, _)| compiler.schema)
 }

@@ -1,7 +1,7 @@
 //! The SpiceDB schema language: text to [`Schema`](super::Schema).
 //!
-//! `lexer` makes tokens, `parser` a tree with positions, `partials` puts shared members in, `caveats` hands expressions to their
-//! own language, `compile` makes the representation. `imports` makes one text of several files, for clients.
+//! `lexer` makes tokens, `parser` a tree with positions, `partials` puts shared members in, `caveats` hands expressions to
+//! their own language, `compile` makes the representation. `imports` makes one text of several files, for clients.
 
 mod ast;
 mod caveats;

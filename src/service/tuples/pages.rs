@@ -18,8 +18,8 @@ pub(super) const PAGES_AHEAD: usize = 2;
 pub(super) const ADVICE: &str = "go on after the last cursor";
 /// A page ends once its names and contexts take more than this, so that it fits into what clients take as one message.
 const PAGE_BYTES: usize = 2 << 20;
-/// A page ends, even without a tuple, once so many rows were passed: a filter that matches little holds no thread for long, and a
-/// reader that goes is noticed.
+/// A page ends, even without a tuple, once so many rows were passed: a filter that matches little holds no thread for long, and
+/// a reader that goes is noticed.
 const PAGE_ROWS: usize = if cfg!(test) { 700 } else { 50_000 };
 
 /// How much is read.

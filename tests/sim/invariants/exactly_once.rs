@@ -1,8 +1,8 @@
 //! Exactly once: what was acknowledged is in the log once, at the index that was named, and took effect; what was refused took
 //! no effect; of what is unknown there is at most one.
 //!
-//! The tries of a change with a key are one change: they have one effect between them, and every answer names it. Another change
-//! under the same key is refused.
+//! The tries of a change with a key are one change: they have one effect between them, and every answer names it. Another
+//! change under the same key is refused.
 
 use std::collections::BTreeMap;
 

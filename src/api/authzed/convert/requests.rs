@@ -86,8 +86,8 @@ fn to_caveat(key: &TupleKey, caveat: wire::ContextualizedCaveat) -> Result<Cavea
 }
 
 /// In whole milliseconds: a fraction of one is cut off, so that nothing lasts longer than it was given. A time in the past is
-/// in order, as in SpiceDB; one before 1970 is as long past as any. One beyond the year 9999 is no timestamp of the protocol, and
-/// has no JSON.
+/// in order, as in SpiceDB; one before 1970 is as long past as any. One beyond the year 9999 is no timestamp of the protocol,
+/// and has no JSON.
 fn to_timestamp(timestamp: Timestamp) -> Result<TimestampMs, Error> {
     const END_MILLIS: i128 = 253_402_300_800_000;
     let millis = i128::from(timestamp.seconds) * 1000 + i128::from(timestamp.nanos.div_euclid(1_000_000));

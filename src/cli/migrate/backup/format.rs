@@ -151,7 +151,8 @@ impl Fields {
         }
     }
 
-    /// A field that is not there says that nothing expires; any other time before 1970 is a mistake, and no promise of for ever.
+    /// A field that is not there says that nothing expires; any other time before 1970 is a mistake, and no promise of for
+    /// ever.
     fn expiration(&mut self, name: &'static str) -> Result<Option<Timestamp>, RecordError> {
         let millis = match self.take(name) {
             None | Some(Value::TimestampMillis(NEVER)) => return Ok(None),

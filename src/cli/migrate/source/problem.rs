@@ -19,8 +19,8 @@ pub(in crate::cli::migrate) fn problem(endpoint: &str, error: CallError) -> Fail
             failure.hint("give the source's preshared key with --from-key or QUORATE_FROM_KEY")
         }
         (_, Code::OutOfRange) => failure.hint(
-            "the source keeps its history for a while only (`--datastore-gc-window`), and what this migration stands on is older: \
-             begin again, with --replace and another --state, and let no more time pass than that",
+            "the source keeps its history for a while only (`--datastore-gc-window`), and what this migration stands on is \
+             older: begin again, with --replace and another --state, and let no more time pass than that",
         ),
         (_, Code::Unimplemented) => {
             failure.hint("the source does not serve this call: is it a SpiceDB, and its gRPC address rather than its HTTP one?")

@@ -1,5 +1,5 @@
-//! Whether both sides answer alike: for a sample of relationships, whether their subjects, and those of others, have each relation
-//! and permission of the resource.
+//! Whether both sides answer alike: for a sample of relationships, whether their subjects, and those of others, have each
+//! relation and permission of the resource.
 
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! What a side holds, in a small space: how many relationships of each type, and sums of hashes over all of them.
 //!
-//! The order in which a side tells them does not matter to a sum. Two sides whose sums are equal hold the same, but for a chance
-//! of one in 2^128 that a hash of this kind leaves.
+//! The order in which a side tells them does not matter to a sum. Two sides whose sums are equal hold the same, but for a
+//! chance of one in 2^128 that a hash of this kind leaves.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The feature level, and what comes with one: raised once and for good, by those that it was judged for, and nothing before it.
+//! The feature level, and what comes with one: raised once and for good, by those that it was judged for, and nothing before
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
