@@ -126,11 +126,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use std::convert::Infallible;
 
-    use http_body_util::Full;
+    use futures::StreamExt as _;
+    use http_body_util::{BodyExt as _, Full, StreamBody};
+    use hyper::body::Frame;
     use tonic::Code;
     use tonic::codegen::Bytes;
 
     use super::*;
+    use crate::api::tests::TestAdmin;
+    use crate::audit::{AuditTarget, Trail, TrailOptions};
     use crate::security::{Allowance, KeyEntry};
 
     #[test]
@@ -193,5 +197,48 @@ mod tests {
         assert!(knows("Bearer key") && knows(&format!("Bearer {writer}")), "whatever it is good for");
         assert!(!knows("Bearer other") && !knows("Bearer ") && !knows("Basic key"));
         assert!(!key.knows(request(None).headers()));
+        let admit = |path: &str| {
+            let request = request(Some(&format!("Bearer {writer}")));
+            key.admit(&Extensions::new(), request.headers(), path).map(drop).map_err(|status| status.code())
+        };
+        assert_eq!(admit("/authzed.api.v1.PermissionsService/WriteRelationships"), Ok(()));
+        for other in ["authzed.api.v1.SchemaService/WriteSchema", "quorate.v1.ClusterService/Remove", "no/such"] {
+            assert_eq!(admit(&format!("/{other}")), Err(Code::PermissionDenied), "{other}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_not_waited_for_for_ever_unless_it_is_an_import() {
+        let keyring = Arc::new(Keyring::new(&["key"], None).expect("one key"));
+        let key = RequireKey::new(keyring, Quotas::default(), Recorder::off());
+        for (method, ends) in [("CheckPermission", true), ("ImportBulkRelationships", false)] {
+            let mut request = request(Some("Bearer key"));
+            *request.uri_mut() = format!("/authzed.api.v1.PermissionsService/{method}").parse().expect("a path");
+            let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>().boxed();
+            *request.body_mut() = Body::new(StreamBody::new(never));
+            let read = |request: Request<Body>| async move {
+                request.into_body().collect().await.expect_err("it never comes");
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            };
+            let answered = tokio::time::timeout(std::time::Duration::from_secs(3600), key.take(request, read)).await;
+            assert_eq!(answered.is_ok(), ends, "{method}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_let_in_is_recorded_without_the_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.log");
+        let target = AuditTarget::File { path: path.clone(), most_bytes: 0, keep: 0 };
+        let options = TrailOptions { target, required: false, reads_sampled: 0 };
+        let trail = Arc::new(Trail::open(options).expect("the folder is writable"));
+        let recorder = Recorder::new(Some(Arc::clone(&trail)), Arc::new(TestAdmin));
+        let keyring = Arc::new(Keyring::new(&["key"], None).expect("one key"));
+        let key = RequireKey::new(keyring, Quotas::default(), recorder);
+        let refused = request(Some("Bearer hunter2"));
+        key.admit(&Extensions::new(), refused.headers(), "/a/b").map(drop).expect_err("it is no key");
+        trail.flush().await;
+        let text = std::fs::read_to_string(&path).expect("a file");
+        assert!(text.contains(r#""kind":"refused""#) && !text.contains("hunter2"), "{text}");
     }
 }

@@ -78,3 +78,85 @@ impl<In> Step<In> for Proving {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use http_body_util::Full;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use tonic::Status;
+    use tonic::codegen::Bytes;
+
+    use super::*;
+    use crate::api::audit::Recorder;
+    use crate::api::quotas::Quotas;
+    use crate::security::{Connection, ConnectionLimits, Keyring, Listener, ListenerSettings, Protocol};
+
+    /// A connection that was taken, and its other end.
+    async fn connect() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let limits = ConnectionLimits { most: 10, most_from_one: None };
+        let settings = ListenerSettings { name: "test", protocol: Protocol::Http2, limits, tls: None };
+        let mut listener = Listener::new(listener, settings).expect("it has an address");
+        let client = TcpStream::connect(listener.address()).await.expect("the system takes it");
+        (listener.accept().await.expect("it is taken"), client)
+    }
+
+    async fn ask(step: &Proving, over: &Connection, key: Option<&str>, answer: Response<Body>) -> Response<Body> {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(over.standing().clone());
+        let value = key.map(|key| format!("Bearer {key}").parse::<http::HeaderValue>().expect("ASCII"));
+        request.headers_mut().extend(value.map(|value| (http::header::AUTHORIZATION, value)));
+        let answered = step.take(request, |_| std::future::ready(Ok::<_, Infallible>(answer))).await;
+        answered.unwrap_or_else(|never| match never {})
+    }
+
+    fn good() -> Response<Body> {
+        Response::new(Body::new(Full::new(Bytes::from_static(b"message"))))
+    }
+
+    fn by_key() -> Proving {
+        let keyring = Arc::new(Keyring::new(&["key"], None).expect("one key"));
+        Proving::by_key(RequireKey::new(keyring, Quotas::default(), Recorder::off()))
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_known_proves_who_it_is_and_an_answer_does_not() {
+        let (over, _client) = connect().await;
+        for (key, proved) in [(None, false), (Some("other"), false), (Some("key"), true)] {
+            drop(ask(&by_key(), &over, key, good()).await);
+            assert_eq!(over.standing().is_proved(), proved, "{key:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn between_nodes_a_good_answer_does_and_a_refusal_does_not() {
+        let (over, _client) = connect().await;
+        let StepLayer(step) = standing_of_nodes();
+        drop(ask(&step, &over, None, Status::failed_precondition("another cluster").into_http()).await);
+        assert!(!over.standing().is_proved());
+        drop(ask(&step, &over, None, good()).await);
+        assert!(over.standing().is_proved());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_holds_on_to_so_many_answers_and_no_more() {
+        let (mut over, _client) = connect().await;
+        let step = by_key();
+        for _ in 0..2 * CALLS_OF_A_STRANGER {
+            drop(ask(&step, &over, None, good()).await);
+        }
+        let mut held = Vec::new();
+        for _ in 0..CALLS_OF_A_STRANGER {
+            held.push(ask(&step, &over, None, good()).await);
+        }
+        let minute = Duration::from_secs(60);
+        tokio::time::timeout(minute, over.read(&mut [0])).await.expect_err("it is still there");
+        held.push(ask(&step, &over, None, good()).await);
+        tokio::time::timeout(minute, over.read(&mut [0])).await.expect("it has ended").expect_err("with an error");
+    }
+}

@@ -274,6 +274,11 @@ mod tests {
                 trail.write(place, &line(Kind::Change, "second")).await.expect("lines are not required");
             }
             assert!(begin.elapsed() < PATIENCE);
+            for _ in 0..WAITING_LINES {
+                trail.write_later(None, &line(Kind::Change, "more"));
+            }
+            let written = trail.write(None, &line(Kind::Change, "last")).await;
+            assert_eq!(written, if required { Err(Unwritten) } else { Ok(()) }, "there is no place for it");
         }
     }
 
@@ -297,5 +302,18 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(ids(&path), ["waits"]);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_refusals_leaves_a_few_lines() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.log");
+        let trail = trail(path.clone(), false);
+        for _ in 0..1000 {
+            trail.write_refused(|| line(Kind::Refused, "stranger"));
+        }
+        trail.flush().await;
+        let written = ids(&path).len();
+        assert!((1..1000).contains(&written), "{written}");
     }
 }

@@ -71,3 +71,21 @@ fn has_content(dir: &Path) -> io::Result<bool> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_restored_over_what_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        for (name, allowed) in [("identity", false), ("state", false), ("notes", false), ("lost+found", true)] {
+            let dir = home.path().join(format!("with-{name}"));
+            fs::create_dir_all(dir.join(name)).unwrap();
+            assert_eq!(Restoration::begin(&dir).is_ok(), allowed, "{name}");
+        }
+        let missing = home.path().join("missing");
+        drop(Restoration::begin(&missing).unwrap());
+        Restoration::begin(&missing).expect("traces of a restore that was broken off");
+    }
+}

@@ -156,6 +156,7 @@ mod tests {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
+    use tokio::time::Instant;
     use tokio_rustls::{TlsConnector, client};
 
     use super::*;
@@ -231,7 +232,8 @@ mod tests {
         let mut here = Encrypted::new(ConnectionLimits { most: 20, most_from_one: None }, true).await;
         // In TLS 1.3 the client hears only after its handshake that it was refused.
         let mut stranger = here.connect(false).await;
-        stranger.read_exact(&mut [0]).await.expect_err("it was refused");
+        let heard = tokio::time::timeout(HANDSHAKE_TIMEOUT, stranger.read_exact(&mut [0])).await;
+        heard.expect("it hears so at once").expect_err("it was refused");
         let known = here.connect(true).await;
         let served = here.listener.accept().await.expect("it is served");
         assert_eq!(
@@ -240,5 +242,28 @@ mod tests {
             "and the other is not"
         );
         assert!(served.standing().is_proved());
+    }
+
+    /// How long `connection`, over which nothing is said, is borne. Time stands still until everybody waits for it.
+    async fn borne(mut connection: TcpStream) -> Duration {
+        let begin = Instant::now();
+        let read = tokio::time::timeout(10 * HANDSHAKE_TIMEOUT, connection.read(&mut [0])).await;
+        assert_eq!(read.expect("not for ever").expect("it is closed"), 0);
+        begin.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_is_not_begun_ends() {
+        let here = Encrypted::new(ConnectionLimits { most: 1, most_from_one: None }, false).await;
+        let silent = TcpStream::connect(here.listener.address()).await.expect("the system takes it");
+        assert!(borne(silent).await >= HANDSHAKE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_whose_place_is_wanted_ends_at_once() {
+        let here = Encrypted::new(ConnectionLimits { most: 1, most_from_one: None }, false).await;
+        let silent = TcpStream::connect(here.listener.address()).await.expect("the system takes it");
+        let _newcomer = TcpStream::connect(here.listener.address()).await.expect("the system takes it");
+        assert!(borne(silent).await < HANDSHAKE_TIMEOUT);
     }
 }

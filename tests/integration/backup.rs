@@ -212,6 +212,19 @@ async fn a_flipped_bit_is_found() {
         }
         fs::write(path, &whole).unwrap();
     }
+    // A manifest that is sound, and says something else than the files do.
+    let whole = fs::read_to_string(&manifests[0]).unwrap();
+    for (field, value) in [("state_hash", Value::from("0".repeat(64))), ("term", 99.into()), ("oldest_index", 99.into())] {
+        let (_, body) = whole.split_once('\n').unwrap();
+        let mut said: Value = serde_json::from_str(body).unwrap();
+        said[field] = value;
+        let body = said.to_string();
+        let checksum = blake3::hash(body.as_bytes()).to_hex();
+        fs::write(&manifests[0], format!("quorate backup 1 blake3 {checksum}\n{body}")).unwrap();
+        let ran = verify(&repository).await;
+        assert!(ran.code == Some(1) && ran.err.contains("the manifest says"), "{field}: {ran:?}");
+    }
+    fs::write(&manifests[0], &whole).unwrap();
     // One that is gone is no better.
     let moved = home.path().join("moved");
     fs::rename(&objects[0], &moved).unwrap();

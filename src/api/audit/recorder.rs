@@ -276,4 +276,27 @@ mod tests {
         let outcomes: Vec<&Value> = found.iter().map(|line| &line["outcome"]).collect();
         assert_eq!(outcomes, [&json!("done"), &json!("unknown")], "{found:?}");
     }
+
+    #[tokio::test]
+    async fn what_was_refused_for_want_of_a_line_has_one_in_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (home, away) = (folder.path().join("home"), folder.path().join("away"));
+        std::fs::create_dir(&home).expect("writable");
+        let path = home.join("audit.log");
+        let recorder = recorder(path.clone());
+        let trail = &recorder.0.as_ref().expect("it is on").trail;
+        std::fs::rename(&home, &away).expect("writable");
+        trail.reopen();
+        assert_ne!(change(&recorder, Ok(())).await, Code::Ok, "it has no line yet");
+        assert_eq!(change(&recorder, Ok(())).await, Code::Unavailable);
+        std::fs::rename(&away, &home).expect("writable");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while trail.place().await.is_err() {
+            assert!(std::time::Instant::now() < deadline, "it is never written again");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let found = lines(&recorder, &path).await;
+        let outcomes: Vec<&Value> = found.iter().map(|line| &line["outcome"]).collect();
+        assert_eq!(outcomes, [&json!("done"), &json!("refused")], "{found:?}");
+    }
 }

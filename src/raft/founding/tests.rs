@@ -185,6 +185,7 @@ async fn a_restored_cluster_knows_whose_zookies_it_keeps_and_gives_no_id_again()
     let founded = state_in(into.path());
     assert_eq!(founded.retired, BTreeSet::from([1, 2, 3]));
     assert_eq!(founded.next_node_id, old.next_node_id + 1);
+    assert_ne!(founded.chain, old.chain, "at the same index, and not the same history");
     let kin = |dir: &Path| forebears(&RocksStore::open(&state_dir(dir), StoreOptions::default()).unwrap()).unwrap();
     assert_eq!(kin(into.path()), [Forebear { lineage: OLD.lineage, through: Revision::new(10) }]);
 

@@ -259,11 +259,14 @@ impl PeerService for PeerServer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use openraft::ChangeMembers;
     use tonic::Code;
 
     use super::*;
     use crate::raft::testing::quick_replica;
-    use crate::raft::{Connections, Membership, NodeAddress};
+    use crate::raft::{Connections, FeatureLevel, Membership, NodeAddress};
 
     /// A node of a cluster of one.
     async fn serve(dir: &std::path::Path) -> (PeerServer, Arc<Replica>) {
@@ -294,6 +297,43 @@ mod tests {
             assert_eq!(code(server.raft(Request::new(foreign)).await), Code::FailedPrecondition);
         }
         assert_eq!(code(PeerServer::default().raft(Request::new(own(Kind::Append))).await), Code::FailedPrecondition);
+        replica.shutdown().await;
+    }
+
+    /// A node that the cluster would have to go on without is not let in, and one that was let go is not heard.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_cannot_be_a_member_and_who_is_none_any_more_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, replica) = serve(dir.path()).await;
+        let me = replica.identity();
+        let leads = replica.raft().wait(Some(Duration::from_secs(10)));
+        let led = leads.metrics(|metrics| metrics.last_applied.is_some_and(|id| id.index >= 1), "a leader of one");
+        led.await.unwrap();
+
+        let later = SupportedLevels { lowest: FeatureLevel::new(7), highest: FeatureLevel::new(9) };
+        let announcement = Some(Announcement { levels: later, ..Announcement::none() }.to_message());
+        let address = NodeAddress { client: "a:1".to_owned(), peer: "a:2".to_owned() };
+        let admit = codec::encode(&AdmitRequest { address: address.clone() });
+        let admit = Envelope { announcement: announcement.clone(), ..replica.peers().envelope(0, Kind::Admit, admit) };
+        let reply = server.admit(Request::new(admit)).await.unwrap().into_inner();
+        let admitted: Result<Admitted, String> = decode(&reply.payload).unwrap();
+        assert!(admitted.unwrap_err().contains("feature level"));
+        let promote = codec::encode(&PromoteRequest { node_id: 2, address: address.clone(), voter: false });
+        let promote = Envelope { announcement, ..replica.peers().envelope(0, Kind::Promote, promote) };
+        let refused = server.promote(Request::new(promote)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+
+        for change in [
+            ChangeMembers::AddNodes(BTreeMap::from([(2, address)])),
+            ChangeMembers::RemoveNodes(BTreeSet::from([2])),
+        ] {
+            replica.raft().change_membership(change, true).await.unwrap();
+        }
+        let index = replica.metrics().last_log_index.unwrap();
+        replica.applied().wait_for(|mark| mark.revision.index() >= index).await.unwrap();
+        let status = replica.peers().envelope(me.node_id, Kind::Status, Vec::new());
+        let gone = server.status(Request::new(Envelope { from: 2, ..status })).await.unwrap_err();
+        assert_eq!(Removal::of_status(&gone), Some(Removal::new(me.lineage, 2)), "{gone}");
         replica.shutdown().await;
     }
 }

@@ -266,6 +266,7 @@ mod tests {
 
     use super::super::envelope::Removal;
     use super::*;
+    use crate::raft::SupportedLevels;
 
     /// Says of everybody that this node was removed.
     struct Remover(Removal);
@@ -297,5 +298,22 @@ mod tests {
             assert_eq!(*peers.removed().borrow(), expected, "{lineage}/{node_id}: {error}");
             assert_eq!(matches!(error, CallError::Lost { .. }), !expected, "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_member_says_last_counts_and_nobody_else_is_heard() {
+        let me = PeerIdentity { lineage: 7, node_id: 1 };
+        let remover = Arc::new(Remover(Removal::new(0, 0)));
+        let peers = Peers::new(me, Announcement::none(), remover);
+        peers.learn(BTreeMap::from([(2, "a:1".to_owned())]));
+        let newer = Announcement { levels: SupportedLevels::OURS, ..Announcement::none() };
+        let later = monotonic();
+        let earlier = later.checked_sub(Duration::from_secs(1)).expect("the machine has run for so long");
+        peers.hear(2, later, newer.clone());
+        peers.hear(2, earlier, Announcement::none());
+        peers.hear(3, later, newer.clone());
+        assert_eq!(peers.heard(), BTreeMap::from([(2, (later, newer))]), "one answer was overtaken, and 3 is no member");
+        peers.learn(BTreeMap::new());
+        assert!(peers.heard().is_empty());
     }
 }
