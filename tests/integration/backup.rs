@@ -214,7 +214,9 @@ async fn a_flipped_bit_is_found() {
     }
     // A manifest that is sound, and says something else than the files do.
     let whole = fs::read_to_string(&manifests[0]).unwrap();
-    for (field, value) in [("state_hash", Value::from("0".repeat(64))), ("term", 99.into()), ("oldest_index", 99.into())] {
+    for (field, value) in
+        [("state_hash", Value::from("0".repeat(64))), ("term", 99.into()), ("oldest_index", 99.into())]
+    {
         let (_, body) = whole.split_once('\n').unwrap();
         let mut said: Value = serde_json::from_str(body).unwrap();
         said[field] = value;

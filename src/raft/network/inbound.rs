@@ -323,10 +323,9 @@ mod tests {
         let refused = server.promote(Request::new(promote)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
 
-        for change in [
-            ChangeMembers::AddNodes(BTreeMap::from([(2, address)])),
-            ChangeMembers::RemoveNodes(BTreeSet::from([2])),
-        ] {
+        for change in
+            [ChangeMembers::AddNodes(BTreeMap::from([(2, address)])), ChangeMembers::RemoveNodes(BTreeSet::from([2]))]
+        {
             replica.raft().change_membership(change, true).await.unwrap();
         }
         let index = replica.metrics().last_log_index.unwrap();

@@ -312,7 +312,11 @@ mod tests {
         peers.hear(2, later, newer.clone());
         peers.hear(2, earlier, Announcement::none());
         peers.hear(3, later, newer.clone());
-        assert_eq!(peers.heard(), BTreeMap::from([(2, (later, newer))]), "one answer was overtaken, and 3 is no member");
+        assert_eq!(
+            peers.heard(),
+            BTreeMap::from([(2, (later, newer))]),
+            "one answer was overtaken, and 3 is no member"
+        );
         peers.learn(BTreeMap::new());
         assert!(peers.heard().is_empty());
     }
