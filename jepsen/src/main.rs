@@ -292,13 +292,12 @@ struct Extent {
 
 /// The least that a run must have seen, in proportion to its length; of faults, what its schedule has.
 fn thresholds(expect: Expect, extent: &Extent, ground: &Ground, faults: &[FaultKind]) -> Thresholds {
-    // What a second brings: acknowledged writes, decisions, whole chains, waits (in ten seconds), and entries that are watched:
-    // two and a half times the writes, of the 2.8 times that watchers are told of each.
+    // What a second brings: acknowledged writes, decisions, whole chains, waits (in ten seconds), entries that are watched.
     let (writes, checks, chains, waits, entries) = match expect {
         Expect::None => return Thresholds::default(),
         Expect::Quick => (10, 200, 1, 5, 60),
-        Expect::Release => (110, 550, 8, 27, 275),
-        Expect::Soak => (110, 550, 8, 0, 275),
+        Expect::Release => (110, 550, 8, 27, 330),
+        Expect::Soak => (110, 550, 8, 0, 330),
     };
     let Extent { seconds, voters, learners, apart } = *extent;
     let (by_kind, least_of_all) = if apart == 0 {

@@ -1,8 +1,8 @@
 //! Which faults, in which order, how long, how far apart: all of it from the seed.
 //!
-//! A run is divided into rounds, a round into slots of the same length, one fault each. What a round has to have is a table;
-//! the seed decides the order, not the amount. After each fault the cluster has the rest of its slot to itself, as far as this
-//! track goes.
+//! A run is divided into rounds, a round into slots of the same length, one fault each. What a round has to have is a table; the
+//! seed decides the order, not the amount. After each fault the cluster has the rest of its slot to itself, as far as this track
+//! goes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -150,10 +150,8 @@ pub fn schedule(seed: u64, seconds: u64, nodes: usize, ground: &Ground, wanted: 
 #[must_use]
 pub fn least(seconds: u64, nodes: usize, ground: &Ground, wanted: &[FaultKind]) -> BTreeMap<FaultKind, u64> {
     let whole = u64::from(number_of_rounds(seconds));
-    let each = |(kind, planned): (FaultKind, u64)| {
-        let missed = if may_miss(kind) { planned.div_ceil(4) } else { 0 };
-        (kind, planned - planned / 10 - missed)
-    };
+    let each =
+        |(kind, planned): (FaultKind, u64)| (kind, planned - planned / 10 - u64::from(may_miss(kind) && planned > 0));
     let of_track = |round: Vec<(FaultKind, usize)>| -> Vec<(FaultKind, u64)> {
         if round.is_empty() || seconds >= ROUND.as_secs() {
             return round.into_iter().map(|(kind, count)| (kind, count as u64 * whole)).collect();
@@ -190,7 +188,7 @@ pub fn spaced(mut tracks: Vec<Vec<Step>>, apart: Duration) -> Vec<Vec<Step>> {
     tracks
 }
 
-/// Whether a quarter of these may come to nothing in a good run: harm that no node happened to read.
+/// Whether one of these may come to nothing in a good run: harm that no node happened to read.
 fn may_miss(kind: FaultKind) -> bool {
     kind == FaultKind::BitFlip
 }
