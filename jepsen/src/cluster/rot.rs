@@ -1,7 +1,11 @@
 //! A disk that gives back other bytes than were written: some flipped, or the end of a file gone. The harm can be undone.
 //!
-//! The end of the newest log of writes is left alone: to a database it looks like a write that a crash cut short, and no
-//! checksum tells the two apart.
+//! What is harmed is what a node reads when it starts and can tell from the traces of a crash. Three things are left alone:
+//! - The end of the newest log of writes: to a database it looks like a write that a crash cut short, and no checksum tells the
+//!   two apart.
+//! - All of the state's log of writes: its replay ends at the first damage, as after a power cut, and the Raft log brings the
+//!   rest back.
+//! - What is inside a snapshot: nobody reads it before it is sent or installed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -104,12 +108,31 @@ impl Rot {
     }
 }
 
-/// All files that can be harmed, with their lengths.
-fn collect(folder: &Path, files: &mut Vec<(Purpose, PathBuf, u64)>) -> io::Result<()> {
+/// All files of a node that can be harmed, with their lengths.
+fn collect(data: &Path, files: &mut Vec<(Purpose, PathBuf, u64)>) -> io::Result<()> {
+    let (state, snapshots) = (data.join("state"), data.join("snapshots"));
+    collect_below(
+        data,
+        &|purpose, file| {
+            let is_replayed = purpose == Purpose::WriteAhead && file.starts_with(&state);
+            let is_inside_a_snapshot =
+                file.parent().is_some_and(|folder| folder != snapshots && folder.starts_with(&snapshots));
+            !is_replayed && !is_inside_a_snapshot
+        },
+        files,
+    )
+}
+
+/// Those in a folder, and in the folders in it, that are `wanted`.
+fn collect_below(
+    folder: &Path,
+    wanted: &impl Fn(Purpose, &Path) -> bool,
+    files: &mut Vec<(Purpose, PathBuf, u64)>,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            collect(&entry.path(), files)?;
+            collect_below(&entry.path(), wanted, files)?;
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -122,7 +145,8 @@ fn collect(folder: &Path, files: &mut Vec<(Purpose, PathBuf, u64)>) -> io::Resul
             _ if name.starts_with("MANIFEST") => Purpose::Manifest,
             _ => Purpose::Other,
         };
-        if !told && length > 0 && (purpose != Purpose::WriteAhead || length > 2 * BLOCK) {
+        let is_long_enough = length > 0 && (purpose != Purpose::WriteAhead || length > 2 * BLOCK);
+        if !told && is_long_enough && wanted(purpose, &entry.path()) {
             files.push((purpose, entry.path(), length));
         }
     }
@@ -185,6 +209,30 @@ mod tests {
             assert!(rot.undo().expect("it works"));
             assert_eq!(contents(&folder), whole);
         }
+        fs::remove_dir_all(&folder).expect("it was made above");
+    }
+
+    #[test]
+    fn what_a_start_does_not_read_or_forgives_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("quorate-jepsen-unread-{}", std::process::id()));
+        let read = [
+            "identity",
+            "log/000004.log",
+            "log/000005.sst",
+            "snapshots/snapshot-1.meta",
+            "state/CURRENT",
+            "state/gen-1/000006.sst",
+            "state/gen-1/MANIFEST-1",
+        ];
+        let unread = ["snapshots/snapshot-1/CURRENT", "snapshots/snapshot-1/000006.sst", "state/gen-1/000007.log"];
+        for name in read.into_iter().chain(unread) {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().expect("it is in a folder")).expect("a folder");
+            fs::write(file, vec![7_u8; 100_000]).expect("a file");
+        }
+        let mut found: Vec<PathBuf> = contents(&folder).into_iter().map(|(file, _)| file).collect();
+        found.sort();
+        assert_eq!(found, read.map(|name| folder.join(name)));
         fs::remove_dir_all(&folder).expect("it was made above");
     }
 }
