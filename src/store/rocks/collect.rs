@@ -34,6 +34,7 @@ use super::RocksStore;
 use super::generation::{Generation, engine};
 use super::keys::{self, Names, Prefix};
 use super::layout::GenerationId;
+use super::merge::merge_small_files;
 use super::options::Family;
 use super::record;
 use super::view::{self, Span};
@@ -66,12 +67,14 @@ impl Collector {
     }
 
     /// Removes a part of what may go, and says whether there may be more. Takes a fraction of a second, but for a record of
-    /// very many updates, and for giving back space. After an error the next step begins where this one did.
+    /// very many updates, for giving back space, and for merging small files. After an error the next step begins where this
+    /// one did.
     pub fn step(&mut self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
         if self.generation != Some(generation.id()) {
             *self = Self { generation: Some(generation.id()), ..Self::new(Arc::clone(&self.store)) };
         }
+        merge_small_files(&generation)?;
         let limit = limit(&generation);
         if limit <= self.through {
             return Ok(false);

@@ -422,3 +422,34 @@ fn collection_gives_space_back() {
     assert_eq!(all(&*store.view(STORE, store.applied()).unwrap()).len(), 2000);
     assert!(all(&*store.view(StoreId::new(9), store.applied()).unwrap()).is_empty());
 }
+
+#[test]
+fn many_flushes_leave_few_files() {
+    const FLUSHES: u64 = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(RocksStore::open(dir.path(), options()).unwrap());
+    let mut collector = Collector::new(Arc::clone(&store));
+    let files = |family: Family| {
+        let of_family = |file: &rocksdb::LiveFile| file.column_family_name == family.name();
+        store.generation().db().live_files().unwrap().iter().filter(|file| of_family(file)).count()
+    };
+    let mut most = 0;
+    for n in 1..=FLUSHES {
+        let mut batch = store.batch();
+        let at = rev(n);
+        let change = ChangeRecord {
+            op_id: 0,
+            updates: vec![touched(n, n)],
+            schema_changed: false,
+            metadata_json: String::new(),
+        };
+        batch.put_change(STORE, at, &change).unwrap();
+        batch.commit(at).unwrap();
+        flush(&store);
+        store.generation().db().wait_for_compact(&WaitForCompactOptions::default()).unwrap();
+        collect(&mut collector);
+        most = most.max(files(Family::Changelog));
+    }
+    assert!(most <= 16, "{most} files of the changelog");
+    assert_eq!(changes(&*store, STORE, 0, FLUSHES).len() as u64, FLUSHES);
+}
