@@ -15,6 +15,7 @@ use super::memory::{Memory, Share};
 use super::scopes;
 use crate::model::{Error, ErrorCode, limits};
 use crate::security::{Allowance, Exceeded, KeyHolder, Usage};
+use crate::service::Door;
 use crate::telemetry::{METRICS, RefusalLabels};
 
 /// What a node takes on at once.
@@ -33,6 +34,8 @@ pub(super) struct Quotas {
     watches: Arc<Semaphore>,
     most_watches: usize,
     memory: Memory,
+    /// Of the threads that evaluate.
+    door: Option<Door>,
 }
 
 /// Whom a limit is for.
@@ -87,7 +90,13 @@ impl Quotas {
             watches: Arc::new(Semaphore::new(limits.watches)),
             most_watches: limits.watches,
             memory: Memory::new(limits::GRPC_BODIES_BYTES),
+            door: None,
         }
+    }
+
+    /// The same, with what has to pass through `door` before it is read.
+    pub(super) fn with_door(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
     }
 
     /// The places of one more request of this key, for the call at `path`. A watch, which is open for hours and costs nothing
@@ -97,6 +106,11 @@ impl Quotas {
         let is_watch = scopes::is_watch(path);
         // Operators get through to a node that has too much to do.
         let node = (!scopes::is_administration(path)).then_some(&self.node);
+        if let Some(door) = &self.door
+            && scopes::is_evaluated(path)
+        {
+            door.enter()?;
+        }
         let mut places = [None, None];
         let mut watch = None;
         if is_watch {
@@ -216,6 +230,21 @@ mod tests {
         let error = (0..1000).find_map(|_| quotas.begin(&holders[0], CHECK).err()).expect("two a second");
         assert_eq!((error.code, &error.details), (ErrorCode::RateLimited, &vec![("limit_of", "node".to_owned())]));
         quotas.begin(&holders[1], STATUS).expect("operators get through");
+    }
+
+    #[test]
+    fn what_would_wait_for_too_long_is_refused_before_it_is_read() {
+        let quotas = Quotas::new(RequestLimits {
+            node: Allowance { concurrent: NonZeroU32::new(1), ..Allowance::default() },
+            watches: 1,
+        })
+        .with_door(Door::closed());
+        let holder = holder(Allowance::default());
+        let error =
+            quotas.begin(&holder, "/authzed.api.v1.PermissionsService/CheckBulkPermissions").expect_err("closed");
+        assert_eq!(error.code, ErrorCode::ResourceExhausted);
+        assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()));
+        quotas.begin(&holder, CHECK).expect("a single check is tried at once");
     }
 
     #[test]

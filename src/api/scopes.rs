@@ -80,6 +80,21 @@ pub(super) fn is_import(path: &str) -> bool {
     matches!(find(path), Some(("ImportBulkRelationships" | "BulkImportRelationships", _)))
 }
 
+/// Whether the call at `path` is always evaluated on threads for that, at a cost. A single check mostly is not.
+pub(super) fn is_evaluated(path: &str) -> bool {
+    matches!(
+        find(path),
+        Some((
+            "CheckBulkPermissions"
+                | "BulkCheckPermission"
+                | "ExpandPermissionTree"
+                | "LookupResources"
+                | "LookupSubjects",
+            _
+        ))
+    )
+}
+
 /// Whether the call at `path` is for operators, who must get through to a node that has too much to do.
 pub(super) fn is_administration(path: &str) -> bool {
     path.starts_with("/quorate.v1.ClusterService/")

@@ -117,7 +117,7 @@ pub async fn serve(
     let reporting = report_health(reporter.clone(), api.services.readiness(), shutdown.clone());
     let response_meta = ResponseMeta::new(Arc::clone(&api.cluster));
     let recorder = Recorder::new(api.audit.clone(), Arc::clone(&api.cluster));
-    let key = RequireKey::new(keyring, Quotas::new(limits), recorder);
+    let key = RequireKey::new(keyring, Quotas::new(limits).with_door(api.services.door()), recorder);
     let routes = routes(api, key.clone(), reporter)?;
     let gateway = async {
         let router = || gateway::router(routes.clone(), key.clone());

@@ -5,6 +5,7 @@
 //! API.
 
 mod apply;
+mod backlog;
 mod backup;
 mod blocking;
 mod clock;

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{Instrument as _, field};
 
 use super::apply::ClusterSettings;
+use super::backlog::Backlog;
 use super::clock::{WallClock, monotonic};
 use super::codec::{self, RECORD_BYTES};
 use super::contract::{Applied, Propose, ProposeError};
@@ -46,6 +47,8 @@ pub struct Proposer {
     in_flight: Arc<Semaphore>,
     /// How many permits there are.
     capacity: u32,
+    /// How late those are that were proposed here.
+    backlog: Arc<Backlog>,
     /// Whether proposals are held back.
     paused: watch::Sender<bool>,
     settings: watch::Receiver<Arc<ClusterSettings>>,
@@ -95,6 +98,7 @@ impl Proposer {
             clock,
             in_flight,
             capacity,
+            backlog: Arc::default(),
             paused: watch::Sender::new(false),
             settings,
             #[cfg(feature = "mutants")]
@@ -120,6 +124,10 @@ impl Proposer {
                 return Err(Rejection::NotLeader { leader: None });
             }
         };
+        let (backlog, proposed) = (Arc::clone(&self.backlog), monotonic());
+        if backlog.stands(self.capacity as usize - self.in_flight.available_permits(), proposed) {
+            return Ok(Err(ProposeError::Overloaded));
+        }
         #[cfg(feature = "mutants")]
         let key = body.keyed().map(|(_, request)| request.key.clone());
         #[cfg(feature = "mutants")]
@@ -138,6 +146,7 @@ impl Proposer {
             let written = raft.client_write(command).instrument(of_task).await;
             drop(permit);
             if let Ok(response) = &written {
+                backlog.through(proposed, monotonic());
                 span.record("quorate.index", response.data.revision.index());
             }
             written

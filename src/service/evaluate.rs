@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout_at;
 
-use super::queue_wait::QueueWait;
+use super::queue_wait::{Door, QueueWait};
 use super::spare_time::SpareTime;
 use crate::engine::Waiter;
 use crate::model::{Error, ErrorCode};
@@ -33,7 +33,6 @@ const NICE: i32 = 10;
 const STACK_BYTES: usize = 24 << 20;
 
 const LATE: &str = "the deadline passed before the evaluation was done; try again with more time";
-const SHED: &str = "this node has more evaluations waiting than it can serve in time; slow down and try again";
 const BROKEN: &str = "an evaluation ended without an answer";
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -126,6 +125,11 @@ impl EvaluationPool {
         self.queue.is_some() && self.network.is_there()
     }
 
+    /// Where what will be evaluated here can be refused before it is read.
+    pub(super) fn door(&self) -> Door {
+        Door::new(Arc::clone(&self.wait))
+    }
+
     /// Runs `work`, which is short, and waits for its answer until `deadline`.
     pub(super) async fn run<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
     where
@@ -205,7 +209,7 @@ impl EvaluationPool {
             let until = if sheddable { deadline.min(look) } else { deadline };
             match timeout_at(until.into(), &mut answered).await {
                 Ok(Ok(result)) => return result,
-                Ok(Err(_)) if turn.shed() => return Err(self.shed()),
+                Ok(Err(_)) if turn.shed() => return Err(self.wait.shed()),
                 Ok(Err(_)) if monotonic() >= deadline => return Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
                 Ok(Err(_)) => return Err(Error::new(ErrorCode::Internal, BROKEN)),
                 Err(_) if until >= deadline => return Err(Error::new(ErrorCode::DeadlineExceeded, LATE)),
@@ -217,17 +221,12 @@ impl EvaluationPool {
                         continue;
                     }
                     if turn.shed() {
-                        return Err(self.shed());
+                        return Err(self.wait.shed());
                     }
                     sheddable = false;
                 }
             }
         }
-    }
-
-    fn shed(&self) -> Error {
-        METRICS.evaluations_shed.inc();
-        Error::new(ErrorCode::ResourceExhausted, SHED).retry_after(self.wait.shortest())
     }
 }
 

@@ -54,6 +54,7 @@ pub use counters::Count;
 pub use floors::FloorsAnswer;
 pub use keyed::Written;
 pub use lookup::{ExpandAnswer, LookupResources, LookupSubjects, ResourceStream, ResourceWithCursor, SubjectStream};
+pub use queue_wait::Door;
 pub use reflection::{ComputableQuestion, ReflectionAnswer};
 pub use sandbox::{Membership, Place, Sandbox, SandboxError, WithoutSubject};
 pub use schema::{SchemaAnswer, WriteSchema};

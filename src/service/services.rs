@@ -12,6 +12,7 @@ use super::cursor::{Cursor, Digest, Place};
 use super::evaluate::EvaluationPool;
 use super::floors::Basis;
 use super::outlet::Terms;
+use super::queue_wait::Door;
 use super::schema_cache::SchemaCache;
 use super::staleness::StalenessBound;
 use crate::audit::note_view;
@@ -115,6 +116,12 @@ impl Services {
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
+    }
+
+    /// Where requests that are evaluated can be refused before they are read.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        self.pool.door()
     }
 
     /// How long a request may take where the client does not say.

@@ -125,7 +125,7 @@ pub struct Metrics {
     pub writes: Counter,
     /// Evaluations that were refused because too many waited.
     pub evaluations_refused: Counter,
-    /// Evaluations that were given up because they waited too long.
+    /// Evaluations that were given up because they waited too long, or not let in because they would have.
     pub evaluations_shed: Counter,
     /// Evaluations that run or wait.
     pub evaluations: Gauge,
@@ -235,7 +235,7 @@ impl Metrics {
         r.register("writes", "Changes that clients of this node made and the log took", self.writes.clone());
         let refused = "Evaluations refused with RESOURCE_EXHAUSTED, because too many waited";
         r.register("evaluations_refused", refused, self.evaluations_refused.clone());
-        let shed = "Evaluations given up with RESOURCE_EXHAUSTED, because they waited too long";
+        let shed = "Evaluations given up with RESOURCE_EXHAUSTED, because they waited too long, or would have";
         r.register("evaluations_shed", shed, self.evaluations_shed.clone());
         r.register("evaluations", "Evaluations that run or wait", self.evaluations.clone());
         self.register_bounds();
