@@ -13,9 +13,9 @@ section! {
         /// Memory for blocks read from disk, in MiB [default: 64]
         #[arg(value_name = "MIB")]
         block_cache_mib: u64 = 64, "block-cache-mib", "QUORATE_BLOCK_CACHE_MIB";
-        /// Memory for writes that are not yet in a table file, in MiB [default: 32]
+        /// Memory for writes that are not yet in a table file, in MiB [default: 64]
         #[arg(value_name = "MIB")]
-        write_buffer_mib: u64 = 32, "write-buffer-mib", "QUORATE_WRITE_BUFFER_MIB";
+        write_buffer_mib: u64 = 64, "write-buffer-mib", "QUORATE_WRITE_BUFFER_MIB";
     }
 }
 

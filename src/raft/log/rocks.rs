@@ -106,7 +106,7 @@ fn options() -> Options {
 
 fn families() -> Vec<ColumnFamilyDescriptor> {
     let mut entries = Options::default();
-    entries.set_write_buffer_size(64 << 20);
+    entries.set_write_buffer_size(32 << 20);
     entries.set_compression_type(DBCompressionType::Lz4);
     let mut table = BlockBasedOptions::default();
     table.set_block_size(32 << 10);

@@ -28,7 +28,8 @@ const DELETED_PART: f64 = 0.5;
 pub struct StoreOptions {
     /// Memory for blocks, indexes and filters, shared by all column families.
     pub block_cache_bytes: usize,
-    /// Memory for writes not yet in table files, in each column family.
+    /// Memory for writes not yet in table files, all column families together. For a moment it is half as much again, while
+    /// some of it is written to files.
     pub write_buffer_bytes: usize,
     /// Threads that flush and compact.
     pub background_jobs: u16,
@@ -138,6 +139,7 @@ pub(super) fn database(store: &StoreOptions) -> Result<Options, StoreError> {
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_manual_wal_flush(store.manual_wal_flush);
     options.set_max_background_jobs(i32::from(store.background_jobs));
+    options.set_db_write_buffer_size(store.write_buffer_bytes);
     options.set_max_total_wal_size(4 * store.write_buffer_bytes as u64);
     options.set_keep_log_file_num(4);
     options.set_max_log_file_size(4 << 20);
