@@ -14,6 +14,7 @@ use crate::consistency::{Raised, Scope, Zookie};
 use crate::engine::{self, Budget, CheckItem, Circumstances, Explanation, ExplanationRoom, Waiter};
 use crate::model::{Decision, Error, ErrorCode, SubjectRef, TimestampMs, limits};
 use crate::mutants::Mutant;
+use crate::raft::monotonic;
 use crate::store::{Reach, ReadView};
 use crate::telemetry::{METRICS, part_of_trace};
 
@@ -101,6 +102,7 @@ impl Services {
         // Most checks take less time than it takes to hand them to another thread.
         if explain == Explain::No
             && self.pool.has_time()
+            && monotonic() < call.deadline
             && let Some(decision) = part.at_once(&item)
         {
             METRICS.checks.inc();

@@ -23,7 +23,7 @@ use crate::engine::{
     SubjectLookup, SubjectQuestion, Turn, Waiter,
 };
 use crate::model::{Decision, Error, ObjectId, ObjectRef, RelationName, limits};
-use crate::store::ReadView;
+use crate::store::{Reach, ReadView};
 
 /// Batches that wait for the reader.
 const BATCHES_AHEAD: usize = 2;
@@ -263,7 +263,8 @@ impl Progress {
             let clock = self.clock.clone();
             let work = move |waiter: &Waiter| {
                 let turn = Turn { now: clock.now(), waiter: waiter.clone() };
-                let batch = next(lookup, &ready, view.as_ref(), &turn)?;
+                let reader = view.reader(Reach::Disk);
+                let batch = next(lookup, &ready, reader.as_deref().unwrap_or(view.as_ref()), &turn)?;
                 Ok(batch.map(|(found, lookup)| (found, lookup.map(|lookup| (lookup, next)))))
             };
             let batch = batches.while_read(self.pool.go_on(batches.step(self.batch_timeout), work)).await?;

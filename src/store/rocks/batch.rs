@@ -87,10 +87,12 @@ impl StateBatch for RocksBatch<'_> {
     }
 
     fn fetch(&mut self, keys: &mut dyn Iterator<Item = (StoreId, &TupleKey)>) -> Result<(), StoreError> {
-        let mut seeker = Seeker::new(&self.generation, Reach::Disk);
+        let mut seeker = None;
         for (store, key) in keys {
             let tuples = self.tuples.entry(store).or_default();
             if !tuples.contains_key(key) {
+                let seeker =
+                    seeker.get_or_insert_with(|| Seeker::new(&self.generation, ScanOrder::ByResource, Reach::Disk));
                 tuples.insert(key.clone(), seeker.newest(store, key, LATEST)?);
             }
         }

@@ -12,7 +12,8 @@ use std::ops::ControlFlow;
 use parking_lot::Mutex;
 
 use crate::model::{
-    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TupleFilter, TupleKey, TypeName,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, Tuple, TupleFilter, TupleKey,
+    TypeName,
 };
 
 use super::super::{Reach, ReadView, RequestRecord, ScanOrder, StoreError, StoredSchema, SubjectRow, TupleRow};
@@ -24,18 +25,17 @@ use super::view::{self, Passed, RawIterator, RocksView, Span, Visit, subject_row
 /// So many deletions in a row are passed over.
 const PATIENCE: u64 = 32;
 
-const ORDER: ScanOrder = ScanOrder::ByResource;
-
 /// Looks tuples up, one after the other, and walks over groups of them.
 pub(super) struct Seeker<'a> {
     generation: &'a Generation,
+    order: ScanOrder,
     reach: Reach,
     iterator: RawIterator<'a>,
 }
 
 impl<'a> Seeker<'a> {
-    pub(super) fn new(generation: &'a Generation, reach: Reach) -> Self {
-        Self { generation, reach, iterator: view::iterate_groups(generation, PATIENCE, reach) }
+    pub(super) fn new(generation: &'a Generation, order: ScanOrder, reach: Reach) -> Self {
+        Self { generation, order, reach, iterator: view::iterate_groups(generation, order, PATIENCE, reach) }
     }
 
     /// The newest version of `key` at or below `revision`.
@@ -45,11 +45,11 @@ impl<'a> Seeker<'a> {
         key: &TupleKey,
         revision: Revision,
     ) -> Result<Option<Qualifiers>, StoreError> {
-        let tuple = keys::tuple_prefix(store, ORDER, Names::of(key));
+        let tuple = keys::tuple_prefix(store, self.order, Names::of(key));
         self.iterator.seek(keys::versioned(tuple.bytes(), revision));
         match self.iterator.item() {
-            Some((found, value)) if keys::split_version(ORDER, found)?.0 == tuple.bytes() => {
-                record::decode_tuple(keys::place(ORDER), value)
+            Some((found, value)) if keys::split_version(self.order, found)?.0 == tuple.bytes() => {
+                record::decode_tuple(keys::place(self.order), value)
             }
             Some(_) => Ok(None),
             None if self.iterator.status().is_ok() => Ok(None),
@@ -63,35 +63,65 @@ impl<'a> Seeker<'a> {
 pub(super) struct RocksReader<'a> {
     view: &'a RocksView,
     reach: Reach,
-    /// Taken out while it is in use, so that a visitor may read on its part.
-    kept: Mutex<Option<Seeker<'a>>>,
+    by_resource: Kept<'a>,
+    by_subject: Kept<'a>,
 }
+
+/// Taken out while it is in use, so that a visitor may read on its part.
+type Kept<'a> = Mutex<Option<Seeker<'a>>>;
 
 impl<'a> RocksReader<'a> {
     pub(super) fn new(view: &'a RocksView, reach: Reach) -> Self {
-        Self { view, reach, kept: Mutex::new(None) }
+        Self { view, reach, by_resource: Mutex::new(None), by_subject: Mutex::new(None) }
     }
 
-    fn take(&self) -> Seeker<'a> {
-        self.kept.lock().take().unwrap_or_else(|| Seeker::new(self.view.generation(), self.reach))
+    fn kept(&self, order: ScanOrder) -> &Kept<'a> {
+        match order {
+            ScanOrder::ByResource => &self.by_resource,
+            ScanOrder::BySubject => &self.by_subject,
+        }
+    }
+
+    fn take(&self, order: ScanOrder) -> Seeker<'a> {
+        let kept = self.kept(order).lock().take();
+        kept.unwrap_or_else(|| Seeker::new(self.view.generation(), order, self.reach))
     }
 
     fn keep(&self, seeker: Seeker<'a>) {
-        *self.kept.lock() = Some(seeker);
+        let mut kept = self.kept(seeker.order).lock();
+        *kept = Some(seeker);
+    }
+
+    /// [`RocksView::walk`], with what is kept where that suffices.
+    fn walk(
+        &self,
+        order: ScanOrder,
+        (within, span): (&Prefix, Span),
+        from: &[u8],
+        rows: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Span::OneGroup = span else {
+            return self.view.walk(order, (within, span), from, rows, self.reach, visit);
+        };
+        let mut seeker = self.take(order);
+        seeker.iterator.seek(from);
+        let passed = view::pass(&mut seeker.iterator, order, self.view.revision(), within, rows, visit)?;
+        self.keep(seeker);
+        match passed {
+            Passed::All | Passed::Enough => Ok(None),
+            Passed::Rows(last) => Ok(Some(last)),
+            Passed::Stuck { behind, .. } => {
+                let resume = behind.map(|tuple| keys::versioned(&tuple, Revision::ZERO));
+                let from = resume.as_deref().unwrap_or(from);
+                self.view.walk(order, (within, span), from, rows, self.reach, visit)
+            }
+        }
     }
 
     /// Visits the subjects whose tuples begin with `within`, which is no less than a group.
     fn rows(&self, within: &Prefix, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut seeker = self.take();
-        seeker.iterator.seek(within.bytes());
-        let passed = view::pass(&mut seeker.iterator, ORDER, self.view.revision(), within, usize::MAX, visit)?;
-        self.keep(seeker);
-        let from = match passed {
-            Passed::All | Passed::Enough | Passed::Rows(_) => return Ok(()),
-            Passed::Stuck { behind: None, .. } => within.bytes().to_vec(),
-            Passed::Stuck { behind: Some(tuple), .. } => keys::versioned(&tuple, Revision::ZERO),
-        };
-        self.view.walk(ORDER, (within, Span::OneGroup), &from, usize::MAX, self.reach, visit).map(drop)
+        self.walk(ScanOrder::ByResource, (within, Span::OneGroup), within.bytes(), usize::MAX, visit).map(drop)
     }
 }
 
@@ -101,7 +131,7 @@ impl ReadView for RocksReader<'_> {
     }
 
     fn lookup(&self, key: &TupleKey) -> Result<Option<Qualifiers>, StoreError> {
-        let mut seeker = self.take();
+        let mut seeker = self.take(ScanOrder::ByResource);
         let found = seeker.newest(self.view.store(), key, self.view.revision())?;
         self.keep(seeker);
         Ok(found)
@@ -133,7 +163,29 @@ impl ReadView for RocksReader<'_> {
         rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
     ) -> Result<Option<TupleKey>, StoreError> {
-        self.view.scan_within(filter, after, rows, self.reach, visit)
+        let store = self.view.store();
+        let order = ScanOrder::for_filter(filter);
+        let (prefix, span) = view::narrowest(store, order, filter);
+        // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
+        let resume =
+            after.map(|key| keys::versioned(keys::tuple_prefix(store, order, Names::of(key)).bytes(), Revision::ZERO));
+        let from = match &resume {
+            Some(resume) if resume.as_slice() > prefix.bytes() => resume,
+            Some(_) | None => prefix.bytes(),
+        };
+        if prefix.end().is_some_and(|end| *from >= *end) {
+            return Ok(None);
+        }
+        let last = self.walk(order, (&prefix, span), from, rows, &mut |names, written_at, qualifiers| {
+            let fits =
+                view::matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
+            if !fits {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
+            Ok(visit(TupleRow { tuple, written_at }))
+        })?;
+        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions, ReadTier};
 
 use crate::model::{
-    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter, Tuple,
+    Counter, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, SubjectRelationFilter,
     TupleFilter, TupleKey, TypeName,
 };
 
@@ -107,38 +107,6 @@ impl RocksView {
             Passed::Stuck { error, .. } => Err(error),
         }
     }
-
-    /// [`ReadView::scan_some`] as far as `reach`.
-    pub(super) fn scan_within(
-        &self,
-        filter: &TupleFilter,
-        after: Option<&TupleKey>,
-        rows: usize,
-        reach: Reach,
-        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
-    ) -> Result<Option<TupleKey>, StoreError> {
-        let order = ScanOrder::for_filter(filter);
-        let (prefix, span) = narrowest(self.store, order, filter);
-        // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
-        let resume = after
-            .map(|key| keys::versioned(keys::tuple_prefix(self.store, order, Names::of(key)).bytes(), Revision::ZERO));
-        let from = match &resume {
-            Some(resume) if resume.as_slice() > prefix.bytes() => resume,
-            Some(_) | None => prefix.bytes(),
-        };
-        if prefix.end().is_some_and(|end| *from >= *end) {
-            return Ok(None);
-        }
-        let last = self.walk(order, (&prefix, span), from, rows, reach, &mut |names, written_at, qualifiers| {
-            let fits = matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
-            if !fits {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
-            Ok(visit(TupleRow { tuple, written_at }))
-        })?;
-        last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
-    }
 }
 
 /// Goes on from where `iterator` stands, as [`RocksView::walk`] does.
@@ -213,16 +181,20 @@ pub(super) fn subject_rows(
     }
 }
 
-/// An iterator over any group of tuples by resource: over that into which it was last put. It gives up at so many deletions in
-/// a row.
-pub(super) fn iterate_groups(generation: &Generation, patience: u64, reach: Reach) -> RawIterator<'_> {
+/// An iterator over any group of tuples: over that into which it was last put. It gives up at so many deletions in a row.
+pub(super) fn iterate_groups(
+    generation: &Generation,
+    order: ScanOrder,
+    patience: u64,
+    reach: Reach,
+) -> RawIterator<'_> {
     let mut options = ReadOptions::default();
     options.set_prefix_same_as_start(true);
     options.set_max_skippable_internal_keys(patience);
     if reach == Reach::Memory {
         options.set_read_tier(ReadTier::BlockCache);
     }
-    generation.db().raw_iterator_cf_opt(generation.handle(Family::TuplesByResource), options)
+    generation.db().raw_iterator_cf_opt(generation.handle(Family::of_tuples(order)), options)
 }
 
 /// An iterator over what begins with `within`.
@@ -359,7 +331,7 @@ impl ReadView for RocksView {
         rows: usize,
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
     ) -> Result<Option<TupleKey>, StoreError> {
-        self.scan_within(filter, after, rows, Reach::Disk, visit)
+        self.reader_of(Reach::Disk).scan_some(filter, after, rows, visit)
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
@@ -387,7 +359,7 @@ impl ReadView for RocksView {
 }
 
 /// The longest prefix that all keys in `order` share which `filter` can match.
-fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix, Span) {
+pub(super) fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix, Span) {
     let subject = filter.subject.as_ref();
     let subject_type = subject.map(|s| s.subject_type.as_str());
     let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
@@ -417,7 +389,7 @@ fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix,
 }
 
 /// What of [`TupleFilter::matches`] is about names, on borrowed ones, so that a row that does not match costs no allocation.
-fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
+pub(super) fn matches(filter: &TupleFilter, names: Names<'_>) -> bool {
     let is = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| wanted == name);
     let subject_fits = filter.subject.as_ref().is_none_or(|subject| {
         let relation_fits = match &subject.relation {
