@@ -25,6 +25,7 @@ mod lines;
 mod migrate;
 mod output;
 mod permission;
+mod private_file;
 mod recover;
 mod reference;
 mod relationship;

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::audit::Trail;
 use crate::config::NodeConfig;
 use crate::security::{Doubt, Keyring, KeyringError, Protocol, Tls, TlsError};
+use crate::telemetry::{CertificateLabels, METRICS};
 
 /// Between two looks at the files. Whoever cannot wait sends SIGHUP.
 const LOOK: Duration = Duration::from_secs(30);
@@ -94,6 +95,7 @@ impl Secrets {
             }
             self.look();
             self.judge(&mut doubts);
+            self.measure();
         }
     }
 
@@ -109,6 +111,21 @@ impl Secrets {
             if doubts.get(listener) != Some(&doubt) {
                 tracing::warn!(listener, certificate = %files.certificate.display(), "the certificate {doubt}");
                 doubts.insert(listener, doubt);
+            }
+        }
+    }
+
+    /// Shows when certificates end, to whoever wants to know in time.
+    fn measure(&self) {
+        for (listener, tls) in [("client", &self.grpc), ("peer", &self.peer)] {
+            let Some(tls) = tls else { continue };
+            let ends = tls.ends();
+            for (kind, end) in [("own", ends.own), ("authority", ends.authority)] {
+                let labels = CertificateLabels { listener, kind };
+                match end {
+                    Some(end) => _ = METRICS.certificate_not_after.get_or_create(&labels).set(end.as_secs_f64()),
+                    None => _ = METRICS.certificate_not_after.remove(&labels),
+                }
             }
         }
     }

@@ -114,20 +114,21 @@ async fn live(mut config: NodeConfig, shutdown: CancellationToken, raft: &Handle
     if fault.is_none() {
         hand_over(&node).await;
     }
-    // Clients first, then the replica they use, then the listener that the others reach it by.
+    // Clients first, then the listener that the others reach the replica by, and the replica last: whoever calls is answered,
+    // or finds nobody. A call to a replica that has stopped is an error in two logs, and would say that something is wrong.
     stopping.stop();
     stop_api.cancel();
     let api_ended = api_server.await;
     if let Some(audit) = &audit {
         audit.flush().await;
     }
+    stop_peers.cancel();
+    let peers_ended = tokio::time::timeout(PEER_GRACE, peer_server).await.unwrap_or(Ok(Ok(())));
     if let Some(replica) = node.replica()
         && tokio::time::timeout(REPLICA_GRACE, replica.shutdown()).await.is_err()
     {
         tracing::warn!("the replica did not stop in time; what it acknowledged is on disk all the same");
     }
-    stop_peers.cancel();
-    let peers_ended = tokio::time::timeout(PEER_GRACE, peer_server).await.unwrap_or(Ok(Ok(())));
     if let Some(fault) = fault {
         return Err(fault);
     }

@@ -9,6 +9,7 @@ mod listener;
 mod replace_file;
 mod scope;
 mod tls;
+mod validity;
 
 pub use admission::{ConnectionLimits, OpenCall, Standing};
 pub use allowance::{Allowance, Exceeded, Usage};
@@ -17,4 +18,5 @@ pub use key_file::{KeyEntry, KeyFileError};
 pub use keyring::{Denied, KeyHolder, Keyring, KeyringError};
 pub use listener::{Listener, ListenerSettings};
 pub use scope::Scope;
-pub use tls::{Doubt, Pem, Protocol, Tls, TlsError, TlsFiles};
+pub use tls::{Pem, Protocol, Tls, TlsError, TlsFiles};
+pub use validity::{Doubt, Ends};

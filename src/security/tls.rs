@@ -6,14 +6,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{CertificateError, RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig};
+
+use super::validity::{Doubt, Ends, doubt, first_end};
 
 /// Where one listener's certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,26 +64,6 @@ pub enum TlsError {
         /// What is wrong.
         problem: String,
     },
-}
-
-/// So long before its end a certificate is worth a word.
-const NEAR_ITS_END: Duration = Duration::from_secs(24 * 3600);
-
-/// What will have others refuse a certificate that is in force. It stays there all the same: a clock may be wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
-    /// Its time is over.
-    #[error("has expired: nobody accepts it any more")]
-    Expired,
-    /// Its time has not come.
-    #[error("is not valid yet: see the clock of this machine, and of the one that made it")]
-    NotYetValid,
-    /// Its time is over soon.
-    #[error("expires within a day")]
-    ExpiresSoon,
-    /// Those who trust whom this node trusts do not accept it.
-    #[error("is not accepted by other nodes, if they have the authorities that this one has: {0}")]
-    Unaccepted(String),
 }
 
 /// The texts of the files, for a library that reads them itself.
@@ -151,27 +132,27 @@ impl Tls {
     /// of any other one nothing is judged but its time, since nobody here knows whom those trust.
     #[must_use]
     pub fn doubt(&self, among_nodes: bool) -> Option<Doubt> {
+        let (chain, authorities) = self.in_force()?;
+        let trusted = authorities.filter(|_| among_nodes);
+        doubt(&chain, trusted.as_deref(), UnixTime::now())
+    }
+
+    /// When what is in force ends.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        let Some((chain, authorities)) = self.in_force() else { return Ends::default() };
+        Ends { own: first_end(&chain), authority: authorities.as_deref().and_then(first_end) }
+    }
+
+    /// The certificates that are shown, and those of the authorities.
+    fn in_force(&self) -> Option<(Vec<CertificateDer<'static>>, Option<Vec<CertificateDer<'static>>>)> {
         let pem = self.pem();
         let chain = certificates(&self.files.certificate, &pem.certificate).ok()?;
-        let trusted = match (&self.files.ca, &pem.ca) {
-            (Some(path), Some(text)) if among_nodes => certificates(path, text).ok()?,
-            // Time is looked at before anything else.
-            _ => chain.get(..1)?.to_vec(),
+        let authorities = match (&self.files.ca, &pem.ca) {
+            (Some(path), Some(text)) => Some(certificates(path, text).ok()?),
+            _ => None,
         };
-        let now = UnixTime::now();
-        match refusal(&chain, &trusted, now) {
-            Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Some(Doubt::Expired),
-            Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-                Some(Doubt::NotYetValid)
-            }
-            Some(other) if among_nodes => Some(Doubt::Unaccepted(other.to_string())),
-            _ => {
-                let later = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + NEAR_ITS_END);
-                let then = refusal(&chain, &trusted, later)?;
-                let ends = matches!(then, CertificateError::Expired | CertificateError::ExpiredContext { .. });
-                ends.then_some(Doubt::ExpiresSoon)
-            }
-        }
+        Some((chain, authorities))
     }
 
     /// Whether the other side of a connection must have shown a certificate.
@@ -197,23 +178,6 @@ fn read(files: &TlsFiles, protocol: Protocol) -> Result<Current, TlsError> {
     };
     let server = server_config(files, &pem, protocol)?;
     Ok(Current { pem: Arc::new(pem), server: Arc::new(server) })
-}
-
-/// Why someone who trusts `trusted` refuses `chain` from a client at that time, if he does.
-fn refusal(
-    chain: &[CertificateDer<'static>],
-    trusted: &[CertificateDer<'static>],
-    time: UnixTime,
-) -> Option<CertificateError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(trusted.iter().cloned());
-    let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-    let (own, others) = chain.split_first()?;
-    match verifier.verify_client_cert(own, others, time) {
-        Err(rustls::Error::InvalidCertificate(why)) => Some(why),
-        _ => None,
-    }
 }
 
 fn server_config(files: &TlsFiles, pem: &Pem, protocol: Protocol) -> Result<ServerConfig, TlsError> {
@@ -265,6 +229,7 @@ fn malformed(path: &Path, problem: impl Into<String>) -> TlsError {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use super::*;
 

@@ -102,6 +102,15 @@ pub struct AuditLabels {
     pub kind: &'static str,
 }
 
+/// A certificate that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CertificateLabels {
+    /// client or peer; the gateway shows what clients are shown.
+    pub listener: &'static str,
+    /// own or authority.
+    pub kind: &'static str,
+}
+
 /// The version of the program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
@@ -171,6 +180,8 @@ pub struct Metrics {
     pub audit_lost: Counter,
     /// 1 while the audit log cannot be written.
     pub audit_failing: Gauge,
+    /// When certificates end, in seconds since 1970.
+    pub certificate_not_after: Family<CertificateLabels, Seconds>,
     process_memory: Gauge,
     process_files: Gauge,
     process_time: Seconds,
@@ -217,6 +228,7 @@ impl Metrics {
             audit_lines: Family::default(),
             audit_lost: Counter::default(),
             audit_failing: Gauge::default(),
+            certificate_not_after: Family::default(),
             process_memory: Gauge::default(),
             process_files: Gauge::default(),
             process_time: Seconds::default(),
@@ -239,6 +251,7 @@ impl Metrics {
         r.register("evaluations_shed", shed, self.evaluations_shed.clone());
         r.register("evaluations", "Evaluations that run or wait", self.evaluations.clone());
         self.register_bounds();
+        self.register_security();
         let r = &mut self.registry;
         r.register_with_unit("log_sync", "Time of an fsync of the log", Unit::Seconds, self.log_sync.clone());
         let apply = "Time in which a batch of log entries was applied";
@@ -258,12 +271,6 @@ impl Metrics {
         let age = "How old the node's state may be at most, by its own clock";
         r.register_with_unit("state_age", age, Unit::Seconds, self.state_age.clone());
         r.register_with_unit("store", "Sizes of the store's parts", Unit::Bytes, self.store_bytes.clone());
-        let lines = "Lines of the audit log, by what they are about; the lost ones too";
-        r.register("audit_lines", lines, self.audit_lines.clone());
-        let lost = "Lines of the audit log that were lost, because they could not be written as fast as they came";
-        r.register("audit_lost", lost, self.audit_lost.clone());
-        let failing = "1 while the audit log cannot be written";
-        r.register("audit_failing", failing, self.audit_failing.clone());
         let memory = "Memory that the process holds";
         r.register_with_unit("process_resident_memory", memory, Unit::Bytes, self.process_memory.clone());
         r.register("process_open_files", "File descriptors that are open", self.process_files.clone());
@@ -284,6 +291,20 @@ impl Metrics {
         let refused = "Requests refused with RESOURCE_EXHAUSTED before they were read, by the limit that they met";
         r.register("requests_refused", refused, self.requests_refused.clone());
         r.register("watches", "Watches that are open", self.watches.clone());
+    }
+
+    /// The audit log and the certificates.
+    fn register_security(&mut self) {
+        let r = &mut self.registry;
+        let lines = "Lines of the audit log, by what they are about; the lost ones too";
+        r.register("audit_lines", lines, self.audit_lines.clone());
+        let lost = "Lines of the audit log that were lost, because they could not be written as fast as they came";
+        r.register("audit_lost", lost, self.audit_lost.clone());
+        let failing = "1 while the audit log cannot be written";
+        r.register("audit_failing", failing, self.audit_failing.clone());
+        let ends = "When the first of the certificates of a listener ends, in seconds since 1970, by whose they are";
+        let end = self.certificate_not_after.clone();
+        r.register_with_unit("certificate_not_after_timestamp", ends, Unit::Seconds, end);
     }
 
     /// All of it as text (OpenMetrics 1.0). What is set when somebody looks must have been set.
@@ -321,6 +342,7 @@ mod tests {
         drop(METRICS.position.get_or_create(&PositionLabels { position: "log" }));
         drop(METRICS.member_lag.get_or_create(&MemberLabels { member: 1 }));
         drop(METRICS.audit_lines.get_or_create(&AuditLabels { kind: "change" }));
+        drop(METRICS.certificate_not_after.get_or_create(&CertificateLabels { listener: "peer", kind: "own" }));
         drop(METRICS.store_bytes.get_or_create(&PartLabels { part: "files" }));
         drop(METRICS.connections.get_or_create(&ConnectionLabels { listener: "client" }));
         drop(METRICS.connections_ended.get_or_create(&ConnectionEndLabels { listener: "client", reason: "full" }));

@@ -10,8 +10,8 @@ mod traces;
 
 pub use logging::{LineFormat, LoggingError, start_logging};
 pub use metrics::{
-    AuditLabels, CallLabels, ConnectionEndLabels, ConnectionLabels, LatencyLabels, LocalityLabels, METRICS,
-    MemberLabels, Metrics, PartLabels, PositionLabels, RefusalLabels, RoleLabels, seconds,
+    AuditLabels, CallLabels, CertificateLabels, ConnectionEndLabels, ConnectionLabels, LatencyLabels, LocalityLabels,
+    METRICS, MemberLabels, Metrics, PartLabels, PositionLabels, RefusalLabels, RoleLabels, seconds,
 };
 pub use noted::{Noted, note_consistency, note_index, note_key, noted, with_notes};
 pub(crate) use traces::part_of_trace;

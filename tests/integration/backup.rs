@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,6 +198,9 @@ async fn a_flipped_bit_is_found() {
     let data = home.path().join("data");
     let objects = files(&repository.join("objects"));
     assert!(objects.len() >= 4, "{objects:?}");
+    for path in &objects {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
     let manifests = files(&repository.join("backups"));
     for path in objects.iter().chain(&manifests) {
         let whole = fs::read(path).unwrap();

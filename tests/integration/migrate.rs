@@ -1,5 +1,6 @@
 //! `quorate migrate` between two clusters, which speak the same protocol as SpiceDB does; `tests/migrate` has the real one.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -136,6 +137,7 @@ async fn backups_are_loaded_and_written() {
     let copy = home.path().join("copy.zedbackup");
     let ran = at(&here, &["to-backup", path(&copy), "--json"]).await;
     assert_eq!((ran.code, ran.json()["relationships"].as_u64()), (Some(0), Some(308)), "{ran:?}");
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600, "it holds everything");
     let ran = at(&here, &["to-backup", path(&copy)]).await;
     assert_eq!(ran.code, Some(2), "a backup is not written over: {ran:?}");
     let ran = at(&here, &["from-backup", path(&copy), "--replace", "--json"]).await;

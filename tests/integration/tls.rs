@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::harness::{Fault, KEY, Node, PortBlock, Ran, SCHEMA, SETTLE_LIMIT, Settings, eventually, run, turn};
 
 const LIMIT: Duration = Duration::from_secs(30);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Somebody who signs certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -36,9 +37,15 @@ impl Authority {
 
     /// A certificate for this machine in `name.pem`, its key in `name.key`.
     fn issue(&self, folder: &Path, name: &str) {
+        self.issue_until(folder, name, SystemTime::now() + 1000 * HOUR);
+    }
+
+    /// One that ends then.
+    fn issue_until(&self, folder: &Path, name: &str, until: SystemTime) {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(names).expect("good names");
+        let mut params = CertificateParams::new(names).expect("good names");
+        (params.not_before, params.not_after) = ((until - 2000 * HOUR).into(), until.into());
         let certificate = params.signed_by(&key, &self.0).expect("signed");
         fs::write(folder.join(format!("{name}.pem")), certificate.pem()).expect("writable");
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("writable");
@@ -75,6 +82,7 @@ impl Secured {
             file("--peer-tls-certificate", format!("{peer}.pem")),
             file("--peer-tls-key", format!("{peer}.key")),
             file("--peer-tls-ca", "peers.pem".to_owned()),
+            ["--metrics-listen".to_owned(), "127.0.0.1:0".to_owned()],
         ];
         self.start(flags.concat()).await;
     }
@@ -224,6 +232,60 @@ async fn get(address: &str, authority: &Authority, path: &str) -> String {
     // A peer that closes without a farewell is common in HTTP/1.1.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// When a certificate of the node ends, by its metrics.
+fn ends(node: &Node, listener: &str, kind: &str) -> Option<SystemTime> {
+    let mut answer = ureq::get(format!("http://{}/metrics", node.metrics_address())).call().expect("it is served");
+    let text = answer.body_mut().read_to_string().expect("text");
+    let name = format!("quorate_certificate_not_after_timestamp_seconds{{listener=\"{listener}\",kind=\"{kind}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&name))?;
+    Some(UNIX_EPOCH + Duration::from_secs_f64(value.parse().expect("a number")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_has_expired_is_refused_and_told() {
+    let _turn = turn().await;
+    let authority = Authority::new();
+    let mut cluster = Secured::new();
+    let now = SystemTime::now();
+    cluster.write("ca.pem", &authority.pem());
+    cluster.write("peers.pem", &authority.pem());
+    authority.issue(cluster.home.path(), "client");
+    authority.issue(cluster.home.path(), "node");
+    authority.issue_until(cluster.home.path(), "late", now - HOUR);
+    cluster.add("node").await;
+    cluster.assert_done(0, "ca.pem", &["cluster", "init"]).await;
+    let member = cluster.nodes[0].peer_address.clone();
+    let join = ["cluster", "join", "--peer", &member];
+
+    // Between nodes: it is not let in, and knows why; with another one it is.
+    cluster.add("late").await;
+    let ran = cluster.ask(1, "ca.pem", &join).await;
+    assert!(ran.code == Some(1) && ran.err.to_lowercase().contains("expired"), "{ran:?}");
+    let told = async |node: usize, words: &str| {
+        eventually(words, LIMIT, async || {
+            let log = cluster.nodes[node].log();
+            if log.contains(words) { Ok(()) } else { Err(log) }
+        })
+        .await;
+    };
+    told(1, "has expired: nobody accepts it any more listener=\"peer\"").await;
+    assert!(ends(&cluster.nodes[1], "peer", "own") < Some(now) && ends(&cluster.nodes[1], "client", "own") > Some(now));
+    assert!(ends(&cluster.nodes[1], "peer", "authority") > Some(now));
+    assert_eq!(ends(&cluster.nodes[1], "client", "authority"), None, "clients need none");
+    authority.issue(cluster.home.path(), "late");
+    cluster.nodes[1].inflict(Fault::Hangup);
+    told(1, "new certificate listener=\"peer\"").await;
+    cluster.assert_done(1, "ca.pem", &join).await;
+    assert!(ends(&cluster.nodes[1], "peer", "own") > Some(now));
+
+    // To clients: a command says so, and the node says so.
+    authority.issue_until(cluster.home.path(), "client", now - HOUR);
+    cluster.renew("client").await;
+    told(0, "has expired: nobody accepts it any more listener=\"client\"").await;
+    let ran = cluster.ask(0, "ca.pem", &["cluster", "status"]).await;
+    assert!(ran.code == Some(1) && ran.err.contains("certificate") && ran.err.contains("expired"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,6 +164,8 @@ async fn a_rolling_restart_fails_no_request() {
             None => cluster.leader().await,
         };
         assert!(cluster.nodes[index].stop().await.success());
+        let log = cluster.nodes[index].log();
+        assert!(!log.contains(" ERROR "), "a planned stop is no error: {log}");
         assert_eq!(cluster.nodes[index].start().await, "member");
         caught_up(&cluster, index).await;
         traffic.progress(20).await;

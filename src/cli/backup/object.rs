@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
+use crate::cli::private_file;
 use crate::store::FileEntry;
 
 /// Bytes in memory at a time.
@@ -31,7 +32,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn begin(path: PathBuf, expected: FileEntry) -> Result<Self, Failure> {
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        let file = private_file::create(&path).map_err(failed("create", &path))?;
         Ok(Self { path, file, hash: blake3::Hasher::new(), left: expected.bytes, expected })
     }
 

@@ -8,6 +8,9 @@
 //! ```
 //! Invariants: an object is whole and durable when it has its name, and never changes; a manifest has its name only when all of
 //! its objects have theirs. So a backup that was broken off leaves objects and no backup, and the next one uses them.
+//!
+//! Objects are open to their owner alone. Manifests and the rest name no object and no subject: who may enter the folder may
+//! list the backups in it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,6 +20,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::{self, Manifest};
 use super::object::{Incoming, failed, read_checked, sync_folder};
 use crate::cli::failure::Failure;
+use crate::cli::private_file;
 use crate::store::FileEntry;
 
 const MARKER: &str = "quorate-backups";
@@ -216,7 +220,7 @@ impl Repository {
     /// Copies a file of a backup to the folder `into`, where it must arrive whole.
     pub(in crate::cli) fn copy(&self, file: &FileEntry, into: &Path) -> Result<(), Failure> {
         let path = into.join(&file.name);
-        let mut copy = File::create_new(&path).map_err(failed("create", &path))?;
+        let mut copy = private_file::create_new(&path).map_err(failed("create", &path))?;
         read_checked(&self.object(&file.blake3), file, &mut |piece| copy.write_all(piece))?;
         copy.sync_all().map_err(failed("sync", &path))
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::source::Place;
 use crate::cli::failure::Failure;
+use crate::cli::private_file;
 
 /// Of the file.
 const FORMAT: u32 = 1;
@@ -118,7 +119,8 @@ impl StateFile {
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let mut fresh = self.path.as_os_str().to_owned();
         fresh.push(".new");
-        let mut file = File::create(&fresh)?;
+        // It has the schema, and names of objects: those at which the copy goes on.
+        let mut file = private_file::create(Path::new(&fresh))?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(&fresh, &self.path)

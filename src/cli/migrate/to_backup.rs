@@ -1,6 +1,6 @@
 //! `quorate migrate to-backup`: one state of the cluster, as a file that `zed backup restore` reads.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::destination::{Destination, types_of};
 use crate::cli::connection::{ConnectionArgs, parse_duration};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{print_line, progress};
+use crate::cli::private_file;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +21,7 @@ Examples:
   zed backup restore quorate.zedbackup
 
 The file has the schema and all relationships of one state, with caveats and expirations; what has expired is left out. It
-appears under its name once it is complete.";
+appears under its name once it is complete, and nobody but its owner can read it.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -64,7 +65,7 @@ async fn write(connection: &ConnectionArgs, args: &ToBackupArgs, part: &Path) ->
     let cluster = Destination::open(connection, args.patience)?;
     let head = cluster.reader().head().await?;
     let head = head.ok_or_else(|| Failure::new("there is nothing to back up: the cluster has no schema"))?;
-    let file = File::create(part).map_err(|error| problem(part, &error))?;
+    let file = private_file::create(part).map_err(|error| problem(part, &error))?;
     let failed = |error: apache_avro::Error| problem(part, &error);
     let mut backup = BackupWriter::new(BufWriter::new(file), &head.schema, &head.token).map_err(failed)?;
     let mut pages = ahead(cluster.reader().export(&head.token, &types_of(&head.schema)?, None), args.patience);
