@@ -1,14 +1,15 @@
-"""Quorate beside its peers, in one run: three nodes of Quorate, three of etcd on the same disk, one SpiceDB with its caches on
-and its data in memory; the same load generator (`quorate bench`) for all of them, one level of load after the other, in turn.
+"""Quorate beside its peers, in one run: three nodes of Quorate, three of etcd, one SpiceDB with its caches on and a Postgres,
+all on the same disk; the same load generator (`quorate bench`) for all of them, one level of load after the other, in turn.
 
 What it leads with is the processor time of the servers for each operation: they share this machine, with each other's idle
 work and with the generator, so what is done in a second says less. Beside it stand the floors of this machine: an fsync, a
 round trip on the loopback interface, a call that asks nothing. Before each level it waits until all servers have come to rest.
 
-Usage: side_by_side.py QUORATE [--tuples 100000] [--seconds 5] [--minutes MOST] [--only WORD] [--json FILE] [--write FILE.md].
-Standard library only. Needs etcd on the PATH. SPICEDB=/path/to/spicedb names a SpiceDB; without, one is built, where there is a
-Go toolchain; without that, there is no column for it. Exits with 1 where something could not be measured. SpiceDB forgets what it
-answered every five seconds, so these, or ten, are a fair time for a row: in three it may forget, or not.
+Usage: side_by_side.py QUORATE [--tuples 100000] [--seconds 5] [--minutes MOST] [--spicedb postgres|memory] [--only WORD]
+[--json FILE] [--write FILE.md]. Standard library only. Needs etcd on the PATH, and wants a Postgres (see spicedb.py).
+SPICEDB=/path/to/spicedb names a SpiceDB; without, one is built, where there is a Go toolchain; without that, there is no column
+for it. Exits with 1 where something could not be measured. SpiceDB forgets what it answered every five seconds, so these, or
+ten, are a fair time for a row: in three it may forget, or not.
 """
 
 import argparse
@@ -16,28 +17,29 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import spicedb
 import tables
 import upkeep
-from failover import KEY, NODES, Etcd, Quorate, System, call, end_on_signals, free_ports, wait_for, write_into
+from failover import KEY, NODES, Etcd, Quorate, call, end_on_signals, wait_for, write_into
 
-SPICEDB_MODULE = "github.com/authzed/spicedb@v1.56.0"
 MARK = "measured"
 ETCD_TUPLES = 20_000
 # Words that go with no smaller data: see `quorate bench`.
 LEAST = {"--shape": 100_000, "--hits 1000 ": 100_000, "--hits 10000 ": 1_000_000}
-# Where an operation may take a second, this many of them must find room.
-LONG = {"--items 1000 --clients 2": 6, "--hits 10000": 6}
+# Seconds at least, where an operation may take one.
+LONG = {"--items 1000 --clients 2": 10, "--hits 10000": 10}
 # What is measured besides, after the data is loaded, takes about this long.
 REST_S = 20
 # Nothing takes so long, loading included.
 PATIENCE_S = 900
+# How often a row is tried whose processes were not all there to its end.
+TIMES = 3
 LISTINGS = (10, 1000, 10_000)
 
 # Title, words for `quorate bench`. Where an operation is long, few clients: 64 would not end enough of them.
@@ -98,29 +100,6 @@ class Cluster(Quorate):
             self.command(number, "cluster", "join", "--peer", f"127.0.0.1:{self.peers[0]}")
 
 
-class SpiceDB(System):
-    name = "spicedb"
-
-    def __init__(self, folder, binary):
-        super().__init__(folder)
-        self.binary = binary
-        self.clients = free_ports(1)
-
-    def start(self, number):
-        self.spawn(number, [
-            self.binary, "serve", "--datastore-engine", "memory", "--grpc-preshared-key", KEY,
-            "--grpc-addr", f"127.0.0.1:{self.clients[number]}", "--http-enabled=false", "--metrics-enabled=false",
-            "--dispatch-cluster-enabled=false", "--skip-release-check", "--log-level", "error", "--telemetry-endpoint", "",
-        ])
-
-    def healthy(self, number):
-        try:
-            socket.create_connection(("127.0.0.1", self.clients[number]), timeout=1).close()
-            return True
-        except OSError:
-            return False
-
-
 class Pace:
     """How many seconds each level of load gets: as many as are wanted, or fewer, where all would take longer than it may."""
 
@@ -154,13 +133,14 @@ class Bench:
     def command(self, system, numbers=None):
         numbers = range(len(system.clients)) if numbers is None else numbers
         ports = [system.clients[number] for number in numbers]
-        tuples = min(self.arguments.tuples, ETCD_TUPLES) if system.name == "etcd" else self.arguments.tuples
-        command = [self.binary, "bench", "--json", "--tuples", str(tuples), "--timeout", "60s"]
+        command = [self.binary, "bench", "--json", "--tuples", str(self.tuples(system)), "--timeout", "60s"]
         command += ["--endpoint", ",".join(f"127.0.0.1:{port}" for port in ports)]
-        command += ["--etcd"] if system.name == "etcd" else ["--key", KEY]
-        for process in system.processes.values():
-            command += ["--pid", str(process.pid)]
-        return command
+        return command + (["--etcd"] if system.name == "etcd" else ["--key", KEY])
+
+    def tuples(self, system):
+        """How many relationships it has, or keys."""
+        most = {"etcd": lambda: ETCD_TUPLES, "spicedb": lambda: system.most()}.get(system.name, lambda: None)()
+        return min(self.arguments.tuples, most or self.arguments.tuples)
 
     def ask(self, system, command):
         """What the generator says; without it, why it says nothing."""
@@ -168,10 +148,7 @@ class Bench:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=env)
         words = " ".join(command[command.index("--workload"):])
         sys.stderr.write(f"{system.name}: {words}: {ran.stderr.strip() or 'ok'}\n")
-        if ran.returncode != 0:
-            self.failures.append(f"{system.name}: {words}: {ran.stderr.strip()}")
-            return {"failed": ran.stderr.strip()}
-        return json.loads(ran.stdout)
+        return json.loads(ran.stdout) if ran.returncode == 0 else {"failed": ran.stderr.strip()}
 
     def load(self, system):
         """Puts the data in. How long it took, of relationships that went in by imports."""
@@ -182,37 +159,24 @@ class Bench:
         return loaded["loaded"]
 
     def run(self, name, words, numbers=None):
-        """One level of load; None where there is no such system."""
-        if name not in self.systems:
+        """One level of load; None where there is no such system, or it has not enough data."""
+        if name not in self.systems or name == "spicedb" and not fits(words, self.tuples(self.systems[name])):
             return None
         upkeep.calm(self.systems.values())
         system = self.systems[name]
         command = self.command(system, numbers) + ["--no-load", "--warm-up", f"{self.arguments.warm_up}ms"]
-        found = self.ask(system, command + ["--seconds", str(self.pace.next(words))] + words.split())
+        command += ["--seconds", str(self.pace.next(words))]
+        for _ in range(TIMES):
+            pids = [word for pid in system.pids() for word in ("--pid", str(pid))]
+            found = self.ask(system, command + pids + words.split())
+            # One of a database's processes ended meanwhile, with its connection.
+            if "cannot read /proc" not in found.get("failed", ""):
+                break
         self.pace.done()
-        return found if "failed" in found else found["levels"][-1]
-
-
-def spicedb(cache):
-    """A SpiceDB binary: the one that is named, one that was built before, or a new one."""
-    built, named = cache / "spicedb", os.environ.get("SPICEDB")
-    if named:
-        return named
-    if not built.exists() and shutil.which("go") is None:
-        return None
-    if not built.exists():
-        print(f"building {SPICEDB_MODULE}", file=sys.stderr)
-        download = ["go", "mod", "download", "-json", SPICEDB_MODULE]
-        found = subprocess.run(download, check=True, capture_output=True, text=True, cwd=cache)
-        source = cache / "source"
-        shutil.rmtree(source, ignore_errors=True)
-        # Its own go.mod decides what it is built from, which it does not as a dependency.
-        shutil.copytree(json.loads(found.stdout)["Dir"], source, copy_function=shutil.copyfile)
-        for folder, _, _ in os.walk(source):
-            os.chmod(folder, 0o755)
-        subprocess.run(["go", "build", "-buildvcs=false", "-o", str(built), "./cmd/spicedb"], check=True, cwd=source)
-        shutil.rmtree(source)
-    return str(built)
+        if "failed" not in found:
+            return found["levels"][-1]
+        self.failures.append(f"{name}: {words}: {found['failed']}")
+        return found
 
 
 def fits(words, tuples):
@@ -239,6 +203,14 @@ def beside_etcd(bench, title, words):
     return [bench.run(name, words, numbers(name)) for name in ("quorate", "etcd")]
 
 
+def first(bench, name, hits):
+    """When the first and the last of so many resources come."""
+    system = bench.systems.get(name)
+    if system is None or not fits(f"--hits {hits}", bench.tuples(system)):
+        return None
+    return upkeep.lookups(system.clients[0], hits)
+
+
 def load(bench, systems):
     """Puts the data into all systems; what it takes."""
     cluster, found = systems["quorate"], {}
@@ -249,10 +221,14 @@ def load(bench, systems):
         if name in systems:
             before = upkeep.memory(systems[name])
             loaded = bench.load(systems[name])
+            if name == "spicedb" and systems[name].postgres:
+                systems[name].postgres.settle()
             upkeep.calm(systems.values(), patience_s=20)
             found[name] = {"loaded": loaded, "memory_before": before, "memory": upkeep.memory(systems[name])}
     bench.load(systems["etcd"])
     disk["loaded"] = upkeep.disk(folder)
+    if "spicedb" in systems and systems["spicedb"].postgres:
+        found["spicedb"]["disk"] = {"loaded": upkeep.disk(systems["spicedb"].postgres.data)}
     cluster.command(NODES[-1], "cluster", "snapshot")
     upkeep.calm(systems.values(), patience_s=20)
     disk["after a snapshot, which purges the log"] = upkeep.disk(folder)
@@ -266,8 +242,7 @@ def measure(arguments, systems, bench):
     results = {"upkeep": load(bench, systems)}
     results["checks"] = [(title, words, bench.run("quorate", words), bench.run("spicedb", words)) for title, words in checks]
     listings = [hits for hits in LISTINGS if fits(f"--hits {hits}", arguments.tuples) and is_wanted("lookup", arguments)]
-    first = lambda name, hits: upkeep.lookups(systems[name].clients[0], hits) if name in systems else None  # noqa: E731
-    results["lookups"] = [(hits, first("quorate", hits), first("spicedb", hits)) for hits in listings]
+    results["lookups"] = [(hits, first(bench, "quorate", hits), first(bench, "spicedb", hits)) for hits in listings]
     for hits, *found in results["lookups"]:
         bench.failures += [f"lookup of {hits}: {one['failed']}" for one in found if one and "failed" in one]
     if is_wanted("restart", arguments):
@@ -279,15 +254,11 @@ def measure(arguments, systems, bench):
     return results
 
 
-def peers(spicedb_binary):
-    """Beside whom it was measured."""
-    said = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.split("\n")[0]  # noqa: E731
-    found = [said("etcd", "--version").replace(" Version:", "")]
-    if os.environ.get("SPICEDB"):
-        found.append(said(spicedb_binary, "version"))
-    elif spicedb_binary:
-        found.append(SPICEDB_MODULE.rpartition("/")[2].replace("@", " "))
-    return " and ".join(found)
+def peers(systems):
+    """Beside whom it is measured."""
+    said = subprocess.run(["etcd", "--version"], capture_output=True, text=True).stdout
+    found = [said.split("\n")[0].replace(" Version:", "")]
+    return " and ".join(found + ([systems["spicedb"].describe()] if "spicedb" in systems else []))
 
 
 def last_words(folder):
@@ -314,6 +285,7 @@ def arguments_of_the_command_line():
     parser.add_argument("--seconds", type=int, default=5, help="for each row and system")
     parser.add_argument("--minutes", type=float, help="for all of it: rows get fewer seconds, down to one, where it is short")
     parser.add_argument("--warm-up", type=int, default=1000, help="milliseconds")
+    parser.add_argument("--spicedb", choices=("postgres", "memory"), default="postgres", help="where SpiceDB has its data")
     parser.add_argument("--only", action="append", help="only rows whose title has this word; can be repeated")
     parser.add_argument("--json")
     parser.add_argument("--write")
@@ -328,7 +300,9 @@ def main():
     binary = os.path.abspath(arguments.quorate)
     cache = Path(binary).parent / "bench"
     cache.mkdir(exist_ok=True)
-    peer = spicedb(cache)
+    program, postgres = spicedb.binary(cache), spicedb.postgres_programs()
+    if program and arguments.spicedb == "postgres" and postgres is None:
+        raise SystemExit("there is no Postgres: apt-get install postgresql, or with --spicedb memory do without")
     systems, pace = {}, Pace(arguments.seconds, arguments.minutes, 0)
     # Beside the binary rather than in a temporary folder, which may live in memory, where an fsync costs nothing.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -336,8 +310,9 @@ def main():
         try:
             systems["quorate"] = Cluster(folder, binary)
             systems["etcd"] = Etcd(folder)
-            if peer:
-                systems["spicedb"] = SpiceDB(folder, peer)
+            if program:
+                database = spicedb.Postgres(postgres) if arguments.spicedb == "postgres" else None
+                systems["spicedb"] = spicedb.SpiceDB(folder, program, database)
             started(systems)
             floors = {"fsync": upkeep.fsync_floor(folder), "round_trip": upkeep.round_trip_floor()}
             bench = Bench(binary, arguments, systems, pace)
@@ -351,8 +326,9 @@ def main():
     results |= {
         "floors": floors,
         "setting": {
-            "machine": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count(), "peers": peers(peer),
-            "tuples": arguments.tuples, "etcd_tuples": min(arguments.tuples, ETCD_TUPLES),
+            "machine": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count(), "peers": peers(systems),
+            "tuples": arguments.tuples, "etcd_tuples": bench.tuples(systems["etcd"]),
+            "spicedb_tuples": bench.tuples(systems["spicedb"]) if program else None,
             "seconds": pace.used, "warm_up": arguments.warm_up,
         },
     }

@@ -108,11 +108,14 @@ def upkeep(results):
     def memory(name):
         return lambda one: ", ".join(size_text(size) for size in one[name])
     rows = [
-        row(f"loading of {count} relationships", rate),
-        row("memory of each process before it", memory("memory_before")),
-        row("memory of each process after it", memory("memory")),
+        row(f"loading of {count} relationships, or what each has", rate),
+        row("memory of each process before it, without Postgres", memory("memory_before")),
+        row("memory of each process after it, without Postgres", memory("memory")),
     ]
-    rows += [[f"on the disk of a node, {when}", disk(sizes, count), "–"] for when, sizes in quorate["disk"].items()]
+    for when, sizes in quorate["disk"].items():
+        peer = (spicedb or {}).get("disk", {}).get(when)
+        other = disk(peer, spicedb["loaded"]["relationships"]) if peer else "–"
+        rows.append([f"on the disk of a node, or in Postgres, {when}", disk(sizes, count), other])
     if again := quorate.get("restart"):
         rows += [
             ["from the start of a killed follower to its first answer", f"{again['follower_s']:.1f} s", "–"],
@@ -142,13 +145,16 @@ def text(results):
         f"Measured on {setting['machine']}, {setting['processors']} processors, beside {setting['peers']}, with "
         f"{setting['tuples']} relationships, {seconds} s for each row after {setting['warm_up']} ms, 64 clients unless it says "
         "otherwise, 8 connections. All servers and the generator share the machine. CPU/op is of all processes of a system "
-        "together, with what they do when nobody asks.",
+        "together, a database included, with what they do when nobody asks.",
         f"Floors: an fsync {fsync['p50']:.2f} ms (p99 {fsync['p99']:.2f} ms); a round trip {round_trip['p50'] * 1e3:.0f} µs "
         f"(p99 {round_trip['p99'] * 1e3:.0f} µs).",
     ]
     parts = [textwrap.fill(part, WIDTH) for part in parts]
     if results["checks"]:
-        parts += ["### Checks and lookups, beside SpiceDB", levels("Quorate", "SpiceDB", results["checks"])]
+        parts.append("### Checks and lookups, beside SpiceDB")
+        if setting["spicedb_tuples"] not in (None, setting["tuples"]):
+            parts.append(f"SpiceDB has {setting['spicedb_tuples']} relationships.")
+        parts.append(levels("Quorate", "SpiceDB", results["checks"]))
     heads, rows = many(results["checks"], "SpiceDB")
     if rows:
         parts.append(lines(heads, rows))

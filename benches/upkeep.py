@@ -69,9 +69,9 @@ def round_trip_floor(times=2000):
 def processor_s(system):
     """Seconds of processor time that the processes of a system have used so far."""
     used = 0
-    for process in system.processes.values():
+    for pid in system.pids():
         # The name of the program, in parentheses, may hold anything.
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used += int(fields[11]) + int(fields[12])
     return used / TICKS
 
@@ -90,7 +90,7 @@ def calm(systems, patience_s=3.0, pause_s=0.25, most=0.15):
 
 
 def memory(system):
-    """Resident bytes of each process."""
+    """Resident bytes of each process, without those of a database."""
     sizes = []
     for process in system.processes.values():
         lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
