@@ -26,7 +26,7 @@ from pathlib import Path
 import spicedb
 import tables
 import upkeep
-from failover import KEY, NODES, Etcd, Quorate, call, end_on_signals, wait_for, write_into
+from failover import KEY, NODES, Etcd, Quorate, all_healthy, call, end_on_signals, wait_for, write_into
 
 MARK = "measured"
 ETCD_TUPLES = 20_000
@@ -152,7 +152,7 @@ class Bench:
 
     def load(self, system):
         """Puts the data in. How long it took, of relationships that went in by imports."""
-        words = ["--seconds", "1", "--warm-up", "100ms", "--clients", "1", "--workload", "flat"]
+        words = ["--seconds", "3", "--warm-up", "100ms", "--clients", "1", "--workload", "flat"]
         loaded = self.ask(system, self.command(system) + words)
         if "failed" in loaded:
             raise SystemExit(f"{system.name} could not be loaded: {loaded['failed']}")
@@ -193,6 +193,7 @@ def wanted(rows, arguments):
 
 
 def follower(system):
+    all_healthy(system)
     leader, _ = system.leader()
     return next(number for number in NODES if number != leader)
 
@@ -248,7 +249,10 @@ def measure(arguments, systems, bench):
     if is_wanted("restart", arguments):
         # Before there are any relationships but those that were loaded.
         document = f"loaded-{results['upkeep']['loaded']['relationships']}-1"
-        results["upkeep"]["quorate"]["restart"] = upkeep.restarts(systems["quorate"], document)
+        try:
+            results["upkeep"]["quorate"]["restart"] = upkeep.restarts(systems["quorate"], document)
+        except SystemExit as error:
+            bench.failures.append(f"restarts: {error}")
     results["log"] = [(title, words, *beside_etcd(bench, title, words)) for title, words in log]
     results["own"] = [(title, words, bench.run("quorate", words), None) for title, words in own]
     return results

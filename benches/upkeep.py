@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from failover import KEY, NODES, call, quantile
+from failover import KEY, NODES, all_healthy, call, quantile
 from overload import ACK, DATA, END_STREAM, HEADERS, RST, SETTINGS, call_of, frame, settings
 
 PING = 6  # as a frame of HTTP/2
@@ -70,8 +70,11 @@ def processor_s(system):
     """Seconds of processor time that the processes of a system have used so far."""
     used = 0
     for pid in system.pids():
-        # The name of the program, in parentheses, may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            # The name of the program, in parentheses, may hold anything.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # one of a database, that went meanwhile
         used += int(fields[11]) + int(fields[12])
     return used / TICKS
 
@@ -143,9 +146,11 @@ def restart(cluster, numbers, document, consistency):
 
 def restarts(cluster, document):
     """The same for one follower, not the last node, and what it has, and for all nodes at once and everything acknowledged."""
+    all_healthy(cluster)
     leader, _ = cluster.leader()
     follower = next(number for number in NODES[:-1] if number != leader)
     one = restart(cluster, [follower], document, "minimizeLatency")
+    all_healthy(cluster)
     return {"follower_s": one, "all_s": restart(cluster, list(NODES), document, "fullyConsistent")}
 
 
@@ -192,7 +197,7 @@ class Listener:
         while True:
             head = self.incoming.read(9)
             if len(head) < 9:
-                raise SystemExit("a server ended the connection of a listing")
+                raise OSError("the server ended the connection")
             kind, flags = head[3], head[4]
             payload = self.incoming.read(int.from_bytes(head[:3], "big"))
             if kind in (SETTINGS, PING) and not flags & ACK:
@@ -216,11 +221,15 @@ class Listener:
 
 def lookups(port, hits, times=12):
     """The median times of lookups of so many resources, by one client, which asks for each of the lists several times."""
-    listener, taken = Listener(port), []
-    for at in range(LISTS + times):
-        first, whole, count = listener.lookup(f"lr{hits}-{at % LISTS}")
-        if count != hits:
-            return {"failed": f"{count} of {hits} resources"}
-        taken.append((first, whole))
+    taken = []
+    try:
+        listener = Listener(port)
+        for at in range(LISTS + times):
+            first, whole, count = listener.lookup(f"lr{hits}-{at % LISTS}")
+            if count != hits:
+                return {"failed": f"{count} of {hits} resources"}
+            taken.append((first, whole))
+    except OSError as error:
+        return {"failed": str(error)}
     firsts, wholes = zip(*taken[LISTS:])
     return {"first_ms": quantile(list(firsts), 0.5), "whole_ms": quantile(list(wholes), 0.5)}
