@@ -35,7 +35,7 @@ FIRST ?= 1
 TIME ?= 60
 TARGETS ?=
 
-# Further arguments of `make bench`: --tuples 1000000 --seconds 10 --only groups
+# Further arguments of `make bench`: --tuples 1000000 --minutes 12, or --only groups --only write
 BENCH ?=
 
 # How often `make failover` takes the leader away, in each manner; the shortest election timeout, of which twice is the longest.

@@ -112,6 +112,10 @@ class System:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("QUORATE_", "ETCD"))}
         self.processes[number] = subprocess.Popen(command, stdout=log, stderr=log, env=env)
 
+    def pids(self):
+        """Of all that works for it."""
+        return [process.pid for process in self.processes.values()]
+
     def kill(self, number):
         process = self.processes.pop(number)
         process.send_signal(signal.SIGKILL)
