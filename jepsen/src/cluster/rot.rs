@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::command::run;
+
 /// What RocksDB reads of a log of writes at once: in the last of these blocks a wrong length looks like the end.
 const BLOCK: u64 = 32 << 10;
 /// Where a table has its index and its footer, which are read when it is opened.
@@ -23,6 +25,9 @@ const FLIPS: usize = 16;
 /// What was done to one file.
 #[derive(Debug)]
 pub struct Rot {
+    data: PathBuf,
+    /// All of `data` as it was.
+    whole: PathBuf,
     path: PathBuf,
     /// Kept open: tables are shared with snapshots by hard links, and outlive the name that they were found by.
     file: File,
@@ -48,7 +53,7 @@ enum Purpose {
 
 impl Rot {
     /// Harms one file below `data`, whose process must not run: each kind of file is as likely as any other. `None` if there is
-    /// none to harm.
+    /// none to harm, or no room to keep all of it as it was.
     pub fn strike(data: &Path, random: &mut StdRng) -> io::Result<Option<Self>> {
         let mut files = Vec::new();
         collect(data, &mut files)?;
@@ -62,6 +67,12 @@ impl Rot {
         files.retain(|(purpose, ..)| *purpose == kind);
         files.sort();
         let (_, path, length) = files.swap_remove(random.random_range(0..files.len()));
+        let whole = data.with_extension("whole");
+        if run(&format!("cp -a {} {}", data.display(), whole.display())).is_err() {
+            // There is no room for it.
+            fs::remove_dir_all(&whole)?;
+            return Ok(None);
+        }
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let harm = if kind != Purpose::WriteAhead && random.random_range(0..3) == 0 {
             truncate(&mut file, random.random_range(0..length))?
@@ -72,12 +83,32 @@ impl Rot {
             let places = (0..FLIPS).map(|_| random.random_range(begin..end)).collect();
             flip(&mut file, places, random)?
         };
-        Ok(Some(Self { path, file, harm }))
+        Ok(Some(Self { data: data.to_owned(), whole, path, file, harm }))
     }
 
-    /// Undoes it. Whether the file was as it was left, as far as that matters: one that was written on after its end was taken
-    /// cannot be put together again.
-    pub fn undo(&mut self) -> io::Result<bool> {
+    /// Undoes it, for a node that ran with it or did not get so far as to take part in anything. Whether that could be done.
+    ///
+    /// A database that is opened with the end of its list of files missing takes what is not listed for rubbish and removes it:
+    /// then all files are put back. Not for a node that took part: it would forget what it promised meanwhile. Of that one the
+    /// file alone is mended, unless it was written on after its end was taken.
+    pub fn undo(mut self, took_part: bool) -> io::Result<bool> {
+        let mended = if took_part { self.mend()? } else { self.put_back()? };
+        fs::remove_dir_all(&self.whole)?;
+        Ok(mended)
+    }
+
+    /// Afterwards the harmed files are where the whole ones were.
+    fn put_back(&self) -> io::Result<bool> {
+        let harmed = self.data.with_extension("harmed");
+        fs::rename(&self.data, &harmed)?;
+        fs::rename(&self.whole, &self.data)?;
+        fs::rename(&harmed, &self.whole)?;
+        // What is copied is not flushed, and a power cut would take it.
+        run(&format!("sync --file-system {}", self.data.display())).map_err(io::Error::other)?;
+        Ok(true)
+    }
+
+    fn mend(&mut self) -> io::Result<bool> {
         match &self.harm {
             Harm::Flipped(places) => {
                 for (place, byte) in places {
@@ -201,13 +232,18 @@ mod tests {
         let whole = contents(&folder);
         for seed in 0..50 {
             let mut random = StdRng::seed_from_u64(seed);
-            let mut rot = Rot::strike(&folder, &mut random).expect("it works").expect("there are files");
+            let rot = Rot::strike(&folder, &mut random).expect("it works").expect("there are files");
             let harmed = contents(&folder);
             assert_ne!(harmed, whole, "{}", rot.describe(&folder));
             let log = fs::read(folder.join("log/000005.log")).expect("it is there");
             assert!(log[100_000 - 32_768..].iter().all(|byte| *byte == 7), "{}", rot.describe(&folder));
-            assert!(rot.undo().expect("it works"));
+            let took_part = seed % 2 == 0;
+            if !took_part {
+                fs::remove_file(folder.join("log/000004.sst")).expect("it is there");
+            }
+            assert!(rot.undo(took_part).expect("it works"));
             assert_eq!(contents(&folder), whole);
+            assert!(!folder.with_extension("whole").exists());
         }
         fs::remove_dir_all(&folder).expect("it was made above");
     }
