@@ -163,12 +163,7 @@ async fn join(
     let _transition = transition.await.map_err(|_| busy())?;
     if node.replica().is_none() {
         let membership =
-            raft::request_admission(node.connections(), peers, node.address().clone(), node.announcement())
-                .await
-                .map_err(|why| {
-                    let message = format!("no member admitted this node; nothing was changed: {why}");
-                    Error::new(ErrorCode::Unavailable, message)
-                })?;
+            raft::request_admission(node.connections(), peers, node.address().clone(), node.announcement()).await?;
         node.become_member(membership, Origin::Join).await.map_err(internal)?;
     }
     let replica = node.replica().expect("the node is a member by now");

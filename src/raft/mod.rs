@@ -58,7 +58,7 @@ pub use founding::{
 pub use history::HistoryOptions;
 pub use level::{FeatureLevel, SupportedLevels};
 pub use log::{Completion, EntryVisitor, LogChange, LogDevice, LogError, LogSpace};
-pub use members::{ChangeError, Changed, MemberChange, request_admission, request_promotion};
+pub use members::{AdmissionError, ChangeError, Changed, MemberChange, request_admission, request_promotion};
 pub use network::{Announcement, CallError, Connections, PeerServer, Removal, Rpc, Transport};
 pub use propose::Proposer;
 pub use read_index::ReadIndex;

@@ -221,9 +221,12 @@ impl Proposer {
                 Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
             }
             Err(CallError::Removed { .. }) => Err(removed()),
-            Err(CallError::NotSent { .. } | CallError::Refused { .. }) => {
-                Ok(Err(Rejection::NotLeader { leader: None }))
-            }
+            Err(
+                CallError::NotSent { .. }
+                | CallError::Refused { .. }
+                | CallError::NotUnderstood { .. }
+                | CallError::AddressTaken { .. },
+            ) => Ok(Err(Rejection::NotLeader { leader: None })),
         }
     }
 

@@ -96,7 +96,12 @@ async fn a_development_cluster_serves_stops_and_keeps_its_data() {
         TcpListener::bind(ports.client(node)).expect("no node is left behind");
     }
 
+    // A node whose folder was removed comes back as another one, and leaves nobody behind that never answers.
+    fs::remove_dir_all(home.path().join("dev/node-2")).unwrap();
     let again = Dev::start(home.path(), &ports, &[]).await;
+    assert!(again.text().contains("Node 2 has lost its data"), "{}", again.text());
+    let members = clients[0].status().await.unwrap().members;
+    assert!(members.len() == 3 && members.iter().all(|member| member.voter), "{members:?}");
     let answer = clients[2].check("note:kept#read@user:ann", fully()).await.unwrap();
     assert!(answer.allowed, "the data is still there");
     assert!(current_schema(&clients[0]).await.contains("definition note"), "the example did not replace what is there");

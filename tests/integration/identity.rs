@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::harness::wire::cluster::JoinRequest;
 use crate::harness::wire::cluster::join_progress::Stage;
 use crate::harness::wire::cluster::status_response::State;
-use crate::harness::{Cluster, Outcome, Settings, eventually, fully, outcome_of, touch, within};
+use crate::harness::{Cluster, Outcome, Settings, eventually, fully, outcome_of, reason_of, touch, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wiped_disk_does_not_come_back_under_its_old_id() {
@@ -37,6 +37,19 @@ async fn a_wiped_disk_does_not_come_back_under_its_old_id() {
         cluster.client(other).check("document:more#view@user:tom", fully()).await
     });
     assert!(check.await.allowed);
+
+    // Nor is it let in as another one beside the one that it was, whichever member it asks.
+    for member in [leader, other] {
+        let joined = cluster.client(wiped).join(vec![cluster.nodes[member].peer_address.clone()], false).await;
+        let status = joined.expect_err("it is a member twice");
+        assert_eq!(reason_of(&status).as_deref(), Some("WRONG_STATE"), "{status:?}");
+        assert!(status.message().contains(&format!("quorate cluster remove {}", wiped + 1)), "{status:?}");
+    }
+    assert_eq!(cluster.status(wiped).await.state(), State::Waiting);
+    assert!(client.remove(wiped as u64 + 1).await.unwrap());
+    let last = cluster.client(wiped).join(vec![cluster.nodes[other].peer_address.clone()], false).await.unwrap();
+    assert_eq!(last.expect("a join reports progress").stage(), Stage::Voter);
+    assert_eq!(cluster.status(leader).await.members.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

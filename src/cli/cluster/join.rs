@@ -76,7 +76,7 @@ pub(super) async fn run(connection: &ConnectionArgs, args: JoinArgs) -> Result<E
 }
 
 /// A node that lost its data comes back under another id. Who it was stays a member, and counts in every majority, until it is
-/// removed.
+/// removed. Members see to that first; those of an earlier version do not.
 async fn tell_of_former_self(connection: &ConnectionArgs, node_id: u64) {
     // The node has joined, whatever becomes of this question.
     let Ok(node) = connection.open(DEFAULT_TIMEOUT) else { return };

@@ -14,7 +14,7 @@ use crate::cli::output::print_line;
 use crate::cli::trust::TrustArgs;
 use crate::wire::quorate::v1::join_progress::Stage;
 use crate::wire::quorate::v1::status_response::State;
-use crate::wire::quorate::v1::{InitRequest, JoinRequest, StatusRequest, StatusResponse};
+use crate::wire::quorate::v1::{InitRequest, JoinRequest, RemoveRequest, StatusRequest, StatusResponse};
 
 /// A call to a node on this machine.
 const CALL: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub(super) async fn form(places: &[NodePlace], key: &str, folder: &Path) -> Resu
     let mut peers: Vec<_> = settled.iter().map(|place| place.peer.to_string()).collect();
     for at in to_join {
         if said[at].state() == State::Waiting {
-            mention_lost_member(settled[0], &places[at], key).await?;
+            let_go_lost_member(settled[0], &places[at], key).await?;
         }
         join(&places[at], &peers, key).await?;
         peers.push(places[at].peer.to_string());
@@ -84,15 +84,18 @@ fn plan(said: &[StatusResponse]) -> Result<Plan, String> {
     Ok(Plan::Complete(missing))
 }
 
-/// A node without data at the address of a member: its folder was removed. It comes back, but only as another member.
-async fn mention_lost_member(settled: &NodePlace, place: &NodePlace, key: &str) -> Result<(), Failure> {
+/// A node without data at the address of a member: its folder was removed. It comes back, but only as another member, and not
+/// before the one that it was is let go.
+async fn let_go_lost_member(settled: &NodePlace, place: &NodePlace, key: &str) -> Result<(), Failure> {
     let peer = place.peer.to_string();
     for lost in status(settled, key).await?.members.iter().filter(|member| member.peer_address == peer) {
         let (number, node_id) = (place.number, lost.node_id);
         print_line(format_args!(
-            "Node {number} has lost its data: node id {node_id} will never answer again (let it go with `quorate cluster \
-             remove {node_id}`), and node {number} joins under a new id"
+            "Node {number} has lost its data: node id {node_id} is let go, and node {number} joins under a new id"
         ))?;
+        let member = connect(settled, key, JOIN_PATIENCE)?;
+        let gone = member.write(|node| async move { node.cluster().remove(RemoveRequest { node_id }).await }).await;
+        gone.map_err(|error| Failure::from(error).at(format_args!("node id {node_id} cannot be let go")))?;
     }
     Ok(())
 }

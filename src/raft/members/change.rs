@@ -175,6 +175,15 @@ pub enum ChangeError {
         /// What was found there.
         why: String,
     },
+    /// The leader runs a version that knows no such change. Said by the node that asked it.
+    #[error(
+        "nothing was changed: node {leader} leads, and the version that it runs does not know of such a change; upgrade it \
+         as well, and ask again"
+    )]
+    LeaderTooOld {
+        /// Who leads.
+        leader: u64,
+    },
 }
 
 impl ChangeError {
@@ -197,6 +206,7 @@ impl ChangeError {
             | Self::LevelUnsupported { .. }
             | Self::LevelPassed { .. }
             | Self::NotThere { .. }
+            | Self::LeaderTooOld { .. }
             | Self::Unknown(_) => false,
         }
     }
@@ -219,6 +229,7 @@ impl ChangeError {
             | Self::LevelUnsupported { .. }
             | Self::LevelPassed { .. }
             | Self::NotThere { .. }
+            | Self::LeaderTooOld { .. }
             | Self::Interrupted => Self::Interrupted,
             known @ (Self::AnotherLeads { .. } | Self::Unknown(_)) => known,
         }
@@ -235,7 +246,8 @@ impl From<ChangeError> for Error {
             | ChangeError::NoOtherVoter
             | ChangeError::Removed { .. }
             | ChangeError::LevelUnsupported { .. }
-            | ChangeError::LevelPassed { .. } => ErrorCode::WrongState,
+            | ChangeError::LevelPassed { .. }
+            | ChangeError::LeaderTooOld { .. } => ErrorCode::WrongState,
             ChangeError::QuorumAtRisk { .. } | ChangeError::LastVoter => ErrorCode::QuorumAtRisk,
             ChangeError::NotAnswering { .. } | ChangeError::Behind { .. } | ChangeError::NotThere { .. } => {
                 ErrorCode::NodeBehind
@@ -274,6 +286,7 @@ mod tests {
             (ChangeError::LevelUnsupported { node_id, supported, level }, false, false),
             (ChangeError::LevelPassed { level }, false, false),
             (ChangeError::NotThere { node_id, why: "nobody".into() }, false, false),
+            (ChangeError::LeaderTooOld { leader: 3 }, false, false),
             (unknown, false, false),
         ];
         for (error, at_first, once_begun) in cases {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use openraft::ChangeMembers;
 
 use super::change::ChangeError;
+use crate::model::{Error, ErrorCode};
 use crate::raft::clock::monotonic;
 use crate::raft::network::{
     AdmitRequest, Admitted, Announcement, CallError, Kind, PeerIdentity, Peers, PromoteRequest, Rejection, Rpc,
@@ -38,13 +39,34 @@ pub(in crate::raft) struct Joining {
     pub(in crate::raft) levels: SupportedLevels,
 }
 
+/// Why a node was not admitted. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdmissionError {
+    /// Another member is where this node says that it is.
+    #[error("nothing was changed: {0}")]
+    AddressTaken(String),
+    /// No member that was asked did it; what each said.
+    #[error("no member admitted this node; nothing was changed: {0}")]
+    NotAdmitted(String),
+}
+
+impl From<AdmissionError> for Error {
+    fn from(error: AdmissionError) -> Self {
+        let code = match error {
+            AdmissionError::AddressTaken(_) => ErrorCode::WrongState,
+            AdmissionError::NotAdmitted(_) => ErrorCode::Unavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 /// Asks the members at `addresses`, in order, to admit a node that will be reached at `address`.
 pub async fn request_admission(
     transport: Arc<dyn Transport>,
     addresses: &[String],
     address: NodeAddress,
     announcement: Announcement,
-) -> Result<Membership, String> {
+) -> Result<Membership, AdmissionError> {
     // Who asks belongs to no cluster yet.
     let peers = Peers::new(PeerIdentity { lineage: 0, node_id: 0 }, announcement, transport);
     let mut failures = Vec::new();
@@ -52,6 +74,8 @@ pub async fn request_admission(
         let payload = codec::encode(&AdmitRequest { address: address.clone() });
         let reply = match peers.call(Rpc::Admit, member, 0, Kind::Admit, payload, REQUEST_TIMEOUT).await {
             Ok(reply) => reply,
+            // Every other member would say the same.
+            Err(CallError::AddressTaken { reason }) => return Err(AdmissionError::AddressTaken(reason)),
             Err(error) => {
                 failures.push(error.to_string());
                 continue;
@@ -64,7 +88,7 @@ pub async fn request_admission(
             Err(error) => failures.push(format!("{member}: {error}")),
         }
     }
-    Err(failures.join("; "))
+    Err(AdmissionError::NotAdmitted(failures.join("; ")))
 }
 
 /// Asks the cluster to make `replica` a learner that has caught up, and with `voter` a voter, until it is one or `deadline`
@@ -97,8 +121,8 @@ pub async fn request_promotion(
                 Err(error) => error.to_string(),
             },
             // Not a passing fault: that node is of another cluster, or of none.
-            Err(error @ (CallError::Refused { .. } | CallError::Removed { .. })) => return Err(error.to_string()),
-            Err(error @ (CallError::NotSent { .. } | CallError::Lost { .. })) => error.to_string(),
+            Err(error) if error.is_refusal() => return Err(error.to_string()),
+            Err(error) => error.to_string(),
         };
         if monotonic() + PAUSE >= deadline {
             return Err(failure);
@@ -108,6 +132,29 @@ pub async fn request_promotion(
 }
 
 impl Replica {
+    /// Who of the members is reached at the peer address `peer`.
+    ///
+    /// Whoever is removed is not one, from the moment on that whoever asked for that was told so: it is asked for right before
+    /// another node comes to that address.
+    pub(in crate::raft) async fn member_at(&self, peer: &str, deadline: Instant) -> Result<Option<u64>, String> {
+        let found = || {
+            let (metrics, retired) = (self.metrics(), self.retired());
+            let members = metrics.membership_config.membership().nodes();
+            let there = members.filter(|(_, address)| address.peer == peer).map(|(node_id, _)| *node_id);
+            there.filter(|node_id| !retired.contains(node_id)).min()
+        };
+        if found().is_none() {
+            return Ok(None);
+        }
+        let index = self.read_index().get(deadline).await.map_err(|error| error.to_string())?;
+        let mut applied = self.applied();
+        let reached = applied.wait_for(|mark| mark.revision >= index);
+        match tokio::time::timeout_at(deadline.into(), reached).await {
+            Ok(Ok(_)) => Ok(found()),
+            Ok(Err(_)) | Err(_) => Err("it did not catch up with the cluster in time".to_owned()),
+        }
+    }
+
     /// On the leader: makes `node_id` a learner, waits until it has caught up, and with `voter` makes it a voter. One that
     /// votes already keeps its vote.
     pub(in crate::raft) async fn promote_here(&self, joining: Joining) -> Result<(), ChangeError> {

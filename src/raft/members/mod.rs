@@ -20,4 +20,4 @@ mod upgrade;
 
 pub use change::{ChangeError, Changed, MemberChange};
 pub(super) use join::Joining;
-pub use join::{request_admission, request_promotion};
+pub use join::{AdmissionError, request_admission, request_promotion};

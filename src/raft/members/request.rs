@@ -93,7 +93,11 @@ impl Replica {
                 Err(ChangeError::Unknown(format!("the leader at {address} did not answer: {reason}")))
             }
             Err(CallError::Removed { .. }) => Err(ChangeError::Removed { node_id: self.node_id() }),
-            Err(CallError::NotSent { .. } | CallError::Refused { .. }) => Err(ChangeError::NotLeader { leader: None }),
+            // It was told of a change that came after its version, and another answer it will not give.
+            Err(CallError::NotUnderstood { .. }) => Err(ChangeError::LeaderTooOld { leader }),
+            Err(CallError::NotSent { .. } | CallError::Refused { .. } | CallError::AddressTaken { .. }) => {
+                Err(ChangeError::NotLeader { leader: None })
+            }
         }
     }
 }
@@ -101,4 +105,57 @@ impl Replica {
 /// What the operator is told of an error: after a change was begun, not that nothing was changed.
 fn told(error: ChangeError, begun: bool) -> ChangeError {
     if begun { error.once_begun() } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use tokio_stream::wrappers::ReceiverStream;
+    use tonic::Status;
+
+    use super::*;
+    use crate::raft::network::Transport;
+    use crate::raft::testing::quick_replica;
+    use crate::raft::{FeatureLevel, Membership};
+    use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
+
+    /// A cluster of which every member answers with this status.
+    struct Says(Status);
+
+    impl Transport for Says {
+        fn call(&self, _: Rpc, address: &str, _: Envelope) -> BoxFuture<'_, Result<Reply, CallError>> {
+            std::future::ready(Err(CallError::of_status(address.to_owned(), &self.0))).boxed()
+        }
+
+        fn send_snapshot(
+            &self,
+            address: &str,
+            _: ReceiverStream<SnapshotPart>,
+        ) -> BoxFuture<'_, Result<Reply, CallError>> {
+            self.call(Rpc::Snapshot, address, Envelope::default())
+        }
+
+        fn reconnect(&self, _: Rpc, _: &str) {}
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_leader_that_does_not_know_of_a_change_is_told_from_one_that_is_not_there() {
+        let nobody = ChangeError::NotLeader { leader: None };
+        for (said, expected) in [
+            // What a version answers that has no such change, and one that has no changes at all.
+            (Status::invalid_argument("an unknown variant"), ChangeError::LeaderTooOld { leader: 1 }),
+            (Status::unimplemented("message kind 10"), ChangeError::LeaderTooOld { leader: 1 }),
+            (Status::failed_precondition("another node"), nobody),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = quick_replica(dir.path(), Membership { lineage: 7, node_id: 2 });
+            Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
+            let replica = Replica::open(options, Arc::new(Says(said))).await.unwrap();
+            let change = MemberChange::RaiseLevel { to: FeatureLevel::LOCALITIES };
+            let asked = replica.ask_leader(1, "a:1", change, monotonic() + Duration::from_secs(5)).await;
+            assert_eq!(asked, Err(expected));
+            replica.shutdown().await;
+        }
+    }
 }

@@ -159,14 +159,15 @@ impl CallError {
     #[must_use]
     pub fn of_status(address: String, status: &tonic::Status) -> Self {
         let reason = status.message().to_owned();
-        // These are only ever answered by the other node's code before it acts.
-        let before_acting = [Code::FailedPrecondition, Code::Unimplemented, Code::InvalidArgument, Code::OutOfRange];
         if let Some(removal) = Removal::of_status(status) {
-            Self::Removed { address, removal }
-        } else if before_acting.contains(&status.code()) {
-            Self::Refused { address, reason }
-        } else {
-            Self::Lost { address, reason }
+            return Self::Removed { address, removal };
+        }
+        match status.code() {
+            // These are only ever answered by the other node's code before it acts.
+            Code::FailedPrecondition | Code::OutOfRange => Self::Refused { address, reason },
+            Code::Unimplemented | Code::InvalidArgument => Self::NotUnderstood { address, reason },
+            Code::AlreadyExists => Self::AddressTaken { reason },
+            _ => Self::Lost { address, reason },
         }
     }
 }
@@ -178,6 +179,27 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
+
+    #[test]
+    fn a_refusal_says_of_which_kind_it_is() {
+        let said = |code| CallError::of_status("a:1".to_owned(), &tonic::Status::new(code, "why"));
+        let (address, reason) = ("a:1".to_owned(), "why".to_owned());
+        let refused = CallError::Refused { address: address.clone(), reason: reason.clone() };
+        let not_understood = CallError::NotUnderstood { address: address.clone(), reason: reason.clone() };
+        let lost = CallError::Lost { address, reason: reason.clone() };
+        for (code, expected, is_refusal) in [
+            (Code::FailedPrecondition, &refused, true),
+            (Code::OutOfRange, &refused, true),
+            (Code::Unimplemented, &not_understood, true),
+            (Code::InvalidArgument, &not_understood, true),
+            (Code::AlreadyExists, &CallError::AddressTaken { reason }, true),
+            (Code::Unavailable, &lost, false),
+            (Code::Unknown, &lost, false),
+        ] {
+            let found = said(code);
+            assert_eq!((&found, found.is_refusal()), (expected, is_refusal), "{code:?}");
+        }
+    }
 
     #[test]
     fn what_stands_between_two_nodes_removes_none() {

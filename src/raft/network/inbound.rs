@@ -156,6 +156,16 @@ fn judge_level(replica: &Replica, levels: SupportedLevels) -> Result<(), String>
     ))
 }
 
+/// Refuses a node at the address of a member. It is most likely who that was before it lost its data, and would be one member
+/// more beside one that never answers again; or its address is that of another by mistake, and neither would be reached.
+fn address_taken(node_id: u64, peer: &str) -> Status {
+    Status::already_exists(format!(
+        "node {node_id} is a member at {peer}, where this node says that it is. If that is who this node was before it lost \
+         its data, let it go, then join again: quorate cluster remove {node_id} --endpoint MEMBER. If it is another machine, \
+         give this one an address of its own: peer.advertise"
+    ))
+}
+
 fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("this node's replica has stopped: {error}"))
 }
@@ -223,7 +233,12 @@ impl PeerService for PeerServer {
         if let Err(error) = judge_level(replica, announced.levels) {
             return Ok(Response::new(reply(replica, &Err::<Admitted, _>(error))));
         }
-        Ok(Response::new(reply(replica, &replica.admit(address, monotonic() + FORWARDED).await)))
+        let deadline = monotonic() + FORWARDED;
+        match replica.member_at(&address.peer, deadline).await {
+            Ok(None) => Ok(Response::new(reply(replica, &replica.admit(address, deadline).await))),
+            Ok(Some(node_id)) => Err(address_taken(node_id, &address.peer)),
+            Err(why) => Ok(Response::new(reply(replica, &Err::<Admitted, _>(why)))),
+        }
     }
 
     async fn promote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
@@ -323,11 +338,21 @@ mod tests {
         let refused = server.promote(Request::new(promote)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
 
-        for change in
-            [ChangeMembers::AddNodes(BTreeMap::from([(2, address)])), ChangeMembers::RemoveNodes(BTreeSet::from([2]))]
-        {
-            replica.raft().change_membership(change, true).await.unwrap();
-        }
+        // At the address of a member nobody is let in, and once that one was let go somebody is.
+        let admit = codec::encode(&AdmitRequest { address: address.clone() });
+        let announcement = Some(Announcement { levels: SupportedLevels::OURS, ..Announcement::none() }.to_message());
+        let admit = Envelope { announcement, ..replica.peers().envelope(0, Kind::Admit, admit) };
+        let change = ChangeMembers::AddNodes(BTreeMap::from([(2, address)]));
+        replica.raft().change_membership(change, true).await.unwrap();
+        let taken = server.admit(Request::new(admit.clone())).await.unwrap_err();
+        assert_eq!(taken.code(), Code::AlreadyExists, "{taken}");
+        assert!(taken.message().contains("quorate cluster remove 2 "), "{taken}");
+        let change = ChangeMembers::RemoveNodes(BTreeSet::from([2]));
+        replica.raft().change_membership(change, true).await.unwrap();
+        let reply = server.admit(Request::new(admit)).await.unwrap().into_inner();
+        let admitted: Result<Admitted, String> = decode(&reply.payload).unwrap();
+        admitted.unwrap();
+
         let index = replica.metrics().last_log_index.unwrap();
         replica.applied().wait_for(|mark| mark.revision.index() >= index).await.unwrap();
         let status = replica.peers().envelope(me.node_id, Kind::Status, Vec::new());

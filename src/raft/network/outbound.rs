@@ -88,10 +88,12 @@ impl Connection {
         let address = self.peers.address(self.target).unwrap_or_else(|| self.address.clone());
         let reply = self.peers.call(self.rpc, &address, self.target, kind, payload, timeout).await;
         let reply = reply.map_err(|error| match error {
-            CallError::NotSent { .. } | CallError::Refused { .. } | CallError::Removed { .. } => {
-                RPCError::Unreachable(Unreachable::new(&error))
-            }
             CallError::Lost { .. } => RPCError::Network(NetworkError::new(&error)),
+            CallError::NotSent { .. }
+            | CallError::Refused { .. }
+            | CallError::NotUnderstood { .. }
+            | CallError::AddressTaken { .. }
+            | CallError::Removed { .. } => RPCError::Unreachable(Unreachable::new(&error)),
         })?;
         codec::decode(&reply).map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }

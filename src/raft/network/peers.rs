@@ -157,7 +157,7 @@ impl Peers {
         let asked = tokio::time::timeout(timeout, self.transport.call(Rpc::Status, address, envelope)).await;
         let late = || CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") };
         let answer = asked.unwrap_or_else(|_| Err(late()));
-        if matches!(answer, Err(CallError::NotSent { .. } | CallError::Lost { .. })) {
+        if answer.as_ref().is_err_and(|error| !error.is_refusal()) {
             self.transport.reconnect(Rpc::Status, address);
         }
         answer.map(|reply| reply.payload)
@@ -220,7 +220,7 @@ impl Peers {
                 !std::mem::replace(removed, true)
             });
         }
-        if !matches!(error, CallError::Refused { .. } | CallError::Removed { .. }) {
+        if !error.is_refusal() {
             self.transport.reconnect(rpc, address);
         }
         Err(error)
@@ -247,7 +247,7 @@ impl Peers {
             }
             return;
         };
-        let refused = matches!(error, CallError::Refused { .. } | CallError::Removed { .. });
+        let refused = error.is_refusal();
         let (now, reason) = (monotonic(), error.to_string());
         let is_known = failing.get(address).is_some_and(|known| {
             known.refused == refused && (known.reason == reason || now.duration_since(known.said) < SAY_AGAIN)

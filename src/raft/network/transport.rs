@@ -50,6 +50,20 @@ pub enum CallError {
         /// Why.
         reason: String,
     },
+    /// The version that the other node runs knows no such message; it did nothing.
+    #[error("{address} runs a version that does not know of this: {reason}")]
+    NotUnderstood {
+        /// Where.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A node wants to become a member at the address of another one. No member would have it.
+    #[error("{reason}")]
+    AddressTaken {
+        /// What a member says of that.
+        reason: String,
+    },
     /// The other node knows that this one was removed from the cluster, and did nothing.
     #[error("{address} knows that this node was removed from the cluster")]
     Removed {
@@ -66,6 +80,19 @@ pub enum CallError {
         /// Why.
         reason: String,
     },
+}
+
+impl CallError {
+    /// Whether the other node answered, and that it will not do it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NotUnderstood { .. } | Self::AddressTaken { .. } | Self::Removed { .. } => {
+                true
+            }
+            Self::NotSent { .. } | Self::Lost { .. } => false,
+        }
+    }
 }
 
 /// Carries messages to other nodes. Whoever waits for a reply sets the time limit; giving up is dropping the future.
