@@ -77,22 +77,24 @@ mod tests {
 
     #[test]
     fn the_newest_of_a_row_are_merged_while_the_older_are_not_much_larger() {
-        let none: [Range<usize>; 0] = [];
-        assert_eq!(worth_merging(&[]), none);
-        assert_eq!(worth_merging(&[1, 1, 1]), none);
-        assert_eq!(worth_merging(&[1, 1, 1, 1]), [0..4]);
-        assert_eq!(worth_merging(&[9, 8, 1, 1, 1, 1]), [0..6]);
-        assert_eq!(worth_merging(&[90, 9, 1, 1, 1, 1]), [2..6]);
-        assert_eq!(worth_merging(&[LARGE, 1, 1, 1, 1, LARGE, 1, 1, LARGE]), [1..5]);
-        assert_eq!(worth_merging(&[LARGE - 1; 4]), [0..4]);
-        assert_eq!(worth_merging(&[LARGE; 4]), none);
+        let of = |sizes: &[usize]| -> Vec<(usize, usize)> {
+            worth_merging(sizes).into_iter().map(|row| (row.start, row.end)).collect()
+        };
+        assert_eq!(of(&[]), []);
+        assert_eq!(of(&[1, 1, 1]), []);
+        assert_eq!(of(&[1, 1, 1, 1]), [(0, 4)]);
+        assert_eq!(of(&[9, 8, 1, 1, 1, 1]), [(0, 6)]);
+        assert_eq!(of(&[90, 9, 1, 1, 1, 1]), [(2, 6)]);
+        assert_eq!(of(&[LARGE, 1, 1, 1, 1, LARGE, 1, 1, LARGE]), [(1, 5)]);
+        assert_eq!(of(&[LARGE - 1; 4]), [(0, 4)]);
+        assert_eq!(of(&[LARGE; 4]), []);
     }
 
     #[test]
     fn files_stay_few_and_are_not_written_often() {
         let (mut files, mut written) = (Vec::new(), 0);
         for _ in 0..10_000 {
-            files.push(1);
+            files.extend([1_usize]);
             for row in worth_merging(&files).into_iter().rev() {
                 let merged = files[row.clone()].iter().sum();
                 written += merged;
