@@ -62,9 +62,9 @@ run: build
 build: packages
 	cargo build --release --locked
 
-## test: formatting, lints, all tests, the official clients and a browser against live clusters, a move from SpiceDB, what deploy/
-## ships, and a short chaos run
-test: packages-test test-rust test-clients test-console test-migrate test-deploy chaos
+## test: formatting, lints, what is stood on, all tests, the official clients and a browser against live clusters, a move from
+## SpiceDB, what deploy/ ships, and a short chaos run
+test: packages-test test-deny test-rust test-clients test-console test-migrate test-deploy chaos
 
 test-rust: packages-test
 	cargo fmt --all --check
