@@ -79,7 +79,11 @@ mod tests {
 
     fn command() -> Command {
         let address = NodeAddress { client: "127.0.0.1:1".into(), peer: "127.0.0.1:2".into() };
-        Command { op_id: 7, proposed_at: crate::model::TimestampMs(9), body: CommandBody::AdmitNode(address) }
+        Command {
+            op_id: 7,
+            proposed_at: crate::model::TimestampMs(9),
+            body: std::sync::Arc::new(CommandBody::AdmitNode(address)),
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! configuration and compiles no schema.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,8 @@ pub struct Command {
     pub op_id: u128,
     /// The proposing leader's clock. Apply takes the maximum of this and what it saw before.
     pub proposed_at: TimestampMs,
-    /// What to do.
-    pub body: CommandBody,
+    /// What to do. Shared by whoever holds the entry: the log, what sends it to others, and what applies it.
+    pub body: Arc<CommandBody>,
 }
 
 /// What a command does. Variants are appended, each with the level from which on it may be proposed.

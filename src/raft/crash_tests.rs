@@ -36,7 +36,7 @@ fn entry(index: u64) -> Entry {
     let command = Command {
         op_id: u128::from(index),
         proposed_at: TimestampMs(index),
-        body: CommandBody::AdmitNode(NodeAddress::default()),
+        body: Arc::new(CommandBody::AdmitNode(NodeAddress::default())),
     };
     Entry { log_id: log_id(index), payload: EntryPayload::Normal(command) }
 }

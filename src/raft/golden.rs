@@ -126,7 +126,7 @@ fn bodies() -> Vec<(&'static str, CommandBody)> {
 fn log_and_state(golden: &mut Golden) {
     let entry = |payload| Entry { log_id: log_id(41), payload };
     for (name, body) in bodies() {
-        let command = Command { op_id: 7, proposed_at: TimestampMs(1234), body };
+        let command = Command { op_id: 7, proposed_at: TimestampMs(1234), body: Arc::new(body) };
         golden.record(name, &entry(EntryPayload::Normal(command)));
     }
     golden.record("blank", &entry(EntryPayload::Blank));

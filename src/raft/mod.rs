@@ -1,6 +1,6 @@
 //! Replication: everything between "this command should happen" and "it happened at this index, on every node".
 //!
-//! Reads downward: `replica` (one node's part) → `propose`, `read_index`, `members` → `network`, `state_machine` →
+//! Reads downward: `replica` (one node's part) → `propose` (→ `forward`), `read_index`, `members` → `network`, `state_machine` →
 //! `apply`, `log`, `snapshot` → `codec`. openraft's types stay inside this folder. It must not know evaluation or the public
 //! API.
 
@@ -15,6 +15,7 @@ mod contract;
 #[cfg(test)]
 mod crash_tests;
 mod elections;
+mod forward;
 mod founding;
 #[cfg(test)]
 mod fuzz;

@@ -17,8 +17,9 @@ use super::backlog::Backlog;
 use super::clock::{WallClock, monotonic};
 use super::codec::{self, RECORD_BYTES};
 use super::contract::{Applied, Propose, ProposeError};
+use super::forward::{Attempt, Forwarder, removed};
 use super::leader::LeaderWatch;
-use super::network::{CallError, Kind, Peers, Rejection, Rpc};
+use super::network::{Peers, Rejection};
 use super::types::Raft;
 use super::{Command, CommandBody};
 #[cfg(feature = "mutants")]
@@ -34,13 +35,11 @@ const MOST_IN_FLIGHT: u32 = 1 << 20;
 /// Largest command: an append must hold at least one with its envelope.
 const COMMAND_BYTES: usize = RECORD_BYTES - (1 << 20);
 
-/// How one attempt ended.
-type Attempt = Result<Result<Applied, ProposeError>, Rejection>;
-
 /// Proposes commands for one node.
 pub struct Proposer {
     raft: Raft,
     peers: Arc<Peers>,
+    forwarder: Arc<Forwarder>,
     leader: LeaderWatch,
     clock: Arc<dyn WallClock>,
     /// A permit for each proposal that Raft, or the leader for this node, still works on.
@@ -93,6 +92,7 @@ impl Proposer {
         let in_flight = Arc::new(Semaphore::new(capacity as usize));
         Self {
             raft,
+            forwarder: Arc::new(Forwarder::new(Arc::clone(&peers))),
             peers,
             leader,
             clock,
@@ -107,7 +107,8 @@ impl Proposer {
     }
 
     /// Proposes on this node, which must lead. Used for its own clients and for those of the nodes that forward.
-    pub(super) async fn propose_here(&self, op_id: u128, body: CommandBody) -> Attempt {
+    pub(super) async fn propose_here(&self, op_id: u128, body: impl Into<Arc<CommandBody>>) -> Attempt {
+        let body = body.into();
         // By what is applied here: a level that the state has, it keeps.
         let (level, needed) = (self.settings.borrow().level, body.level());
         if needed > level {
@@ -193,7 +194,12 @@ impl Proposer {
         Some(pause)
     }
 
-    async fn attempt(&self, op_id: u128, body: &CommandBody, deadline: Instant) -> Result<Attempt, ProposeError> {
+    async fn attempt(
+        &self,
+        op_id: u128,
+        (body, bytes): (&Arc<CommandBody>, usize),
+        deadline: Instant,
+    ) -> Result<Attempt, ProposeError> {
         let Some((leader, address)) = self.leader.wait(deadline).await else {
             return Err(ProposeError::NotProposed(
                 "no leader was elected in time; is a majority of the nodes up?".into(),
@@ -201,7 +207,7 @@ impl Proposer {
         };
         let left = deadline.saturating_duration_since(monotonic());
         if leader == self.peers.me().node_id {
-            let proposal = self.propose_here(op_id, body.clone());
+            let proposal = self.propose_here(op_id, Arc::clone(body));
             let late = || Ok(Err(ProposeError::Unknown("no majority confirmed it before the deadline".into())));
             return Ok(tokio::time::timeout(left, proposal).await.unwrap_or_else(|_| late()));
         }
@@ -210,27 +216,11 @@ impl Proposer {
             Err(NoRoom::Full) => return Err(ProposeError::Overloaded),
             Err(NoRoom::Paused) => return Ok(Err(Rejection::NotLeader { leader: None })),
         };
-        let payload = codec::encode(&(op_id, body));
-        let sent = self.peers.call(Rpc::Propose, &address.peer, leader, Kind::Propose, payload, left).await;
-        match sent {
-            Ok(reply) => {
-                let attempt = codec::decode(&reply).map_err(|error| ProposeError::Unknown(error.to_string()));
-                Ok(attempt.unwrap_or_else(|error| Ok(Err(error))))
-            }
-            Err(CallError::Lost { address, reason }) => {
-                Ok(Ok(Err(ProposeError::Unknown(format!("the leader at {address} did not answer: {reason}")))))
-            }
-            Err(CallError::Removed { .. }) => Err(removed()),
-            Err(
-                CallError::NotSent { .. }
-                | CallError::Refused { .. }
-                | CallError::NotUnderstood { .. }
-                | CallError::AddressTaken { .. },
-            ) => Ok(Err(Rejection::NotLeader { leader: None })),
-        }
+        Ok(self.forwarder.forward((leader, address.peer), op_id, (body, bytes), deadline).await)
     }
 
     async fn run(&self, body: CommandBody, deadline: Instant) -> Result<Applied, ProposeError> {
+        let body = Arc::new(body);
         let bytes = codec::encode(&body).len();
         if bytes > COMMAND_BYTES {
             return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
@@ -241,7 +231,7 @@ impl Proposer {
             if *gone.borrow() {
                 return Err(removed());
             }
-            match self.attempt(op_id, &body, deadline).await? {
+            match self.attempt(op_id, (&body, bytes), deadline).await? {
                 Ok(outcome) => return outcome,
                 Err(rejection) if monotonic() + RETRY_PAUSE >= deadline => {
                     let what = match rejection {
@@ -254,10 +244,6 @@ impl Proposer {
             }
         }
     }
-}
-
-fn removed() -> ProposeError {
-    ProposeError::NotProposed("this node was removed from the cluster; ask another one".into())
 }
 
 impl Propose for Proposer {

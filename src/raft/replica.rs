@@ -372,16 +372,19 @@ impl Replica {
 
     /// Waits until the replica fails, and says why. A replica that was shut down has not failed.
     pub async fn failed(&self) -> Option<String> {
-        let mut metrics = self.raft.metrics();
+        // What changes with the leader and ends with the replica. The full metrics change with each entry, and whoever waits
+        // for them is woken as often.
+        let mut changes = self.leader.clone();
         loop {
-            if let Err(fatal) = metrics.borrow_watched().running_state.clone() {
+            let lives = changes.changed().await;
+            if let Err(fatal) = self.metrics().running_state {
                 return match fatal {
                     openraft::errors::Fatal::Stopped => None,
                     other => Some(other.to_string()),
                 };
             }
             // A clean stop says so before it ends; whoever ends without a word has panicked.
-            if metrics.changed().await.is_err() {
+            if !lives {
                 return Some("the replica ended unexpectedly".into());
             }
         }

@@ -29,7 +29,7 @@ pub(super) type Vote = VoteOf<TypeConfig>;
 
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.body {
+        let kind = match &*self.body {
             CommandBody::WriteTuples(_) => "write tuples",
             CommandBody::DeleteTuples(_) => "delete tuples",
             CommandBody::WriteSchema(_) => "write schema",

@@ -93,7 +93,7 @@ impl Model {
                 state.keys.extend(effect.key.clone());
                 effect.count = count;
                 effect.changes = model.write(&mut state, entry.index, updates);
-                if let CommandBody::WriteSchema(write) = &command.body {
+                if let CommandBody::WriteSchema(write) = &*command.body {
                     state.schema = Some(Revision::new(entry.index));
                     model.views.push((entry.index, write.text.contains(WITHOUT_BANNED)));
                     effect.changes = vec![(true, SCHEMA.to_owned())];

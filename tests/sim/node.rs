@@ -248,6 +248,7 @@ impl Node {
                     let reply = match rpc {
                         Rpc::Heartbeat | Rpc::Raft | Rpc::Snapshot => peers.raft(request).await,
                         Rpc::Propose => peers.propose(request).await,
+                        Rpc::ProposeMany => peers.propose_many(request).await,
                         Rpc::ReadIndex => peers.read_index(request).await,
                         Rpc::Admit => peers.admit(request).await,
                         Rpc::Promote => peers.promote(request).await,

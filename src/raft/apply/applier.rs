@@ -239,7 +239,7 @@ fn read_state<S: StateStore>(store: &S) -> Result<AppliedState, StoreError> {
 /// Whether an entry must see the committed state of the one before it.
 fn scans(entry: &Entry) -> bool {
     let EntryPayload::Normal(command) = &entry.payload else { return false };
-    match &command.body {
+    match &*command.body {
         CommandBody::WriteTuples(write) => !write.preconditions.is_empty(),
         CommandBody::DeleteTuples(_) => true,
         CommandBody::WriteSchema(write) => !write.orphan_guards.is_empty(),
@@ -255,10 +255,11 @@ fn scans(entry: &Entry) -> bool {
 
 /// The tuples that an entry looks at when it is applied.
 fn written(entry: &Entry) -> impl Iterator<Item = (StoreId, &TupleKey)> {
-    let write = match &entry.payload {
-        EntryPayload::Normal(Command { body: CommandBody::WriteTuples(write), .. }) => Some(write),
-        EntryPayload::Normal(_) | EntryPayload::Blank | EntryPayload::Membership(_) => None,
+    let body = match &entry.payload {
+        EntryPayload::Normal(Command { body, .. }) => Some(&**body),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
     };
+    let write = body.and_then(|body| if let CommandBody::WriteTuples(write) = body { Some(write) } else { None });
     write.into_iter().flat_map(|write| write.updates.iter().map(|update| (write.store, &update.tuple.key)))
 }
 

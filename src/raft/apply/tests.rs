@@ -51,7 +51,7 @@ fn on_document(resource: u8) -> TupleFilter {
 fn entry(index: u64, body: CommandBody) -> Entry {
     // Leader times that go back and forth: apply must not care.
     let proposed_at = TimestampMs(1000 + index * 7 % 5);
-    let command = Command { op_id: u128::from(index), proposed_at, body };
+    let command = Command { op_id: u128::from(index), proposed_at, body: Arc::new(body) };
     let leader_id = LeaderId::new(1, 1).to_committed();
     Entry { log_id: LogId { leader_id, index }, payload: EntryPayload::Normal(command) }
 }

@@ -41,7 +41,7 @@ fn members(voters: &[u64], learners: &[u64]) -> EntryPayload<Command, u64, NodeA
 
 fn admission(index: u64) -> EntryPayload<Command, u64, NodeAddress> {
     let body = CommandBody::AdmitNode(NodeAddress::default());
-    EntryPayload::Normal(Command { op_id: u128::from(index), proposed_at: TimestampMs(index), body })
+    EntryPayload::Normal(Command { op_id: u128::from(index), proposed_at: TimestampMs(index), body: Arc::new(body) })
 }
 
 /// Three voters, then admissions up to `last`.

@@ -1,6 +1,6 @@
 //! The replicated log on its own RocksDB, with group commit.
 //!
-//! Reads downward: `storage` (openraft's trait) → `reader` → `device` (the seam) → `rocks` → `flusher` (one fsync for many
+//! Reads downward: `storage` (openraft's trait) → `reader` → `recent` (the end in memory) → `device` (the seam) → `rocks` → `flusher` (one fsync for many
 //! writers) → `keys`.
 
 mod device;
@@ -8,6 +8,7 @@ mod flusher;
 mod keys;
 mod open;
 mod reader;
+mod recent;
 mod rocks;
 mod storage;
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::device::{LogDevice, LogSpace};
 use super::flusher::LogCounters;
 use super::keys::{self, Record};
+use super::recent::Recent;
 use super::rocks::RocksDevice;
 use crate::raft::codec::{self, CodecError};
 use crate::raft::types::{LogId, Vote};
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     pub(super) counters: Arc<LogCounters>,
     /// The vote as last written, so that readers need no look-up.
     pub(super) vote: Mutex<Option<Vote>>,
+    /// What was appended last. Changed together with the device, so that it never has what the log has not.
+    pub(super) recent: Mutex<Recent>,
 }
 
 impl LogStore {
@@ -68,7 +71,7 @@ impl LogStore {
 
     /// Takes up the log on `device`, which counts its syncs in `counters`.
     pub(in crate::raft) fn over(device: Arc<dyn LogDevice>, counters: Arc<LogCounters>) -> Result<Self, LogError> {
-        let inner = Inner { device, counters, vote: Mutex::new(None) };
+        let inner = Inner { device, counters, vote: Mutex::new(None), recent: Mutex::default() };
         let store = Self { inner: Arc::new(inner) };
         *store.inner.vote.lock() = store.record(Record::Vote, "vote")?;
         store.check_for_holes()?;

@@ -93,27 +93,33 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let put = |entry: Entry| LogChange::Put {
-            space: LogSpace::Entries,
-            key: keys::entry(entry.log_id().index).to_vec(),
-            value: codec::encode(&entry),
-        };
-        let changes: Vec<LogChange> = entries.into_iter().map(put).collect();
-        let count = changes.len() as u64;
+        let (mut changes, mut appended) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let (key, value) = (keys::entry(entry.log_id().index).to_vec(), codec::encode(&entry));
+            appended.push((entry, value.len()));
+            changes.push(LogChange::Put { space: LogSpace::Entries, key, value });
+        }
         self.inner.device.write(changes)?;
-        self.inner.counters.entries.fetch_add(count, Ordering::Relaxed);
+        self.inner.counters.entries.fetch_add(appended.len() as u64, Ordering::Relaxed);
+        let mut recent = self.inner.recent.lock();
+        for (entry, bytes) in appended {
+            recent.push(entry, bytes);
+        }
+        drop(recent);
         self.inner.device.sync(Box::new(move |outcome| callback.io_completed(outcome)));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
-        let first = keys::entry(last_log_id.map_or(0, |id| id.index + 1));
+        let first = last_log_id.map_or(0, |id| id.index + 1);
+        self.inner.recent.lock().truncate(first);
         // Synced, though it is rare: a tail of another leader that comes back after a crash would contradict a snapshot that
         // was installed meanwhile.
-        self.write_synced(vec![remove(&first, &keys::entries_end())]).await
+        self.write_synced(vec![remove(&keys::entry(first), &keys::entries_end())]).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        self.inner.recent.lock().purge(log_id.index);
         let mark = put_record(Record::Purged, &log_id);
         self.inner.device.write(vec![mark, remove(&keys::entry(0), &keys::entry(log_id.index + 1))])
     }

@@ -48,6 +48,7 @@ impl Transport for Arc<Net> {
             let reply = match rpc {
                 Rpc::Heartbeat | Rpc::Raft | Rpc::Snapshot => PeerService::raft(&server, request).await,
                 Rpc::Propose => server.propose(request).await,
+                Rpc::ProposeMany => server.propose_many(request).await,
                 Rpc::ReadIndex => server.read_index(request).await,
                 Rpc::Admit => server.admit(request).await,
                 Rpc::Promote => server.promote(request).await,

@@ -110,34 +110,11 @@ fn told(error: ChangeError, begun: bool) -> ChangeError {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use futures::future::BoxFuture;
-    use tokio_stream::wrappers::ReceiverStream;
     use tonic::Status;
 
     use super::*;
-    use crate::raft::network::Transport;
-    use crate::raft::testing::quick_replica;
+    use crate::raft::testing::{Answers, quick_replica};
     use crate::raft::{FeatureLevel, Membership};
-    use crate::wire::quorate::peer::{Envelope, Reply, SnapshotPart};
-
-    /// A cluster of which every member answers with this status.
-    struct Says(Status);
-
-    impl Transport for Says {
-        fn call(&self, _: Rpc, address: &str, _: Envelope) -> BoxFuture<'_, Result<Reply, CallError>> {
-            std::future::ready(Err(CallError::of_status(address.to_owned(), &self.0))).boxed()
-        }
-
-        fn send_snapshot(
-            &self,
-            address: &str,
-            _: ReceiverStream<SnapshotPart>,
-        ) -> BoxFuture<'_, Result<Reply, CallError>> {
-            self.call(Rpc::Snapshot, address, Envelope::default())
-        }
-
-        fn reconnect(&self, _: Rpc, _: &str) {}
-    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_leader_that_does_not_know_of_a_change_is_told_from_one_that_is_not_there() {
@@ -151,7 +128,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let options = quick_replica(dir.path(), Membership { lineage: 7, node_id: 2 });
             Replica::format(dir.path(), options.membership, &options.store).await.unwrap();
-            let replica = Replica::open(options, Arc::new(Says(said))).await.unwrap();
+            // Every member answers with this status.
+            let says =
+                Answers(move |_, address, _| std::future::ready(Err(CallError::of_status(address, &said))).boxed());
+            let replica = Replica::open(options, Arc::new(says)).await.unwrap();
             let change = MemberChange::RaiseLevel { to: FeatureLevel::LOCALITIES };
             let asked = replica.ask_leader(1, "a:1", change, monotonic() + Duration::from_secs(5)).await;
             assert_eq!(asked, Err(expected));

@@ -76,6 +76,7 @@ impl Transport for Connections {
             let reply = match rpc {
                 Rpc::Heartbeat | Rpc::Raft | Rpc::Snapshot => client.raft(envelope).await,
                 Rpc::Propose => client.propose(envelope).await,
+                Rpc::ProposeMany => client.propose_many(envelope).await,
                 Rpc::ReadIndex => client.read_index(envelope).await,
                 Rpc::Admit => client.admit(envelope).await,
                 Rpc::Promote => client.promote(envelope).await,

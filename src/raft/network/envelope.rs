@@ -26,6 +26,7 @@ pub(in crate::raft) enum Kind {
     Promote = 9,
     ChangeMembers = 10,
     Status = 11,
+    ProposeMany = 12,
 }
 
 impl Kind {
@@ -35,7 +36,7 @@ impl Kind {
     }
 
     pub(in crate::raft) fn of(envelope: &Envelope) -> Result<Self, Status> {
-        const ALL: [Kind; 11] = [
+        const ALL: [Kind; 12] = [
             Kind::Append,
             Kind::Vote,
             Kind::PreVote,
@@ -47,6 +48,7 @@ impl Kind {
             Kind::Promote,
             Kind::ChangeMembers,
             Kind::Status,
+            Kind::ProposeMany,
         ];
         let known = ALL.into_iter().find(|kind| *kind as u32 == envelope.kind);
         known.ok_or_else(|| {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use futures::{Stream, TryStreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot as RaftSnapshot;
@@ -18,6 +19,7 @@ use super::announcement::Announcement;
 use super::envelope::{AdmitRequest, Admitted, Kind, PromoteRequest, Rejection, Removal};
 use super::peers::PEER_MESSAGE_BYTES;
 use crate::raft::clock::monotonic;
+use crate::raft::forward::Forwarded;
 use crate::raft::members::Joining;
 use crate::raft::replica::Replica;
 use crate::raft::snapshot::SnapshotFiles;
@@ -120,8 +122,8 @@ impl PeerServer {
 }
 
 /// The span of what is done for another node, in the trace of the request that it does it for; none where that is in no trace.
-fn continued(envelope: &Envelope, name: &'static str) -> Span {
-    if envelope.traceparent.is_empty() {
+fn continued(from: u64, traceparent: &str, name: &'static str) -> Span {
+    if traceparent.is_empty() {
         return Span::none();
     }
     let span = tracing::trace_span!(
@@ -129,9 +131,9 @@ fn continued(envelope: &Envelope, name: &'static str) -> Span {
         "serve",
         otel.name = name,
         otel.kind = "server",
-        quorate.from = envelope.from,
+        quorate.from = from,
     );
-    continue_trace(&span, &envelope.traceparent);
+    continue_trace(&span, traceparent);
     span
 }
 
@@ -199,6 +201,7 @@ impl PeerService for PeerServer {
             }
             Kind::Snapshot
             | Kind::Propose
+            | Kind::ProposeMany
             | Kind::ReadIndex
             | Kind::Admit
             | Kind::Promote
@@ -214,14 +217,26 @@ impl PeerService for PeerServer {
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::Propose)?;
-        let (op_id, body): (u128, CommandBody) = decode(&envelope.payload)?;
-        let span = continued(&envelope, "propose for another node");
+        let (op_id, body): (u128, Arc<CommandBody>) = decode(&envelope.payload)?;
+        let span = continued(envelope.from, &envelope.traceparent, "propose for another node");
         Ok(Response::new(reply(replica, &replica.proposer().propose_here(op_id, body).instrument(span).await)))
+    }
+
+    async fn propose_many(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let envelope = request.into_inner();
+        let replica = self.open_as(&envelope, Kind::ProposeMany)?;
+        let proposals: Vec<Forwarded> = decode(&envelope.payload)?;
+        let attempts = proposals.into_iter().map(|Forwarded { op_id, traceparent, body }| {
+            let span = continued(envelope.from, &traceparent, "propose for another node");
+            replica.proposer().propose_here(op_id, body).instrument(span)
+        });
+        Ok(Response::new(reply(replica, &join_all(attempts).await)))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let replica = self.open_as(request.get_ref(), Kind::ReadIndex)?;
-        let span = continued(request.get_ref(), "confirm for another node");
+        let Envelope { from, traceparent, .. } = request.get_ref();
+        let span = continued(*from, traceparent, "confirm for another node");
         Ok(Response::new(reply(replica, &replica.read_index_here().instrument(span).await)))
     }
 
@@ -261,7 +276,7 @@ impl PeerService for PeerServer {
         let envelope = request.into_inner();
         let replica = self.open_as(&envelope, Kind::ChangeMembers)?;
         let change: MemberChange = decode(&envelope.payload)?;
-        let span = continued(&envelope, "change members for another node");
+        let span = continued(envelope.from, &envelope.traceparent, "change members for another node");
         Ok(Response::new(reply(replica, &replica.change_members_here(change).instrument(span).await)))
     }
 

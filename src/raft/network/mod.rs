@@ -17,5 +17,5 @@ pub use envelope::Removal;
 pub(super) use envelope::{AdmitRequest, Admitted, Kind, PeerIdentity, PromoteRequest, Rejection};
 pub use inbound::PeerServer;
 pub(super) use outbound::Network;
-pub(super) use peers::Peers;
+pub(super) use peers::{Peers, forwarding};
 pub use transport::{CallError, Rpc, Transport};

@@ -32,6 +32,11 @@ struct Failing {
     said: Instant,
 }
 
+/// The span of what is sent to `to` for a request; none where that is not traced.
+pub(in crate::raft) fn forwarding(kind: Kind, to: u64) -> Span {
+    part_of_trace!("forward", otel.kind = "client", quorate.message = ?kind, quorate.to = to)
+}
+
 /// One node's way to all others.
 pub(in crate::raft) struct Peers {
     me: PeerIdentity,
@@ -134,10 +139,7 @@ impl Peers {
         payload: Vec<u8>,
         timeout: Duration,
     ) -> Result<Vec<u8>, CallError> {
-        let span = match kind.is_for_a_request() {
-            true => part_of_trace!("forward", otel.kind = "client", quorate.message = ?kind, quorate.to = to),
-            false => Span::none(),
-        };
+        let span = if kind.is_for_a_request() { forwarding(kind, to) } else { Span::none() };
         let envelope = Envelope { traceparent: traceparent(&span), ..self.envelope(to, kind, payload) };
         let asked = monotonic();
         let call = self.within(rpc, address, timeout, self.transport.call(rpc, address, envelope));
@@ -262,37 +264,22 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use futures::future::BoxFuture;
 
     use super::super::envelope::Removal;
     use super::*;
     use crate::raft::SupportedLevels;
+    use crate::raft::testing::Answers;
 
     /// Says of everybody that this node was removed.
-    struct Remover(Removal);
-
-    impl Transport for Remover {
-        fn call(&self, _: Rpc, address: &str, _: Envelope) -> BoxFuture<'_, Result<Reply, CallError>> {
-            let removed = CallError::Removed { address: address.to_owned(), removal: self.0 };
-            std::future::ready(Err(removed)).boxed()
-        }
-
-        fn send_snapshot(
-            &self,
-            address: &str,
-            _: ReceiverStream<SnapshotPart>,
-        ) -> BoxFuture<'_, Result<Reply, CallError>> {
-            self.call(Rpc::Snapshot, address, Envelope::default())
-        }
-
-        fn reconnect(&self, _: Rpc, _: &str) {}
+    fn remover(removal: Removal) -> Arc<dyn Transport> {
+        Arc::new(Answers(move |_, address, _| std::future::ready(Err(CallError::Removed { address, removal })).boxed()))
     }
 
     #[tokio::test]
     async fn only_the_removal_of_this_node_of_this_cluster_counts() {
         let me = PeerIdentity { lineage: 7, node_id: 2 };
         for (lineage, node_id, expected) in [(7, 2, true), (7, 3, false), (8, 2, false), (0, 0, false)] {
-            let peers = Peers::new(me, Announcement::none(), Arc::new(Remover(Removal::new(lineage, node_id))));
+            let peers = Peers::new(me, Announcement::none(), remover(Removal::new(lineage, node_id)));
             let called = peers.call(Rpc::Raft, "a:1", 1, Kind::Vote, Vec::new(), Duration::from_secs(1)).await;
             let error = called.expect_err("it refuses everything");
             assert_eq!(*peers.removed().borrow(), expected, "{lineage}/{node_id}: {error}");
@@ -303,8 +290,7 @@ mod tests {
     #[test]
     fn what_a_member_says_last_counts_and_nobody_else_is_heard() {
         let me = PeerIdentity { lineage: 7, node_id: 1 };
-        let remover = Arc::new(Remover(Removal::new(0, 0)));
-        let peers = Peers::new(me, Announcement::none(), remover);
+        let peers = Peers::new(me, Announcement::none(), remover(Removal::new(0, 0)));
         peers.learn(BTreeMap::from([(2, "a:1".to_owned())]));
         let newer = Announcement { levels: SupportedLevels::OURS, ..Announcement::none() };
         let later = monotonic();

@@ -19,6 +19,8 @@ pub enum Rpc {
     Snapshot,
     /// A write that a follower took.
     Propose,
+    /// Several of them.
+    ProposeMany,
     /// The index that a linearizable read must wait for.
     ReadIndex,
     /// A node id for a new node.

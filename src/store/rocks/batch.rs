@@ -102,7 +102,7 @@ impl StateBatch for RocksBatch<'_> {
     fn schema_revision(&mut self, store: StoreId) -> Result<Option<Revision>, StoreError> {
         match self.schemas.get(&store) {
             Some(own) => Ok(Some(*own)),
-            None => view::newest_version(&self.generation, Family::Schemas, store, LATEST, |at, _| Ok(at)),
+            None => self.generation.newest_schema(store),
         }
     }
 
