@@ -10,10 +10,13 @@ use crate::store::{Collector, RocksStore};
 /// The rest after a step, in lengths of that step: collection uses a fifth of one core at the most.
 const REST: u32 = 4;
 
+/// However seldom history ends: each snapshot leaves small files, and they are merged at each look.
+const SELDOMEST: Duration = Duration::from_secs(15);
+
 /// Looks every so often whether there is something to remove. Goes on for as long as it is polled.
 pub(in crate::raft) async fn collect(store: Arc<RocksStore>, look_every: Duration) {
     let mut collector = Collector::new(store);
-    let mut ticks = tokio::time::interval(look_every);
+    let mut ticks = tokio::time::interval(look_every.min(SELDOMEST));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -66,30 +66,37 @@ impl Collector {
         Self { store, generation: None, through: Revision::ZERO, removed: 0, emptied: BTreeMap::new() }
     }
 
-    /// Removes a part of what may go, and says whether there may be more. Takes a fraction of a second, but for a record of
-    /// very many updates, for giving back space, and for merging small files. After an error the next step begins where this
-    /// one did.
+    /// Removes a part of what may go, and says whether there may be more; when there is not, merges small files. Takes a
+    /// fraction of a second, but for a record of very many updates, for giving back space, and for merging. After an error
+    /// the next step begins where this one did.
     pub fn step(&mut self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
         if self.generation != Some(generation.id()) {
             *self = Self { generation: Some(generation.id()), ..Self::new(Arc::clone(&self.store)) };
         }
-        merge_small_files(&generation)?;
-        let limit = limit(&generation);
+        let more = self.collect(&generation)?;
+        if !more {
+            merge_small_files(&generation)?;
+        }
+        Ok(more)
+    }
+
+    fn collect(&mut self, generation: &Generation) -> Result<bool, StoreError> {
+        let limit = limit(generation);
         if limit <= self.through {
             return Ok(false);
         }
-        if let Some(part) = collect_tuples(&generation, limit)? {
+        if let Some(part) = collect_tuples(generation, limit)? {
             self.removed += part.removed;
             self.emptied.insert(part.store, part.through);
             return Ok(true);
         }
         for family in [Family::Schemas, Family::Counters] {
-            self.removed += collect_versions(&generation, family, limit)?;
+            self.removed += collect_versions(generation, family, limit)?;
         }
         self.through = limit;
         if self.removed >= RECLAIM_AFTER {
-            self.reclaim(&generation)?;
+            self.reclaim(generation)?;
         }
         Ok(false)
     }
