@@ -4,6 +4,7 @@
 //! panics, and trailing bytes are refused.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::SizeWriter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +37,10 @@ pub enum CodecError {
     Damaged(String),
 }
 
+/// Room for most records, so that they do not grow field by field.
+const USUAL_BYTES: usize = 512;
+const UNLIMITED: Configuration<LittleEndian, Fixint> = bincode::config::standard().with_fixed_int_encoding();
+
 fn config() -> Configuration<LittleEndian, Fixint, Limit<RECORD_BYTES>> {
     bincode::config::standard().with_fixed_int_encoding().with_limit::<RECORD_BYTES>()
 }
@@ -51,10 +56,17 @@ pub(super) fn encode_at<T: Serialize>(level: FeatureLevel, value: &T) -> Vec<u8>
 }
 
 fn encode_as<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
-    let unlimited = bincode::config::standard().with_fixed_int_encoding();
-    let mut bytes = vec![version];
-    bincode::serde::encode_into_std_write(value, &mut bytes, unlimited).expect("encoding into memory cannot fail");
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.push(version);
+    bincode::serde::encode_into_std_write(value, &mut bytes, UNLIMITED).expect("encoding into memory cannot fail");
     bytes
+}
+
+/// How many bytes [`encode`] would make.
+pub(super) fn encoded_bytes<T: Serialize>(value: &T) -> usize {
+    let mut size = SizeWriter::default();
+    bincode::serde::encode_into_writer(value, &mut size, UNLIMITED).expect("counting cannot fail");
+    1 + size.bytes_written
 }
 
 /// Decodes what [`encode`] or [`encode_at`] made.
@@ -88,7 +100,9 @@ mod tests {
 
     #[test]
     fn round_trips() {
-        assert_eq!(decode::<Command>(&encode(&command())), Ok(command()));
+        let bytes = encode(&command());
+        assert_eq!(decode::<Command>(&bytes), Ok(command()));
+        assert_eq!(encoded_bytes(&command()), bytes.len());
     }
 
     #[test]

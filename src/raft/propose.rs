@@ -221,7 +221,7 @@ impl Proposer {
 
     async fn run(&self, body: CommandBody, deadline: Instant) -> Result<Applied, ProposeError> {
         let body = Arc::new(body);
-        let bytes = codec::encode(&body).len();
+        let bytes = codec::encoded_bytes(&body);
         if bytes > COMMAND_BYTES {
             return Err(ProposeError::TooLarge { bytes, limit: COMMAND_BYTES });
         }
