@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
-use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
@@ -25,7 +24,42 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// for faults of this node, too. CANCELLED would say it better, but tonic takes that for the end of all that the client has to
 /// say: half an import would be a whole one.
 pub(super) fn aborted_if_broken(body: Body) -> Body {
-    Body::new(body.map_err(|error| Status::aborted(format!("the request broke off: {}", error.message()))))
+    Body::new(Whole { body, ended: false })
+}
+
+/// A body that is whole, or ends with ABORTED.
+struct Whole {
+    body: Body,
+    ended: bool,
+}
+
+impl HttpBody for Whole {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let broken = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+            Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => Some(error.message().to_owned()),
+            // Where a connection is given up because nobody answers on it, the transport says no more than this: there is
+            // nothing more, and it was not the end of the stream.
+            None => (!this.body.is_end_stream()).then(|| "the connection ended".to_owned()),
+        };
+        this.ended = true;
+        Poll::Ready(broken.map(|why| Err(Status::aborted(format!("the request broke off: {why}")))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A body of one message.
@@ -82,7 +116,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures::StreamExt as _;
-    use http_body_util::StreamBody;
+    use http_body_util::{BodyExt as _, Full, StreamBody};
     use tonic::Code;
 
     use super::*;
@@ -123,6 +157,18 @@ mod tests {
             let arriving = Arriving::new(aborted_if_broken(body), admitted(&Quotas::default()));
             assert_eq!(arriving.collect().await.expect_err("it broke off").code(), Code::Aborted);
         }
+    }
+
+    #[tokio::test]
+    async fn what_ends_without_the_end_of_its_stream_broke_off() {
+        // A stream body never says that it has ended, just as one of HTTP/2 does whose connection was given up.
+        let broken = aborted_if_broken(pieces(2, 9)).collect().await;
+        assert_eq!(broken.expect_err("it has no end").code(), Code::Aborted);
+        let whole = aborted_if_broken(Body::new(Full::new(Bytes::from_static(b"whole")))).collect().await;
+        assert_eq!(whole.expect("it has one").to_bytes(), "whole");
+        assert!(
+            aborted_if_broken(Body::empty()).collect().await.expect("nothing, and all of it").to_bytes().is_empty()
+        );
     }
 
     #[tokio::test(start_paused = true)]
