@@ -91,7 +91,7 @@ pub const EXPLAIN_SCHEMA_BYTES: usize = 8 << 20;
 /// Memory that the JSON gateway takes for the bodies of all requests that it reads at one time, and the messages made of them.
 pub const GATEWAY_BODIES_BYTES: usize = 256 << 20;
 /// The same for the messages of all gRPC requests that are open at one time, beyond the first [`GRPC_FREE_BYTES`] of each.
-pub const GRPC_BODIES_BYTES: usize = 512 << 20;
+pub const GRPC_BODIES_BYTES: usize = 256 << 20;
 /// See [`GRPC_BODIES_BYTES`].
 pub const GRPC_FREE_BYTES: usize = 16 << 10;
 /// Largest transaction metadata, in bytes of JSON.
