@@ -5,8 +5,9 @@ What it leads with is the processor time of the servers for each operation: they
 work and with the generator, so what is done in a second says less. Beside it stand the floors of this machine: an fsync, a
 round trip on the loopback interface, a call that asks nothing. Before each level it waits until all servers have come to rest.
 
-Usage: side_by_side.py QUORATE [--tuples 100000] [--seconds 5] [--minutes MOST] [--spicedb postgres|memory] [--only WORD]
-[--json FILE] [--write FILE.md]. Standard library only. Needs etcd on the PATH, and wants a Postgres (see spicedb.py).
+Usage: side_by_side.py QUORATE [--tuples 100000] [--seconds 5] [--minutes MOST] [--spicedb postgres|memory|none]
+[--only WORD] [--json FILE] [--write FILE.md]. Standard library only. Needs etcd on the PATH, and wants a Postgres (see
+spicedb.py).
 SPICEDB=/path/to/spicedb names a SpiceDB; without, one is built, where there is a Go toolchain; without that, there is no column
 for it. Exits with 1 where something could not be measured. SpiceDB forgets what it answered every five seconds, so these, or
 ten, are a fair time for a row: in three it may forget, or not.
@@ -289,7 +290,7 @@ def arguments_of_the_command_line():
     parser.add_argument("--seconds", type=int, default=5, help="for each row and system")
     parser.add_argument("--minutes", type=float, help="for all of it: rows get fewer seconds, down to one, where it is short")
     parser.add_argument("--warm-up", type=int, default=1000, help="milliseconds")
-    parser.add_argument("--spicedb", choices=("postgres", "memory"), default="postgres", help="where SpiceDB has its data")
+    parser.add_argument("--spicedb", choices=("postgres", "memory", "none"), default="postgres", help="where SpiceDB has its data")
     parser.add_argument("--only", action="append", help="only rows whose title has this word; can be repeated")
     parser.add_argument("--json")
     parser.add_argument("--write")
@@ -304,7 +305,7 @@ def main():
     binary = os.path.abspath(arguments.quorate)
     cache = Path(binary).parent / "bench"
     cache.mkdir(exist_ok=True)
-    program, postgres = spicedb.binary(cache), spicedb.postgres_programs()
+    program, postgres = arguments.spicedb != "none" and spicedb.binary(cache), spicedb.postgres_programs()
     if program and arguments.spicedb == "postgres" and postgres is None:
         raise SystemExit("there is no Postgres: apt-get install postgresql, or with --spicedb memory do without")
     systems, pace = {}, Pace(arguments.seconds, arguments.minutes, 0)
