@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -29,6 +29,10 @@ const MOST_UNDER_WAY: usize = 4;
 const MOST_IN_ONE: usize = 256;
 /// Bytes of what a message proposes, if that is more than one proposal.
 const MOST_BYTES: usize = 1 << 20;
+
+/// For so long a leader gets no message of several after one that it did not understand: it runs an older version, and will be
+/// upgraded.
+const ONE_BY_ONE: Duration = Duration::from_secs(60);
 
 /// How one attempt to propose ended.
 pub(super) type Attempt = Result<Result<Applied, ProposeError>, Rejection>;
@@ -112,28 +116,40 @@ impl Lane {
 pub(super) struct Forwarder {
     peers: Arc<Peers>,
     lanes: Mutex<BTreeMap<Leader, Lane>>,
+    /// Who understood no message of several, and when.
+    one_by_one: Mutex<Option<(Leader, Instant)>>,
 }
 
 impl Forwarder {
     pub(super) fn new(peers: Arc<Peers>) -> Self {
-        Self { peers, lanes: Mutex::default() }
+        Self { peers, lanes: Mutex::default(), one_by_one: Mutex::default() }
     }
 
-    /// Sends a proposal of `bytes` to `leader`, and waits for the answer until `deadline`.
+    /// Sends a proposal of `bytes` to `leader`, and waits for the answer until `deadline`. Once `deposed` is ready, what was not
+    /// sent is taken back, for whoever leads then.
     pub(super) async fn forward(
         self: &Arc<Self>,
         leader: Leader,
         op_id: u128,
         (body, bytes): (&Arc<CommandBody>, usize),
         deadline: Instant,
+        deposed: impl Future<Output = ()>,
     ) -> Attempt {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let (body, span) = (Arc::clone(body), Span::current());
         let waiting = Waiting { op_id, body, bytes, deadline, span, answer };
         let slot = Arc::new(Mutex::new(Some(waiting)));
         let withdraw = Withdraw(Arc::clone(&slot));
         self.enqueue(leader.clone(), slot);
-        match tokio::time::timeout_at(deadline.into(), answered).await {
+        let first = async {
+            tokio::select! {
+                biased;
+                answered = &mut answered => return answered,
+                () = deposed => {}
+            }
+            if withdraw.now() { Ok(Err(Rejection::NotLeader { leader: None })) } else { answered.await }
+        };
+        match tokio::time::timeout_at(deadline.into(), first).await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(_)) => Ok(Err(ProposeError::Unknown("this node is stopping".into()))),
             Err(_) if withdraw.now() => Ok(Err(not_sent())),
@@ -182,6 +198,11 @@ impl Forwarder {
             let one = message.pop().expect("there is one");
             return self.send_one(leader, one).await;
         }
+        let singly = |(who, since): &(Leader, Instant)| who == leader && monotonic() < *since + ONE_BY_ONE;
+        if self.one_by_one.lock().as_ref().is_some_and(singly) {
+            join_all(message.into_iter().map(|one| self.send_one(leader, one))).await;
+            return;
+        }
         let span = |one: &Waiting| one.span.in_scope(|| forwarding(Kind::Propose, leader.0));
         let spans: Vec<Span> = message.iter().map(span).collect();
         let proposals = message.iter().zip(&spans).map(|(one, span)| Forwarded {
@@ -207,6 +228,7 @@ impl Forwarder {
             }
             // A version that takes them one by one only.
             Err(CallError::NotUnderstood { .. }) => {
+                *self.one_by_one.lock() = Some((leader.clone(), monotonic()));
                 join_all(message.into_iter().map(|one| self.send_one(leader, one))).await;
             }
             Err(error) => {
@@ -256,8 +278,6 @@ pub(super) fn removed() -> ProposeError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
     use tokio::sync::mpsc;
@@ -312,10 +332,10 @@ mod tests {
         (Arc::new(Forwarder::new(Arc::new(Peers::new(me, Announcement::none(), Arc::new(Answers(take)))))), arrived)
     }
 
-    /// Forwards an operation of so many bytes, or says that it has.
+    /// Forwards an operation of so many bytes.
     async fn propose(forwarder: Arc<Forwarder>, op_id: u128, bytes: usize, deadline: Instant) -> Attempt {
         let body = Arc::new(CommandBody::AdmitNode(NodeAddress::default()));
-        forwarder.forward((LEADER, "a:1".to_owned()), op_id, (&body, bytes), deadline).await
+        forwarder.forward((LEADER, "a:1".to_owned()), op_id, (&body, bytes), deadline, std::future::pending()).await
     }
 
     fn soon() -> Instant {
@@ -399,6 +419,38 @@ mod tests {
         for (op, proposed) in (1..).zip(proposed) {
             assert_eq!(index(proposed.await.unwrap()), op);
         }
+        // And goes on so, without being asked each time.
+        let proposed = all_of(&forwarder, (1..=MOST_UNDER_WAY as u128 + 2).map(|op| (op, 1))).await;
+        for _ in &proposed {
+            let got = arrived.recv().await.unwrap();
+            assert_eq!(got.rpc, Rpc::Propose);
+            got.apply();
+        }
+        join_all(proposed).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_to_a_leader_that_was_deposed_goes_to_the_next() {
+        let (forwarder, mut arrived) = leader();
+        let (elect, elected) = tokio::sync::watch::channel(false);
+        let mut proposed = Vec::new();
+        for op in 1..=MOST_UNDER_WAY as u128 + 1 {
+            let (forwarder, mut elected) = (Arc::clone(&forwarder), elected.clone());
+            proposed.push(tokio::spawn(async move {
+                let body = Arc::new(CommandBody::AdmitNode(NodeAddress::default()));
+                let deposed = async { drop(elected.wait_for(|elected| *elected).await) };
+                forwarder.forward((LEADER, "a:1".to_owned()), op, (&body, 1), soon(), deposed).await
+            }));
+            tokio::task::yield_now().await;
+        }
+        elect.send(true).unwrap();
+        assert_eq!(proposed.pop().unwrap().await.unwrap(), Err(Rejection::NotLeader { leader: None }));
+        // What was sent may be in its log: it waits for the answer.
+        for op in 1..=MOST_UNDER_WAY as u64 {
+            arrived.recv().await.unwrap().apply();
+            assert_eq!(index(proposed.remove(0).await.unwrap()), op);
+        }
+        assert!(arrived.try_recv().is_err(), "what was taken back is never sent");
     }
 
     #[tokio::test(start_paused = true)]

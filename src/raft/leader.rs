@@ -59,6 +59,16 @@ impl LeaderWatch {
         Some((leader, address))
     }
 
+    /// Returns when this node knows of another leader than the one with this id and address; never where it does not come to.
+    pub(super) async fn another_than(&self, leader: u64, peer: &str) {
+        let mut watch = self.clone();
+        while watch.current().is_none_or(|(id, address)| id == leader && address.peer == peer) {
+            if !watch.changed().await {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Logs who leads, each time that changes, for as long as the replica lives.
     pub(super) async fn log_changes(mut self, node_id: u64) {
         let mut logged = None;

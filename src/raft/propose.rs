@@ -46,7 +46,7 @@ pub struct Proposer {
     in_flight: Arc<Semaphore>,
     /// How many permits there are.
     capacity: u32,
-    /// How late those are that were proposed here.
+    /// How late those are that were proposed here, for this node or for others.
     backlog: Arc<Backlog>,
     /// Whether proposals are held back.
     paused: watch::Sender<bool>,
@@ -126,7 +126,7 @@ impl Proposer {
             }
         };
         let (backlog, proposed) = (Arc::clone(&self.backlog), monotonic());
-        if backlog.stands(self.capacity as usize - self.in_flight.available_permits(), proposed) {
+        if backlog.stands(self.in_flight(), proposed) {
             return Ok(Err(ProposeError::Overloaded));
         }
         #[cfg(feature = "mutants")]
@@ -173,6 +173,11 @@ impl Proposer {
         }
     }
 
+    /// How many proposals are under way.
+    fn in_flight(&self) -> usize {
+        self.capacity as usize - self.in_flight.available_permits()
+    }
+
     /// Room for one more proposal.
     fn room(&self) -> Result<OwnedSemaphorePermit, NoRoom> {
         let permit = Arc::clone(&self.in_flight).try_acquire_owned();
@@ -216,7 +221,18 @@ impl Proposer {
             Err(NoRoom::Full) => return Err(ProposeError::Overloaded),
             Err(NoRoom::Paused) => return Ok(Err(Rejection::NotLeader { leader: None })),
         };
-        Ok(self.forwarder.forward((leader, address.peer), op_id, (body, bytes), deadline).await)
+        let begun = monotonic();
+        if self.backlog.stands(self.in_flight(), begun) {
+            return Err(ProposeError::Overloaded);
+        }
+        let deposed = self.leader.another_than(leader, &address.peer);
+        let to = (leader, address.peer.clone());
+        let attempt = self.forwarder.forward(to, op_id, (body, bytes), deadline, deposed).await;
+        if let Ok(Ok(_)) = &attempt {
+            // What waited here for its turn is late, too, and the leader does not know.
+            self.backlog.through(begun, monotonic());
+        }
+        Ok(attempt)
     }
 
     async fn run(&self, body: CommandBody, deadline: Instant) -> Result<Applied, ProposeError> {

@@ -210,7 +210,10 @@ impl Peers {
             Ok(Err(error)) => self.about_me(error),
             Err(_) => CallError::Lost { address: address.into(), reason: format!("no reply within {timeout:?}") },
         };
-        self.note(address, Some(&error));
+        // An older version takes proposals one by one only, and is a good member for all that.
+        if rpc != Rpc::ProposeMany || !matches!(error, CallError::NotUnderstood { .. }) {
+            self.note(address, Some(&error));
+        }
         if matches!(error, CallError::Removed { .. }) {
             self.removed.send_if_modified(|removed| {
                 if !*removed {

@@ -24,6 +24,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rocksdb::{CompactOptions, FlushOptions, WriteBatch};
 
@@ -43,6 +44,8 @@ use super::view::{self, Span};
 const STEP_UPDATES: usize = if cfg!(test) { 6 } else { 4096 };
 /// Tuples whose versions go in one batch of the engine.
 const BATCH_TUPLES: usize = if cfg!(test) { 3 } else { 1024 };
+/// However much there is to remove, small files are merged as often as this.
+const MERGE_EVERY: Duration = Duration::from_secs(15);
 /// Removed records after which the engine is told to give their space back.
 const RECLAIM_AFTER: u64 = 20_000;
 
@@ -57,26 +60,29 @@ pub struct Collector {
     removed: u64,
     /// How far the changelog of each store was emptied since then.
     emptied: BTreeMap<StoreId, Revision>,
+    /// When small files were last merged.
+    merged: Option<Instant>,
 }
 
 impl Collector {
     /// Collects the history of `store`. There is one for each store.
     #[must_use]
     pub fn new(store: Arc<RocksStore>) -> Self {
-        Self { store, generation: None, through: Revision::ZERO, removed: 0, emptied: BTreeMap::new() }
+        Self { store, generation: None, through: Revision::ZERO, removed: 0, emptied: BTreeMap::new(), merged: None }
     }
 
-    /// Removes a part of what may go, and says whether there may be more; when there is not, merges small files. Takes a
-    /// fraction of a second, but for a record of very many updates, for giving back space, and for merging. After an error
-    /// the next step begins where this one did.
+    /// Removes a part of what may go, and says whether there may be more. Takes a fraction of a second, but for a record of
+    /// very many updates, for giving back space, and for merging small files, which it does when there is no more and every
+    /// quarter of a minute. After an error the next step begins where this one did.
     pub fn step(&mut self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
         if self.generation != Some(generation.id()) {
             *self = Self { generation: Some(generation.id()), ..Self::new(Arc::clone(&self.store)) };
         }
         let more = self.collect(&generation)?;
-        if !more {
+        if !more || self.merged.is_none_or(|at| at.elapsed() >= MERGE_EVERY) {
             merge_small_files(&generation)?;
+            self.merged = Some(Instant::now());
         }
         Ok(more)
     }
