@@ -14,6 +14,9 @@ use super::types::TypeConfig;
 use crate::telemetry::METRICS;
 
 /// Follows the leader. The answer may be out of date by the time it is used; whoever is asked says so.
+///
+/// Who waits for a change here must look here too, at what was changed: openraft tells its full metrics of the same change a
+/// moment later, and who looks there in that moment sees nothing new, and waits on.
 #[derive(Clone)]
 pub(super) struct LeaderWatch {
     metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
@@ -27,6 +30,21 @@ impl LeaderWatch {
     /// Waits for the next change of the leader, the term or the members; `false` when there will be none.
     pub(super) async fn changed(&mut self) -> bool {
         self.metrics.changed().await.is_ok()
+    }
+
+    /// Whether this node leads.
+    pub(super) fn leads(&self) -> bool {
+        self.metrics.borrow_watched().state == ServerState::Leader
+    }
+
+    /// The ids of all members, the learners too, in ascending order.
+    pub(super) fn members(&self) -> Vec<u64> {
+        self.metrics.borrow_watched().membership_config.membership().nodes().map(|(id, _)| *id).collect()
+    }
+
+    /// Where this member is; `None` for who is none.
+    pub(super) fn address_of(&self, node_id: u64) -> Option<NodeAddress> {
+        self.metrics.borrow_watched().membership_config.membership().get_node(&node_id).cloned()
     }
 
     /// Whether this node leads, and one set of voters is being replaced by another.

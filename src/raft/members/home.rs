@@ -77,7 +77,7 @@ impl Replica {
 
     /// Whether this node leads, and is not where the leader is to be.
     fn leads_abroad(&self) -> bool {
-        self.roster().leads && !self.settings().is_home(self.node_id())
+        self.leader().leads() && !self.settings().is_home(self.node_id())
     }
 
     /// Goes on for as long as the replica lives.

@@ -48,15 +48,13 @@ impl Replica {
     /// Members that say that they are elsewhere than is replicated, where this node leads and may say so.
     fn misplaced(&self) -> BTreeMap<u64, Locality> {
         let settings = self.settings();
-        let roster = self.roster();
-        if !roster.leads || settings.level < FeatureLevel::LOCALITIES {
+        if !self.leader().leads() || settings.level < FeatureLevel::LOCALITIES {
             return BTreeMap::new();
         }
         let heard = self.peers().heard();
         let own = &self.peers().announcement().locality;
-        let members = roster.standings.keys().copied();
-        let said = members.filter_map(|id| {
-            let said = if id == roster.me { Some(own) } else { heard.get(&id).map(|(_, said)| &said.locality) };
+        let said = self.leader().members().into_iter().filter_map(|id| {
+            let said = if id == self.node_id() { Some(own) } else { heard.get(&id).map(|(_, said)| &said.locality) };
             said.map(|locality| (id, locality.clone()))
         });
         said.filter(|(id, said)| replicated(&settings, *id) != *said).collect()

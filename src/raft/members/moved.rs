@@ -56,9 +56,7 @@ impl Replica {
 
     /// Whether this node is a member, at another address.
     fn is_known_elsewhere(&self, address: &NodeAddress) -> bool {
-        let metrics = self.metrics();
-        let known = metrics.membership_config.membership().get_node(&self.node_id());
-        known.is_some_and(|known| known != address)
+        self.leader().address_of(self.node_id()).is_some_and(|known| known != *address)
     }
 
     async fn tell_address(&self, address: &NodeAddress) -> Result<(), String> {
