@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectId, Qualifiers, RelationName, TupleKey, TypeName};
+use super::{ObjectId, Qualifiers, RelationName, SubjectRef, TupleKey, TypeName};
 
 /// Which tuples are meant. Every part that is set must match; one with no part set matches all tuples of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -90,6 +90,17 @@ impl TraitFilter {
 }
 
 impl SubjectFilter {
+    /// That of one subject alone, be it an object, everyone, or a userset.
+    #[must_use]
+    pub fn exactly(subject: &SubjectRef) -> Self {
+        let relation = match &subject.relation {
+            None => SubjectRelationFilter::Direct,
+            Some(relation) => SubjectRelationFilter::Relation(relation.clone()),
+        };
+        let object = &subject.object;
+        Self { subject_type: object.object_type.clone(), subject_id: Some(object.object_id.clone()), relation }
+    }
+
     fn matches(&self, key: &TupleKey) -> bool {
         let subject = &key.subject;
         let relation_fits = match &self.relation {
@@ -107,7 +118,7 @@ impl SubjectFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CaveatUse, ObjectRef, SubjectRef, TimestampMs};
+    use crate::model::{CaveatUse, ObjectRef, TimestampMs};
 
     #[test]
     fn subject_relations_tell_objects_wildcards_and_usersets_apart() {

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::CheckpointInfo;
 use crate::model::{
-    Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId, TimestampMs,
-    Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName,
+    Counter, Error, ErrorCode, IdempotencyKey, ObjectRef, Qualifiers, RelationName, Revision, StoreId,
+    SubjectRelationFilter, TimestampMs, Tuple, TupleFilter, TupleKey, TupleUpdate, TypeName,
 };
 
 /// Why a store could not answer. None of them is the caller's fault.
@@ -114,6 +114,27 @@ impl ScanOrder {
         let resource_is_open = filter.resource_id.is_none() && filter.resource_id_prefix.is_none();
         let narrower = filter.resource_type.is_none() || (subject.subject_id.is_some() && resource_is_open);
         if narrower { Self::BySubject } else { Self::ByResource }
+    }
+
+    /// The names that all tuples which `filter` can match begin with in this order; a subject without a relation has an empty
+    /// one.
+    pub(in crate::store) fn fixed(self, filter: &TupleFilter) -> impl Iterator<Item = &str> {
+        let subject = filter.subject.as_ref();
+        let subject_type = subject.map(|s| s.subject_type.as_str());
+        let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
+        let subject_relation = subject.and_then(|s| match &s.relation {
+            SubjectRelationFilter::Any => None,
+            SubjectRelationFilter::Direct | SubjectRelationFilter::Concrete => Some(""),
+            SubjectRelationFilter::Relation(name) => Some(name.as_str()),
+        });
+        let resource_type = filter.resource_type.as_ref().map(|name| name.as_str());
+        let resource_id = filter.resource_id.as_ref().map(|id| id.as_str());
+        let relation = filter.relation.as_ref().map(|name| name.as_str());
+        let parts = match self {
+            Self::ByResource => [resource_type, resource_id, relation, subject_type, subject_id, subject_relation],
+            Self::BySubject => [subject_type, subject_id, subject_relation, resource_type, relation, resource_id],
+        };
+        parts.into_iter().map_while(|part| part)
     }
 }
 

@@ -235,6 +235,7 @@ impl ReadView for MemoryView {
                 }
             }
         }
+        rows.retain(|row| order.fixed(filter).zip(sort_key(order, &row.tuple.key)).all(|(fixed, name)| fixed == name));
         rows.retain(|row| after.is_none_or(|after| sort_key(order, &row.tuple.key) > sort_key(order, after)));
         rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
         let most_rows = most_rows.max(1);

@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 use crate::engine::CheckError;
 use crate::engine::plan::{Body, Edge};
 
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, first_held};
+use super::held::WIDE;
 use super::knowledge::Knowledge;
 use super::objects::Node;
 
@@ -27,13 +28,21 @@ impl Evaluation<'_> {
         self.steps.clear();
         self.knowledge.memo.deny(root);
         self.steps.push(Step { node: root, from: None });
-        let mut next = 0;
+        let (mut next, mut looked) = (0, 1);
         while let Some(step) = self.steps.get(next).copied() {
             if self.step(next, step.node)? {
                 self.allow_path(next);
                 return Ok(true);
             }
             next += 1;
+            if !self.ranked && self.steps.len() - looked >= WIDE {
+                let waiting = self.steps[looked..].iter().map(|step| step.node);
+                if let Some(place) = first_held(&mut self.reader, &self.knowledge, waiting)? {
+                    self.allow_path(looked + place);
+                    return Ok(true);
+                }
+                looked = self.steps.len();
+            }
         }
         Ok(false)
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: an error ends the whole check, half way; the evaluation is dropped and what it found out with it.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
@@ -13,6 +14,7 @@ use crate::store::ReadView;
 
 use super::closure::Step;
 use super::conditions::Conditions;
+use super::held::{Held, WIDE};
 use super::knowledge::{Knowledge, Subject};
 use super::memo::Memo;
 use super::objects::{Mode, Node, Objects};
@@ -28,7 +30,7 @@ pub(super) struct Evaluation<'a> {
     /// The walk of [`Evaluation::closure`], kept for its memory.
     pub(super) steps: Vec<Step>,
     /// Whether it is found out of each allowed node by itself that it is, so that its rank says what it rests on.
-    ranked: bool,
+    pub(super) ranked: bool,
 }
 
 impl<'a> Evaluation<'a> {
@@ -44,7 +46,7 @@ impl<'a> Evaluation<'a> {
         let object = objects.intern(&subject.object.object_id);
         let meter = Meter::new(Budget::default());
         Self {
-            reader: Reader { plan, view, objects, conditions, meter },
+            reader: Reader { plan, view, objects, conditions, meter, held: Held::default() },
             knowledge: Knowledge {
                 subject: Subject::new(subject, kind, object),
                 reach: plan.reach(kind),
@@ -277,6 +279,10 @@ impl<'a> Evaluation<'a> {
 
     /// Whether one of the nodes that wait since `begin` is allowed.
     fn any_pending(&mut self, begin: usize) -> Result<bool, CheckError> {
+        let waiting = self.pending[begin..].iter().copied();
+        if !self.ranked && first_held(&mut self.reader, &self.knowledge, waiting)?.is_some() {
+            return Ok(true);
+        }
         for index in begin..self.pending.len() {
             if self.node(self.pending[index])? {
                 return Ok(true);
@@ -284,4 +290,36 @@ impl<'a> Evaluation<'a> {
         }
         Ok(false)
     }
+}
+
+/// The first of these nodes that the subject has because a tuple names it there, as far as that shows on the subject's side;
+/// by its place among them. Where only a few wait, that side is not looked at.
+pub(super) fn first_held(
+    reader: &mut Reader<'_>,
+    knowledge: &Knowledge<'_>,
+    waiting: impl ExactSizeIterator<Item = Node> + Clone,
+) -> Result<Option<usize>, CheckError> {
+    if waiting.len() < WIDE {
+        return Ok(None);
+    }
+    let plan = reader.plan;
+    let suffices = |node: Node| {
+        let relations = plan.member(node.member).relations.iter();
+        relations.filter(|relation| knowledge.reach.contains(**relation)).map(move |relation| node.beside(*relation))
+    };
+    let mut wanted: BTreeMap<MemberId, usize> = BTreeMap::new();
+    for node in waiting.clone().flat_map(suffices) {
+        *wanted.entry(node.member).or_default() += 1;
+    }
+    for (member, times) in wanted {
+        reader.read_held(member, times, &knowledge.subject)?;
+    }
+    for (place, node) in waiting.enumerate() {
+        for own in suffices(node) {
+            if reader.held(own)? == Some(true) {
+                return Ok(Some(place));
+            }
+        }
+    }
+    Ok(None)
 }

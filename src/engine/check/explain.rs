@@ -463,20 +463,12 @@ impl<'a> Evaluation<'a> {
 }
 
 fn exactly(key: &TupleKey) -> TupleFilter {
-    let relation = match &key.subject.relation {
-        None => SubjectRelationFilter::Direct,
-        Some(relation) => SubjectRelationFilter::Relation(relation.clone()),
-    };
     TupleFilter {
         resource_type: Some(key.resource.object_type.clone()),
         resource_id: Some(key.resource.object_id.clone()),
         resource_id_prefix: None,
         relation: Some(key.relation.clone()),
-        subject: Some(SubjectFilter {
-            subject_type: key.subject.object.object_type.clone(),
-            subject_id: Some(key.subject.object.object_id.clone()),
-            relation,
-        }),
+        subject: Some(SubjectFilter::exactly(&key.subject)),
         traits: None,
     }
 }

@@ -305,3 +305,23 @@ fn what_is_too_large_is_cut_and_says_so() {
     let found = ask(&bench, "doc:x#viewer@group:g299#member", 21);
     assert_eq!((found.root.standing, found.root.steps.len(), found.truncated), (Standing::True, 1, false));
 }
+
+/// A check finds such a one from the subject's side, and says nothing of the way there; an explanation shows it.
+#[test]
+fn one_of_many_ways_is_shown_whole() {
+    let mut tuples: Vec<String> = (0..20).map(|n| format!("doc:x#par@doc:p{n:02}")).collect();
+    tuples.extend(["doc:p17#viewer@user:tom".into(), "doc:x#paid@user:tom".into()]);
+    let tuples: Vec<&str> = tuples.iter().map(String::as_str).collect();
+    let lines = [
+        "+ doc:x#view",
+        "  + doc:x#par@doc:p17 @1",
+        "    + doc:p17#view",
+        "      + doc:p17#viewer",
+        "        + doc:p17#viewer@user:tom @1",
+    ];
+    expect(&bench(&tuples), "doc:x#view@user:tom", &lines);
+    let whole = draw(&ask(&bench(&tuples), "doc:x#read@user:tom", 1000));
+    for line in lines {
+        assert!(whole.contains(line.trim_start()), "{line} is lacking in\n{whole}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Check: does a subject have a relation or permission on a resource?
 //!
 //! [`request`] takes questions apart and [`session`] keeps what related ones share; [`evaluation`] walks members that need
-//! nesting, [`closure`] walks those that do not, [`reader`] turns single steps into reads, [`conditions`] judges what
-//! qualifies a tuple, and [`memo`] keeps what is known. How cycles are treated stands in [`memo`], how conditions are in
+//! nesting, [`closure`] walks those that do not, [`reader`] turns single steps into reads, [`held`] says when many of them are
+//! one, [`conditions`] judges what qualifies a tuple, and [`memo`] keeps what is known. How cycles are treated stands in [`memo`], how conditions are in
 //! [`objects::Mode`], and what a conditional answer hangs on is found by [`missing`].
 
 mod closure;
@@ -13,6 +13,7 @@ mod evaluation;
 mod explain;
 #[cfg(test)]
 mod explain_tests;
+mod held;
 mod knowledge;
 mod memo;
 mod missing;

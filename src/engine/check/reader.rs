@@ -3,17 +3,18 @@
 //! Every tuple looked up or visited is counted against the budget. A tuple that its relation does not admit, or that has
 //! expired, is not there; of any other one the verdict on its caveat is told. Knows nothing of what was found out so far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
 use crate::engine::budget::Meter;
 use crate::engine::explanation::TupleProof;
-use crate::engine::plan::{Arrow, Plan, ReachSet, RelationPlan, TypeId};
-use crate::model::{ObjectRef, Qualifiers, SubjectRef, TupleKey};
+use crate::engine::plan::{Arrow, Body, MemberId, Plan, ReachSet, RelationPlan, TypeId};
+use crate::model::{ObjectRef, Qualifiers, SubjectFilter, SubjectRef, TupleFilter, TupleKey};
 use crate::store::{ReadView, StoreError, SubjectRow, TupleRow};
 
 use super::conditions::{Conditions, Verdict};
+use super::held::{Held, Named};
 use super::knowledge::Subject;
 use super::objects::{Node, ObjectIx, Objects};
 
@@ -24,6 +25,7 @@ pub(super) struct Reader<'a> {
     pub(super) objects: Objects,
     pub(super) conditions: Conditions<'a>,
     pub(super) meter: Meter,
+    pub(super) held: Held,
 }
 
 /// Where a tuple leads.
@@ -55,6 +57,11 @@ impl<'a> Reader<'a> {
 
     /// Whether a tuple of the relation that counts names the subject itself or everyone of its type.
     pub(super) fn holds(&mut self, node: Node, relation: &RelationPlan, subject: &Subject) -> Result<bool, CheckError> {
+        self.read_held(node.member, 1, subject)?;
+        if let Some(holds) = self.held(node)? {
+            self.meter.read()?;
+            return Ok(holds);
+        }
         for key in self.own_keys(node, relation, subject).into_iter().flatten() {
             if self.look_up(&key)?.is_some_and(|(verdict, _)| verdict.counts(node.mode)) {
                 return Ok(true);
@@ -63,18 +70,82 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
+    /// [`Reader::holds`], where the subject's side of the relation was read.
+    pub(super) fn held(&mut self, node: Node) -> Result<Option<bool>, CheckError> {
+        let Some(named) = self.held.named(node.member) else { return Ok(None) };
+        for qualifiers in named.iter().filter_map(|objects| objects.get(&node.object)) {
+            let verdict = self.conditions.judge(qualifiers, &mut self.meter)?;
+            if verdict.is_some_and(|verdict| verdict.counts(node.mode)) {
+                return Ok(Some(true));
+            }
+        }
+        Ok(Some(false))
+    }
+
+    /// Told that `more` objects are to be asked for the relation `member`, reads the subject's side of it where that is less.
+    pub(super) fn read_held(&mut self, member: MemberId, more: usize, subject: &Subject) -> Result<(), CheckError> {
+        let plan = self.plan;
+        let Body::Relation(relation) = &plan.member(member).body else { return Ok(()) };
+        let Some(most) = self.held.await_more(member, more) else { return Ok(()) };
+        let mut named = Named::default();
+        for (side, reference) in named.iter_mut().zip(self.own_subjects(relation, subject)) {
+            if let Some(reference) = reference
+                && !self.objects_of(member, reference, most, side)?
+            {
+                return Ok(());
+            }
+        }
+        self.held.keep(member, named);
+        Ok(())
+    }
+
+    /// Reads all objects on which the relation `member` names `subject`; whether these are no more than `most`.
+    fn objects_of(
+        &mut self,
+        member: MemberId,
+        subject: &SubjectRef,
+        most: usize,
+        into: &mut HashMap<ObjectIx, Qualifiers>,
+    ) -> Result<bool, CheckError> {
+        let member = self.plan.member(member);
+        let filter = TupleFilter {
+            resource_type: Some(member.object_type.clone()),
+            resource_id: None,
+            resource_id_prefix: None,
+            relation: Some(member.name.clone()),
+            subject: Some(SubjectFilter::exactly(subject)),
+            traits: None,
+        };
+        let (view, objects, meter) = (self.view, &mut self.objects, &mut self.meter);
+        let mut end = Ok(());
+        let mut all = true;
+        let last = view.scan_some(&filter, None, most, &mut |row| {
+            end = meter.read();
+            all = end.is_ok() && into.len() < most;
+            if all {
+                into.insert(objects.intern(&row.tuple.key.resource.object_id), row.tuple.qualifiers);
+            }
+            if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        end.map(|()| all && last.is_none())
+    }
+
+    /// The subjects that a tuple of the relation can name for this one: itself, and everyone of its type.
+    fn own_subjects<'s>(&self, relation: &RelationPlan, subject: &'s Subject) -> [Option<&'s SubjectRef>; 2] {
+        let names_it = relation.admits(subject.kind) && !subject.reference.is_wildcard();
+        let names_all = relation.admits_wildcard_of(self.plan.subject_type(subject.kind));
+        [names_it.then_some(&subject.reference), names_all.then_some(&subject.wildcard)]
+    }
+
     /// The tuples of the relation that would name the subject itself, or everyone of its type.
     pub(super) fn own_keys(&self, node: Node, relation: &RelationPlan, subject: &Subject) -> [Option<TupleKey>; 2] {
-        let key = |subject: &SubjectRef| TupleKey {
-            resource: self.resource(node),
-            relation: self.plan.member(node.member).name.clone(),
-            subject: subject.clone(),
-        };
-        let names_it = relation.admits(subject.kind) && !subject.reference.is_wildcard();
-        [
-            names_it.then(|| key(&subject.reference)),
-            relation.admits_wildcard_of(self.plan.subject_type(subject.kind)).then(|| key(&subject.wildcard)),
-        ]
+        self.own_subjects(relation, subject).map(|subject| {
+            subject.map(|subject| TupleKey {
+                resource: self.resource(node),
+                relation: self.plan.member(node.member).name.clone(),
+                subject: subject.clone(),
+            })
+        })
     }
 
     /// The verdict on a tuple and what qualifies it; `None` where it is not there.

@@ -25,16 +25,7 @@ pub(super) struct Scan {
 impl Scan {
     /// The resources of `relation` that name `subject`.
     pub(super) fn naming(plan: &Plan, relation: MemberId, subject: &SubjectRef) -> Self {
-        let relation_filter = match &subject.relation {
-            None => SubjectRelationFilter::Direct,
-            Some(name) => SubjectRelationFilter::Relation(name.clone()),
-        };
-        let subject = SubjectFilter {
-            subject_type: subject.object.object_type.clone(),
-            subject_id: Some(subject.object.object_id.clone()),
-            relation: relation_filter,
-        };
-        Self::new(plan, relation, None, Some(subject))
+        Self::new(plan, relation, None, Some(SubjectFilter::exactly(subject)))
     }
 
     /// The subjects of `relation` on one object; only those of a type, where one is given.

@@ -27,6 +27,7 @@ impl Plan {
                 object_type: object_type.clone(),
                 name: name.clone(),
                 body: names.body(&schema, object_type, member),
+                relations: Box::default(),
                 pure: false,
                 circular: false,
             })
@@ -34,17 +35,48 @@ impl Plan {
         let Names { types, type_ids } = names;
         let dependents = dependents(&members);
         let (impure, circular) = (impure(&members, &dependents), circular(&members, &dependents));
-        let members = members
-            .into_iter()
-            .enumerate()
-            .map(|(index, member)| {
-                let id = MemberId(index as u32);
-                Member { pure: !impure.contains(id), circular: circular.contains(id), ..member }
+        let ids = || (0..members.len() as u32).map(MemberId);
+        let relations: Vec<Box<[MemberId]>> = ids().map(|id| sufficient(&members, id)).collect();
+        let members = ids()
+            .zip(relations)
+            .zip(members)
+            .map(|((id, relations), member)| Member {
+                relations,
+                pure: !impure.contains(id),
+                circular: circular.contains(id),
+                ..member
             })
             .collect();
         let reach = Reach::new(types.len(), dependents);
         Self { schema, types, type_ids, members, reach }
     }
+}
+
+/// The relations of the same object that suffice for `member`.
+fn sufficient(members: &[Member], member: MemberId) -> Box<[MemberId]> {
+    let (mut relations, mut seen, mut open) = (Vec::new(), HashSet::from([member]), vec![member]);
+    while let Some(id) = open.pop() {
+        let mut follow = |edge: &Edge| {
+            if let Edge::Member(next) = edge
+                && seen.insert(*next)
+            {
+                open.push(*next);
+            }
+        };
+        match &members[id.index()].body {
+            Body::Relation(_) => relations.push(id),
+            Body::Union(edges) => edges.iter().for_each(follow),
+            Body::Rewrite(Expr::Union(operands)) => {
+                for operand in operands {
+                    if let Expr::Edge(edge) = operand {
+                        follow(edge);
+                    }
+                }
+            }
+            Body::Rewrite(_) => {}
+        }
+    }
+    relations.into_boxed_slice()
 }
 
 /// The numbering: types, and the members of each type, in the order of their names.

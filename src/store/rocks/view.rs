@@ -360,24 +360,8 @@ impl ReadView for RocksView {
 
 /// The longest prefix that all keys in `order` share which `filter` can match.
 pub(super) fn narrowest(store: StoreId, order: ScanOrder, filter: &TupleFilter) -> (Prefix, Span) {
-    let subject = filter.subject.as_ref();
-    let subject_type = subject.map(|s| s.subject_type.as_str());
-    let subject_id = subject.and_then(|s| s.subject_id.as_ref()).map(|id| id.as_str());
-    let subject_relation = subject.and_then(|s| match &s.relation {
-        SubjectRelationFilter::Any => None,
-        SubjectRelationFilter::Direct | SubjectRelationFilter::Concrete => Some(""),
-        SubjectRelationFilter::Relation(name) => Some(name.as_str()),
-    });
-    let resource_type = filter.resource_type.as_ref().map(|name| name.as_str());
-    let resource_id = filter.resource_id.as_ref().map(|id| id.as_str());
-    let relation = filter.relation.as_ref().map(|name| name.as_str());
-    let parts = match order {
-        ScanOrder::ByResource => [resource_type, resource_id, relation, subject_type, subject_id, subject_relation],
-        ScanOrder::BySubject => [subject_type, subject_id, subject_relation, resource_type, relation, resource_id],
-    };
-    let known = parts.into_iter().map_while(|part| part);
     let (mut prefix, mut count) = (Prefix::new(store), 0);
-    for part in known {
+    for part in order.fixed(filter) {
         prefix = prefix.name(part);
         count += 1;
     }
