@@ -5,7 +5,7 @@
 //! further than twice what waits for it; where that does not suffice, nothing is tried again before four times as much waits.
 //! All that is read in vain is thus in proportion to what was looked up anyhow.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::engine::plan::MemberId;
 use crate::model::Qualifiers;

@@ -27,7 +27,7 @@
 //! `e` tuples that is `O(n · e)` at the very worst and `O(e)` where nothing is forgotten: a denial in a large knot of groups
 //! visits each membership once.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::objects::Node;
 

@@ -1,6 +1,6 @@
 //! Object ids as small numbers, so that a node is a few words and a row costs no allocation once its id was seen.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::engine::plan::MemberId;
 use crate::model::ObjectId;

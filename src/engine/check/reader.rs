@@ -3,8 +3,10 @@
 //! Every tuple looked up or visited is counted against the budget. A tuple that its relation does not admit, or that has
 //! expired, is not there; of any other one the verdict on its caveat is told. Knows nothing of what was found out so far.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+
+use foldhash::HashMap;
 
 use crate::engine::CheckError;
 use crate::engine::budget::Meter;
