@@ -141,7 +141,7 @@ impl Forwarder {
         let slot = Arc::new(Mutex::new(Some(waiting)));
         let withdraw = Withdraw(Arc::clone(&slot));
         self.enqueue(leader.clone(), slot);
-        let first = async {
+        let attempt = async {
             tokio::select! {
                 biased;
                 answered = &mut answered => return answered,
@@ -149,7 +149,7 @@ impl Forwarder {
             }
             if withdraw.now() { Ok(Err(Rejection::NotLeader { leader: None })) } else { answered.await }
         };
-        match tokio::time::timeout_at(deadline.into(), first).await {
+        match tokio::time::timeout_at(deadline.into(), attempt).await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(_)) => Ok(Err(ProposeError::Unknown("this node is stopping".into()))),
             Err(_) if withdraw.now() => Ok(Err(not_sent())),
@@ -193,15 +193,10 @@ impl Forwarder {
         None
     }
 
-    async fn send(&self, leader: &Leader, mut message: Vec<Waiting>) {
-        if message.len() == 1 {
-            let one = message.pop().expect("there is one");
-            return self.send_one(leader, one).await;
-        }
+    async fn send(&self, leader: &Leader, message: Vec<Waiting>) {
         let singly = |(who, since): &(Leader, Instant)| who == leader && monotonic() < *since + ONE_BY_ONE;
-        if self.one_by_one.lock().as_ref().is_some_and(singly) {
-            join_all(message.into_iter().map(|one| self.send_one(leader, one))).await;
-            return;
+        if message.len() == 1 || self.one_by_one.lock().as_ref().is_some_and(singly) {
+            return self.send_singly(leader, message).await;
         }
         let span = |one: &Waiting| one.span.in_scope(|| forwarding(Kind::Propose, leader.0));
         let spans: Vec<Span> = message.iter().map(span).collect();
@@ -229,7 +224,7 @@ impl Forwarder {
             // A version that takes them one by one only.
             Err(CallError::NotUnderstood { .. }) => {
                 *self.one_by_one.lock() = Some((leader.clone(), monotonic()));
-                join_all(message.into_iter().map(|one| self.send_one(leader, one))).await;
+                self.send_singly(leader, message).await;
             }
             Err(error) => {
                 for one in message {
@@ -237,6 +232,10 @@ impl Forwarder {
                 }
             }
         }
+    }
+
+    async fn send_singly(&self, leader: &Leader, message: Vec<Waiting>) {
+        join_all(message.into_iter().map(|one| self.send_one(leader, one))).await;
     }
 
     async fn send_one(&self, leader: &Leader, one: Waiting) {

@@ -1,5 +1,6 @@
-//! Records as the version before feature levels wrote them, in hexadecimal (`golden.txt`): they are read, and written the same
-//! at the first level, so that versions of before and after can share a log, a disk and a wire.
+//! Records as the version before feature levels wrote them, and messages as the version did that brought them, in hexadecimal
+//! (`golden.txt`): they are read, and written the same at the first level, so that versions of before and after can share a
+//! log, a disk and a wire.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::apply::AppliedState;
+use super::forward::{Attempt, Forwarded};
 use super::network::{Admitted, PromoteRequest, Rejection};
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig, Vote};
 use super::{
@@ -168,6 +170,8 @@ fn messages(golden: &mut Golden) {
     golden.record("demote", &MemberChange::Demote { node_id: 3 });
     golden.record("changed", &Ok::<_, ChangeError>(Changed { leader: 2, term: 3, changed: true }));
     golden.record("unknown", &ChangeError::Unknown("no answer".into()));
+    let forwarded = Forwarded { op_id: 7, traceparent: "00-aa-bb-01".into(), body: Arc::new(bodies()[0].1.clone()) };
+    golden.record("propose_many", &Bytes(codec::encode(&vec![forwarded])));
     let refused = Outcome::Refused(Refusal::KeyReused);
     for (name, outcome) in [
         ("done", Outcome::Done),
@@ -178,6 +182,9 @@ fn messages(golden: &mut Golden) {
         let applied = Applied { revision: Revision::new(41), outcome, repeated: false };
         golden.record(name, &Ok::<_, Rejection>(Ok::<_, ProposeError>(applied)));
     }
+    let attempts: Vec<Attempt> =
+        vec![Ok(Err(ProposeError::Unknown("lost".into()))), Err(Rejection::NotConfirmed("no quorum".into()))];
+    golden.record("proposed_many", &attempts);
 }
 
 /// Bytes of a record whose type has no equality.

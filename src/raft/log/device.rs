@@ -56,6 +56,12 @@ pub trait LogDevice: Send + Sync + 'static {
     /// The value of a key.
     fn get(&self, space: LogSpace, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
 
+    /// Told that no entry below `end` is needed any more and all of them were removed: gives back the room that they took, when
+    /// there is time. Nothing that can be read changes.
+    fn trim(&self, end: &[u8]) {
+        let _ = end;
+    }
+
     /// Visits the entries with keys in `from..end` in order, until `visit` breaks.
     fn scan(&self, from: &[u8], end: &[u8], visit: EntryVisitor<'_>) -> io::Result<()>;
 

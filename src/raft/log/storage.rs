@@ -121,7 +121,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
         self.inner.recent.lock().purge(log_id.index);
         let mark = put_record(Record::Purged, &log_id);
-        self.inner.device.write(vec![mark, remove(&keys::entry(0), &keys::entry(log_id.index + 1))])
+        let end = keys::entry(log_id.index + 1);
+        self.inner.device.write(vec![mark, remove(&keys::entry(0), &end)])?;
+        self.inner.device.trim(&end);
+        Ok(())
     }
 }
 
