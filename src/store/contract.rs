@@ -205,6 +205,24 @@ pub trait ReadView: Send + Sync {
         visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
     ) -> Result<Option<TupleKey>, StoreError>;
 
+    /// Visits the tuples that match `filter`, if they are few and near: whether these were all. They are not where `visit` broke,
+    /// where more than about `rows` stored rows would have to be passed, and where so much was removed there that it is work to
+    /// get past it.
+    fn scan_if_few(
+        &self,
+        filter: &TupleFilter,
+        rows: usize,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<bool, StoreError> {
+        let (mut all, mut seen) = (true, 0);
+        let more = self.scan_some(filter, None, rows, &mut |row| {
+            seen += 1;
+            all = seen <= rows && visit(row).is_continue();
+            if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(all && more.is_none())
+    }
+
     /// The schema in force at this revision.
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError>;
 

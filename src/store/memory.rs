@@ -229,15 +229,18 @@ impl ReadView for MemoryView {
             for ((resource, relation), subjects) in &tenant.tuples {
                 for (subject, versions) in subjects {
                     let Some((written_at, qualifiers)) = live_at(versions, self.revision) else { continue };
+                    let names = sort_key(order, (resource, relation, subject));
+                    if order.fixed(filter).zip(names).any(|(fixed, name)| fixed != name) {
+                        continue;
+                    }
                     let (resource, relation) = (resource.clone(), relation.clone());
                     let key = TupleKey { resource, relation, subject: subject.clone() };
                     rows.push(TupleRow { tuple: Tuple { key, qualifiers: qualifiers.clone() }, written_at });
                 }
             }
         }
-        rows.retain(|row| order.fixed(filter).zip(sort_key(order, &row.tuple.key)).all(|(fixed, name)| fixed == name));
-        rows.retain(|row| after.is_none_or(|after| sort_key(order, &row.tuple.key) > sort_key(order, after)));
-        rows.sort_by(|a, b| sort_key(order, &a.tuple.key).cmp(&sort_key(order, &b.tuple.key)));
+        rows.retain(|row| after.is_none_or(|after| order_of(order, &row.tuple.key) > order_of(order, after)));
+        rows.sort_by(|a, b| order_of(order, &a.tuple.key).cmp(&order_of(order, &b.tuple.key)));
         let most_rows = most_rows.max(1);
         let last = rows.get(most_rows - 1).map(|row| row.tuple.key.clone()).filter(|_| rows.len() > most_rows);
         rows.truncate(most_rows);
@@ -271,10 +274,17 @@ impl ReadView for MemoryView {
     }
 }
 
+/// [`sort_key`] of a tuple.
+fn order_of(order: ScanOrder, key: &TupleKey) -> [&str; 6] {
+    sort_key(order, (&key.resource, &key.relation, &key.subject))
+}
+
 /// The six names in the order that [`ScanOrder`] documents; a subject without a relation sorts first.
-fn sort_key(order: ScanOrder, key: &TupleKey) -> [&str; 6] {
-    let (resource, subject) = (&key.resource, &key.subject);
-    let of_resource = (resource.object_type.as_str(), resource.object_id.as_str(), key.relation.as_str());
+fn sort_key<'k>(
+    order: ScanOrder,
+    (resource, relation, subject): (&'k ObjectRef, &'k RelationName, &'k SubjectRef),
+) -> [&'k str; 6] {
+    let of_resource = (resource.object_type.as_str(), resource.object_id.as_str(), relation.as_str());
     let of_subject = (
         subject.object.object_type.as_str(),
         subject.object.object_id.as_str(),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an error ends the whole check, half way; the evaluation is dropped and what it found out with it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::engine::CheckError;
@@ -17,7 +17,7 @@ use super::conditions::Conditions;
 use super::held::{Held, WIDE};
 use super::knowledge::{Knowledge, Subject};
 use super::memo::Memo;
-use super::objects::{Mode, Node, Objects};
+use super::objects::{Mode, Node, ObjectIx, Objects};
 use super::reader::Reader;
 use super::request::CheckOutcome;
 
@@ -292,8 +292,8 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// The first of these nodes that the subject has because a tuple names it there, as far as that shows on the subject's side;
-/// by its place among them. Where only a few wait, that side is not looked at.
+/// The first of these nodes that the subject has because a tuple without a caveat names it there, as far as that shows on the
+/// subject's side; by its place among them. Where only a few wait, that side is not looked at.
 pub(super) fn first_held(
     reader: &mut Reader<'_>,
     knowledge: &Knowledge<'_>,
@@ -307,16 +307,15 @@ pub(super) fn first_held(
         let relations = plan.member(node.member).relations.iter();
         relations.filter(|relation| knowledge.reach.contains(**relation)).map(move |relation| node.beside(*relation))
     };
-    let mut wanted: BTreeMap<MemberId, usize> = BTreeMap::new();
-    for node in waiting.clone().flat_map(suffices) {
-        *wanted.entry(node.member).or_default() += 1;
-    }
-    for (member, times) in wanted {
-        reader.read_held(member, times, &knowledge.subject)?;
+    // Several members of one object may hang on the same relation.
+    let wanted: BTreeSet<(MemberId, ObjectIx)> =
+        waiting.clone().flat_map(suffices).map(|node| (node.member, node.object)).collect();
+    for of_one in wanted.iter().collect::<Vec<_>>().chunk_by(|(one, _), (other, _)| one == other) {
+        reader.read_held(of_one[0].0, of_one.len(), &knowledge.subject)?;
     }
     for (place, node) in waiting.enumerate() {
         for own in suffices(node) {
-            if reader.held(own)? == Some(true) {
+            if reader.is_named(own)? {
                 return Ok(Some(place));
             }
         }

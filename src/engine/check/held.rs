@@ -18,6 +18,8 @@ pub(super) const WIDE: usize = if cfg!(test) { 3 } else { 16 };
 const ROWS_EACH: usize = 2;
 /// More is not kept.
 const MOST_ROWS: usize = 16_384;
+/// Bytes of their caveats' contexts; more is not kept either.
+pub(super) const MOST_CONTEXT_BYTES: usize = 1 << 20;
 /// After a look in vain, for so many times as many objects it is tried again.
 const PATIENCE: usize = 4;
 

@@ -16,7 +16,7 @@ use crate::model::{ObjectRef, Qualifiers, SubjectFilter, SubjectRef, TupleFilter
 use crate::store::{ReadView, StoreError, SubjectRow, TupleRow};
 
 use super::conditions::{Conditions, Verdict};
-use super::held::{Held, Named};
+use super::held::{Held, MOST_CONTEXT_BYTES, Named};
 use super::knowledge::Subject;
 use super::objects::{Node, ObjectIx, Objects};
 
@@ -72,8 +72,20 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
+    /// Whether a tuple without a caveat names the subject there, as far as the subject's side shows. Judges nothing that costs.
+    pub(super) fn is_named(&mut self, node: Node) -> Result<bool, CheckError> {
+        let Some(named) = self.held.named(node.member) else { return Ok(false) };
+        for qualifiers in named.iter().filter_map(|objects| objects.get(&node.object)) {
+            if qualifiers.caveat.is_none() && self.conditions.judge(qualifiers, &mut self.meter)? == Some(Verdict::True)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// [`Reader::holds`], where the subject's side of the relation was read.
-    pub(super) fn held(&mut self, node: Node) -> Result<Option<bool>, CheckError> {
+    fn held(&mut self, node: Node) -> Result<Option<bool>, CheckError> {
         let Some(named) = self.held.named(node.member) else { return Ok(None) };
         for qualifiers in named.iter().filter_map(|objects| objects.get(&node.object)) {
             let verdict = self.conditions.judge(qualifiers, &mut self.meter)?;
@@ -120,16 +132,18 @@ impl<'a> Reader<'a> {
         };
         let (view, objects, meter) = (self.view, &mut self.objects, &mut self.meter);
         let mut end = Ok(());
-        let mut all = true;
-        let last = view.scan_some(&filter, None, most, &mut |row| {
+        let mut bytes = 0;
+        let all = view.scan_if_few(&filter, most, &mut |row| {
             end = meter.read();
-            all = end.is_ok() && into.len() < most;
-            if all {
-                into.insert(objects.intern(&row.tuple.key.resource.object_id), row.tuple.qualifiers);
+            let TupleKey { resource, .. } = row.tuple.key;
+            bytes += row.tuple.qualifiers.caveat.as_ref().map_or(0, |caveat| caveat.context_json.len());
+            if end.is_err() || bytes > MOST_CONTEXT_BYTES {
+                return ControlFlow::Break(());
             }
-            if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            into.insert(objects.intern(&resource.object_id), row.tuple.qualifiers);
+            ControlFlow::Continue(())
         })?;
-        end.map(|()| all && last.is_none())
+        end.map(|()| all)
     }
 
     /// The subjects that a tuple of the relation can name for this one: itself, and everyone of its type.

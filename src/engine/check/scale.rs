@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::engine::testbed::{Bench, SchemaText, and, any, computed, groups, guarded_folders, or};
-use crate::engine::{Budget, CheckError, DEFAULT_MAX_DEPTH};
+use crate::engine::check::names::member;
+use crate::engine::testbed::{
+    Bench, SchemaText, and, any, computed, groups, guarded_folders, or, relation_name, type_name,
+};
+use crate::engine::{Budget, CheckError, DEFAULT_MAX_DEPTH, Plan};
 
 #[test]
 fn the_budget_of_reads_ends_a_check_with_an_error() {
@@ -156,4 +159,20 @@ fn a_relation_that_holds_many_usersets_is_planned_at_once() {
     let schema = schema.definition("doc").relation("viewer", &usersets.join(" "));
     let tuples = (0..count).map(|n| format!("doc:d#viewer@team:t#rel{n}"));
     within_a_second(|| Bench::large(schema, tuples).expect(&[("doc:d#viewer@user:tom", false)]));
+}
+
+/// What suffices for a permission is not gathered along all of such a chain for each of its links.
+#[test]
+fn a_long_chain_of_permissions_is_planned_at_once() {
+    let length = 10_000;
+    let mut schema = SchemaText::with_users().definition("doc");
+    for n in 0..length {
+        let (own, next) = (format!("own{n}"), format!("can{}", n + 1));
+        schema = schema.relation(&own, "user").permission(&format!("can{n}"), or([computed(&own), computed(&next)]));
+    }
+    let schema = schema.relation(&format!("can{length}"), "user").done();
+    let plan = within_a_second(|| Plan::new(schema));
+    let members = plan.members_met_from(member(&plan, &type_name("doc"), &relation_name("can0")).unwrap());
+    assert_eq!(members.len(), 2 * length + 1);
+    assert!(members.iter().all(|id| plan.member(*id).relations.len() <= 8));
 }

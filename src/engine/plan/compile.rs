@@ -52,15 +52,22 @@ impl Plan {
     }
 }
 
-/// The relations of the same object that suffice for `member`.
+/// Members that are looked at for what suffices for one of them. Schemas can be long chains, and to know less is not wrong.
+const SUFFICIENT_SEEN: usize = 32;
+/// Relations that are kept for each member.
+const SUFFICIENT_KEPT: usize = 8;
+
+/// Relations of the same object that suffice for `member`: the nearest, if there are many.
 fn sufficient(members: &[Member], member: MemberId) -> Box<[MemberId]> {
-    let (mut relations, mut seen, mut open) = (Vec::new(), HashSet::from([member]), vec![member]);
-    while let Some(id) = open.pop() {
+    let (mut relations, mut seen, mut next) = (Vec::new(), vec![member], 0);
+    while let Some(id) = seen.get(next).copied().filter(|_| relations.len() < SUFFICIENT_KEPT) {
+        next += 1;
         let mut follow = |edge: &Edge| {
-            if let Edge::Member(next) = edge
-                && seen.insert(*next)
+            if let Edge::Member(member) = edge
+                && seen.len() < SUFFICIENT_SEEN
+                && !seen.contains(member)
             {
-                open.push(*next);
+                seen.push(*member);
             }
         };
         match &members[id.index()].body {

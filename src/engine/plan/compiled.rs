@@ -45,7 +45,7 @@ pub(in crate::engine) struct Member {
     pub(in crate::engine) name: RelationName,
     /// How it is computed.
     pub(in crate::engine) body: Body,
-    /// Relations of the same object whose tuples suffice for it: a subject that one of them names has it.
+    /// Some relations of the same object whose tuples suffice for it: a subject that one of them names has it.
     pub(in crate::engine) relations: Box<[MemberId]>,
     /// Whether only unions lead on from it, however far one goes. What is pure needs no nesting and no bookkeeping of
     /// cycles: one walk over what it reaches gives the answer.

@@ -30,7 +30,8 @@ impl RocksDevice {
     pub(in crate::raft) fn open(dir: &Path, counters: Arc<LogCounters>) -> Result<Self, LogError> {
         let db = Arc::new(DB::open_cf_descriptors(&options(), dir, families())?);
         let flusher = Flusher::start(Arc::clone(&db), counters).map_err(LogError::Thread)?;
-        Ok(Self { flusher, trimmer: Trimmer::default(), db })
+        let trimmer = Trimmer { db: Arc::clone(&db), thread: Mutex::new(None) };
+        Ok(Self { flusher, trimmer, db })
     }
 
     fn family(&self, space: LogSpace) -> Arc<rocksdb::BoundColumnFamily<'_>> {
@@ -69,7 +70,7 @@ impl LogDevice for RocksDevice {
     }
 
     fn trim(&self, end: &[u8]) {
-        self.trimmer.trim(&self.db, end);
+        self.trimmer.trim(end);
     }
 
     fn get(&self, space: LogSpace, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
@@ -98,22 +99,27 @@ impl LogDevice for RocksDevice {
 
 /// Rewrites the files that hold removed entries. What is removed by a mark stays on the disk until its files are rewritten, and
 /// by itself the engine would do that after some more tens of megabytes.
-#[derive(Default)]
 struct Trimmer {
+    db: Arc<DB>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Trimmer {
     /// Begins, unless it is at it already: what it does not get now, it gets the next time.
-    fn trim(&self, db: &Arc<DB>, end: &[u8]) {
+    fn trim(&self, end: &[u8]) {
         let mut thread = self.thread.lock();
         if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
         }
-        let (db, end) = (Arc::clone(db), end.to_vec());
+        let (db, end) = (Arc::clone(&self.db), end.to_vec());
         let trim = move || {
             let mut options = CompactOptions::default();
             options.set_exclusive_manual_compaction(false);
+            // A new write-ahead log begins now. Where the power goes, the end of the old one must not be lacking.
+            if let Err(error) = db.flush_wal(true) {
+                tracing::warn!(%error, "the log's files keep what was purged, since it cannot be synced");
+                return;
+            }
             if let Some(entries) = db.cf_handle(keys::ENTRIES) {
                 db.compact_range_cf_opt(&entries, Some(keys::entry(0)), Some(end), &options);
             }
@@ -128,6 +134,8 @@ impl Trimmer {
 impl Drop for Trimmer {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.get_mut().take() {
+            // The next purge finds what this one leaves.
+            self.db.cancel_all_background_work(false);
             let _ = thread.join();
         }
     }

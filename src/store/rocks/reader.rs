@@ -125,6 +125,23 @@ impl<'a> RocksReader<'a> {
     }
 }
 
+/// What is told of each tuple, for a visitor of those that match `filter`.
+fn matching(
+    order: ScanOrder,
+    filter: &TupleFilter,
+    visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+) -> impl FnMut(Names<'_>, Revision, &Qualifiers) -> Result<ControlFlow<()>, StoreError> {
+    move |names, written_at, qualifiers| {
+        let fits =
+            view::matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
+        if !fits {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
+        Ok(visit(TupleRow { tuple, written_at }))
+    }
+}
+
 impl ReadView for RocksReader<'_> {
     fn revision(&self) -> Revision {
         self.view.revision()
@@ -176,16 +193,25 @@ impl ReadView for RocksReader<'_> {
         if prefix.end().is_some_and(|end| *from >= *end) {
             return Ok(None);
         }
-        let last = self.walk(order, (&prefix, span), from, rows, &mut |names, written_at, qualifiers| {
-            let fits =
-                view::matches(filter, names) && filter.traits.as_ref().is_none_or(|traits| traits.matches(qualifiers));
-            if !fits {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let tuple = Tuple { key: names.to_key(order)?, qualifiers: qualifiers.clone() };
-            Ok(visit(TupleRow { tuple, written_at }))
-        })?;
+        let last = self.walk(order, (&prefix, span), from, rows, &mut matching(order, filter, visit))?;
         last.map(|tuple| keys::decode_names(order, &tuple)?.to_key(order)).transpose()
+    }
+
+    fn scan_if_few(
+        &self,
+        filter: &TupleFilter,
+        rows: usize,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<bool, StoreError> {
+        let order = ScanOrder::for_filter(filter);
+        let (prefix, Span::OneGroup) = view::narrowest(self.view.store(), order, filter) else { return Ok(false) };
+        let mut seeker = self.take(order);
+        seeker.iterator.seek(prefix.bytes());
+        let visit = &mut matching(order, filter, visit);
+        // Where the engine gives up, whoever asks can do without.
+        let passed = view::pass(&mut seeker.iterator, order, self.view.revision(), &prefix, rows, visit)?;
+        self.keep(seeker);
+        Ok(matches!(passed, Passed::All))
     }
 
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {

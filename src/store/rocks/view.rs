@@ -334,6 +334,15 @@ impl ReadView for RocksView {
         self.reader_of(Reach::Disk).scan_some(filter, after, rows, visit)
     }
 
+    fn scan_if_few(
+        &self,
+        filter: &TupleFilter,
+        rows: usize,
+        visit: &mut dyn FnMut(TupleRow) -> ControlFlow<()>,
+    ) -> Result<bool, StoreError> {
+        self.reader_of(Reach::Disk).scan_if_few(filter, rows, visit)
+    }
+
     fn schema(&self) -> Result<Option<StoredSchema>, StoreError> {
         newest_version(&self.generation, Family::Schemas, self.store, self.pin.revision(), |revision, value| {
             Ok(StoredSchema { revision, text: record::decode_schema(value)?.into() })
