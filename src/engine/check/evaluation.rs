@@ -2,8 +2,10 @@
 //!
 //! Invariant: an error ends the whole check, half way; the evaluation is dropped and what it found out with it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+
+use foldhash::{HashSet, HashSetExt};
 
 use crate::engine::CheckError;
 use crate::engine::budget::{Budget, Meter};
@@ -17,7 +19,7 @@ use super::conditions::Conditions;
 use super::held::{Held, WIDE};
 use super::knowledge::{Knowledge, Subject};
 use super::memo::Memo;
-use super::objects::{Mode, Node, ObjectIx, Objects};
+use super::objects::{Mode, Node, Objects};
 use super::reader::Reader;
 use super::request::CheckOutcome;
 
@@ -308,10 +310,14 @@ pub(super) fn first_held(
         relations.filter(|relation| knowledge.reach.contains(**relation)).map(move |relation| node.beside(*relation))
     };
     // Several members of one object may hang on the same relation.
-    let wanted: BTreeSet<(MemberId, ObjectIx)> =
-        waiting.clone().flat_map(suffices).map(|node| (node.member, node.object)).collect();
-    for of_one in wanted.iter().collect::<Vec<_>>().chunk_by(|(one, _), (other, _)| one == other) {
-        reader.read_held(of_one[0].0, of_one.len(), &knowledge.subject)?;
+    let (mut counted, mut wanted) = (HashSet::new(), BTreeMap::<MemberId, usize>::new());
+    for node in waiting.clone().flat_map(suffices) {
+        if counted.insert((node.member, node.object)) {
+            *wanted.entry(node.member).or_default() += 1;
+        }
+    }
+    for (member, objects) in wanted {
+        reader.read_held(member, objects, &knowledge.subject)?;
     }
     for (place, node) in waiting.enumerate() {
         for own in suffices(node) {

@@ -6,7 +6,7 @@ use crate::engine::plan::MemberId;
 use crate::model::ObjectId;
 
 /// An object id within one evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ObjectIx(u32);
 
 /// Which of two boolean questions is asked.
