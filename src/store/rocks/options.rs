@@ -23,10 +23,14 @@ const AMONG_ENTRIES: usize = 2048;
 /// The same for a file as a whole.
 const DELETED_PART: f64 = 0.5;
 
+/// The first level below the newest files. Those are compacted by fours, which in this many bytes rewrites about as much as they
+/// bring: what fills the memory for writes is some megabytes in a file.
+const LEVEL_BASE_BYTES: u64 = 32 << 20;
+
 /// What an operator may tune.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Memory for blocks, indexes and filters, shared by all column families.
+    /// Memory for blocks, shared by all column families. Indexes and filters are not part of it.
     pub block_cache_bytes: usize,
     /// Memory for writes not yet in table files, all column families together. For a moment it is half as much again, while
     /// some of it is written to files.
@@ -94,12 +98,15 @@ impl Family {
     fn options(self, store: &StoreOptions, cache: &Cache) -> Options {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(cache);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // Indexes and filters stay in memory, beside the cache: two to four bytes a tuple. In the cache, those of a file of some
+        // million tuples are larger than one of its shards may keep: each read would bring them from the file again, and
+        // unpack megabytes to find one key. In parts that fit, they would cost each read a quarter more.
+        table.set_cache_index_and_filter_blocks(false);
         let mut options = Options::default();
         options.set_write_buffer_size(store.write_buffer_bytes);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
+        options.set_max_bytes_for_level_base(LEVEL_BASE_BYTES);
         match self {
             Self::TuplesByResource | Self::TuplesBySubject => {
                 // A key ends in a version that no reader knows, so a filter over whole keys would never be asked.

@@ -3,9 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::super::{Collector, RocksStore};
-use super::{flush, fresh, open};
-use crate::model::RelationName;
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+
+use super::super::{Collector, RocksStore, StoreOptions};
+use super::{flush, fresh, open, options};
+use crate::model::{RelationName, Tuple};
 use crate::store::suite::{STORE, key, object, rev, subjects, write};
 use crate::store::{Reach, ReadView, StateBatch, StateStore, StoreError, SubjectRow};
 
@@ -65,6 +67,38 @@ fn a_visitor_may_ask_its_reader_for_more() {
     };
     reader.subjects(&object("doc:a"), &viewer, visit).unwrap();
     assert_eq!(seen, 2);
+}
+
+/// What is read to find one tuple among many does not grow with the file that it is in, though next to nothing fits the cache.
+#[test]
+fn a_look_up_reads_a_few_blocks() {
+    const TUPLES: u32 = 60_000;
+    const LOOK_UPS: u32 = 100;
+    /// Of data, of the index, and of the filter.
+    const MOST_BYTES: u64 = 24 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let tight = StoreOptions { block_cache_bytes: 64 << 10, write_buffer_bytes: 64 << 20, ..options() };
+    let store = RocksStore::open(dir.path(), tight).unwrap();
+    let tuple = |number: u32| key(&format!("doc:{number:08}#viewer@user:{}", number % 1000));
+    let mut batch = store.batch();
+    for number in 0..TUPLES {
+        batch.put(STORE, rev(1), &Tuple::unqualified(tuple(number))).unwrap();
+    }
+    batch.commit(rev(1)).unwrap();
+    flush(&store);
+    let view = store.view(STORE, rev(1)).unwrap();
+    let reader = view.reader(Reach::Disk).expect("it keeps an iterator");
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    let mut counted = PerfContext::default();
+    counted.reset();
+    for number in 0..LOOK_UPS {
+        // Far from the one before, here and there one that is not there.
+        let number = number * 7919 % TUPLES + if number % 10 == 0 { TUPLES } else { 0 };
+        assert_eq!(reader.lookup(&tuple(number)).unwrap().is_some(), number < TUPLES, "{number}");
+    }
+    let read = counted.metric(PerfMetric::BlockReadByte) / u64::from(LOOK_UPS);
+    set_perf_stats(PerfStatsLevel::Disable);
+    assert!((1..=MOST_BYTES).contains(&read), "{read} bytes for each");
 }
 
 /// What is on disk alone is no answer, and no denial either.
