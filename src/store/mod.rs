@@ -20,6 +20,6 @@ pub use contract::{
 };
 pub use memory::{MemoryBatch, MemoryStore};
 pub use rocks::{
-    CheckpointInfo, Collector, FileEntry, Inspection, RocksBatch, RocksStore, StoreOptions, inspect_checkpoint,
-    verify_checkpoint,
+    CheckpointInfo, Collector, FileEntry, Inspection, RocksBatch, RocksStore, StoreOptions, decode_tuple_key,
+    inspect_checkpoint, tuple_key, verify_checkpoint,
 };

@@ -4,9 +4,9 @@
 //! the order of the stream: when one is refused, those before it stay, and the error says how many tuples they brought. One
 //! entry for everything would hold up all other writes, and memory, for as long as the client likes to send.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use futures::{Stream, StreamExt as _};
 use tokio::time::timeout;
 

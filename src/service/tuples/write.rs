@@ -3,8 +3,9 @@
 //! A write is proposed with the revision of the schema that it was judged against. When apply finds another one in force, the
 //! write is judged and proposed again. Apply never compiles a schema, and no write slips in under a schema that forbids it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::{HashSet, HashSetExt as _};
 
 use super::guard;
 use crate::consistency::Requirement;

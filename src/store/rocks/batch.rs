@@ -1,8 +1,9 @@
 //! Writing: one batch of the engine, with an overlay of what it holds so far for the batch's own reads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use rocksdb::WriteBatch;
 
 use crate::model::{Counter, IdempotencyKey, Qualifiers, Revision, StoreId, Tuple, TupleKey};
@@ -12,7 +13,7 @@ use super::super::bounds::WriteOrder;
 use super::super::writer::WriterPermit;
 use super::super::{ChangeRecord, MetaKey, Reach, RequestRecord, ScanOrder, StateBatch, StoreError, codec};
 use super::generation::{Generation, engine};
-use super::keys::{self, MetaRecord, Names};
+use super::keys::{self, MetaRecord};
 use super::options::Family;
 use super::reader::Seeker;
 use super::{record, view};
@@ -55,11 +56,14 @@ impl<'a> RocksBatch<'a> {
         self.order.note(at);
         let value = record::encode_tuple(what)?;
         for order in [ScanOrder::ByResource, ScanOrder::BySubject] {
-            let tuple = keys::tuple_prefix(store, order, Names::of(key));
             let family = self.generation.handle(Family::of_tuples(order));
-            self.batch.put_cf(family, keys::versioned(tuple.bytes(), at), &value);
+            self.batch.put_cf(family, keys::tuple_key(store, order, key, at), &value);
         }
-        self.tuples.entry(store).or_default().insert(key.clone(), what.cloned());
+        let tuples = self.tuples.entry(store).or_default();
+        match tuples.get_mut(key) {
+            Some(own) => *own = what.cloned(),
+            None => drop(tuples.insert(key.clone(), what.cloned())),
+        }
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! Keys and values from a damaged disk.
 
 use super::keys::{
-    Prefix, change_key, decode_change_key, decode_names, decode_request_order_key, decode_version_key, group,
-    has_group, request_order_key, split_version, tuple_prefix, version_key, versioned,
+    Prefix, change_key, decode_change_key, decode_names, decode_request_order_key, decode_tuple_key,
+    decode_version_key, group, has_group, request_order_key, split_version, tuple_key, tuple_prefix, version_key,
+    versioned,
 };
 use super::record::{
     decode_format, decode_request, decode_revision, decode_schema, decode_tuple, encode_request, encode_schema,
@@ -23,8 +24,9 @@ fn a_key_is_one_key() {
             let Ok(names) = decode_names(order, tuple) else { continue };
             assert_eq!(tuple_prefix(store, order, names).bytes(), tuple);
             assert_eq!(versioned(tuple, at), bytes);
-            if let Ok(key) = names.to_key(order) {
-                assert_eq!(super::keys::Names::of(&key), names);
+            if let Ok((key, decoded_at)) = decode_tuple_key(order, bytes) {
+                assert_eq!((super::keys::Names::of(&key), decoded_at), (names, at));
+                assert_eq!(tuple_key(store, order, &key, at), bytes);
             }
         }
         if let Ok(at) = decode_version_key("test", bytes) {

@@ -221,6 +221,18 @@ pub(super) fn decode_names(order: ScanOrder, tuple: &[u8]) -> Result<Names<'_>, 
     }
 }
 
+/// The key of the version of a tuple that was written at `at`, as it lies on disk in `order`.
+#[must_use]
+pub fn tuple_key(store: StoreId, order: ScanOrder, key: &TupleKey, at: Revision) -> Vec<u8> {
+    versioned(tuple_prefix(store, order, Names::of(key)).bytes(), at)
+}
+
+/// The tuple and the revision that such a key names; [`StoreError::Corrupt`] where it is none.
+pub fn decode_tuple_key(order: ScanOrder, key: &[u8]) -> Result<(TupleKey, Revision), StoreError> {
+    let (tuple, at) = split_version(order, key)?;
+    Ok((decode_names(order, tuple)?.to_key(order)?, at))
+}
+
 /// The part of a tuple's key that its bloom filter is about: store and the first three names. All of what it is given where
 /// there are fewer, which [`has_group`] tells the engine not to ask for.
 pub(super) fn group(key: &[u8]) -> &[u8] {
@@ -314,7 +326,7 @@ mod tests {
     const ORDERS: [ScanOrder; 2] = [ScanOrder::ByResource, ScanOrder::BySubject];
 
     fn full(order: ScanOrder, text: &str, at: u64) -> Vec<u8> {
-        versioned(tuple_prefix(STORE, order, Names::of(&key(text))).bytes(), rev(at))
+        tuple_key(STORE, order, &key(text), rev(at))
     }
 
     #[test]

@@ -26,5 +26,6 @@ pub(super) use checkpoint::describe;
 pub use checkpoint::{CheckpointInfo, FileEntry, verify_checkpoint};
 pub use collect::Collector;
 pub use inspect::{Inspection, inspect_checkpoint};
+pub use keys::{decode_tuple_key, tuple_key};
 pub use options::StoreOptions;
 pub use store::RocksStore;

@@ -184,8 +184,7 @@ impl ReadView for RocksReader<'_> {
         let order = ScanOrder::for_filter(filter);
         let (prefix, span) = view::narrowest(store, order, filter);
         // Behind every version of `after`: no version has index 0, so this is the last key that it could have.
-        let resume =
-            after.map(|key| keys::versioned(keys::tuple_prefix(store, order, Names::of(key)).bytes(), Revision::ZERO));
+        let resume = after.map(|key| keys::tuple_key(store, order, key, Revision::ZERO));
         let from = match &resume {
             Some(resume) if resume.as_slice() > prefix.bytes() => resume,
             Some(_) | None => prefix.bytes(),
