@@ -176,6 +176,10 @@ impl ReplicaViews {
     }
 
     async fn applied_at_least(&self, revision: Revision, deadline: Instant) -> Result<Revision, Error> {
+        let here = self.applied.borrow().revision;
+        if here >= revision {
+            return Ok(here);
+        }
         let mut applied = self.applied.clone();
         let span = part_of_trace!("wait until applied", quorate.index = revision.index());
         let reached = applied.wait_for(|mark| mark.revision >= revision).instrument(span);
