@@ -1,5 +1,6 @@
 //! What lies below the RPCs, with the floor beside each: checks and lookups over the durable store beside gets and seeks of
-//! RocksDB on as many keys, batches of the store beside batches of RocksDB, proposals of one replica beside an fsync.
+//! RocksDB on as many keys, batches of the store beside batches of RocksDB, keys there and back, proposals of one replica beside
+//! an fsync, and an RPC that asks nothing.
 //!
 //! `cargo bench --bench engine`, or with a part of a name behind `--`. Data lies below the build folder: in a temporary folder
 //! that lives in memory an fsync costs nothing.
@@ -7,7 +8,9 @@
 mod data;
 mod evaluation;
 mod floor;
+mod keys;
 mod log;
+mod rpc;
 mod storage;
 
 use std::path::Path;
@@ -15,7 +18,7 @@ use std::path::Path;
 use criterion::{criterion_group, criterion_main};
 use tempfile::TempDir;
 
-criterion_group!(benches, evaluation::benches, storage::benches, log::benches);
+criterion_group!(benches, evaluation::benches, keys::benches, storage::benches, log::benches, rpc::benches);
 criterion_main!(benches);
 
 /// A folder on the disk that the build is on.
