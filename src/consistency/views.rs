@@ -176,12 +176,13 @@ impl ReplicaViews {
     }
 
     async fn applied_at_least(&self, revision: Revision, deadline: Instant) -> Result<Revision, Error> {
-        let here = self.applied.borrow().revision;
+        let span = part_of_trace!("wait until applied", quorate.index = revision.index());
+        // Mostly it is there already, and no timer is needed.
+        let here = span.in_scope(|| self.applied.borrow().revision);
         if here >= revision {
             return Ok(here);
         }
         let mut applied = self.applied.clone();
-        let span = part_of_trace!("wait until applied", quorate.index = revision.index());
         let reached = applied.wait_for(|mark| mark.revision >= revision).instrument(span);
         match tokio::time::timeout_at(deadline.into(), reached).await {
             Ok(Ok(mark)) => Ok(mark.revision),
